@@ -1,0 +1,1 @@
+"""nuScenes data sets: conversion to ROS 2 bags."""

@@ -1,0 +1,1 @@
+"""Generated data sets in nuScenes format, with exact depth."""

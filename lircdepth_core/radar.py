@@ -1,0 +1,133 @@
+"""Radar returns seen by a camera: filtering, projection and the network's radar image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from lircdepth_core.camera import Camera
+from lircdepth_core.errors import InputError
+
+MIN_DEPTH = 1.0
+"""Returns nearer than this (metres along the optical axis) are not used, as in training."""
+
+RADAR_CHANNELS = ("depth", "rcs", "vx", "vy")
+"""Channels of the radar image: metres, dBsm, m/s forward, m/s left."""
+
+
+@dataclass(frozen=True, eq=False)
+class RadarReturns:
+    """Radar returns already moved to the camera, at the image's time.
+
+    Attributes:
+        position: (N, 3) metres in the camera's optical frame (x right, y down, z forward).
+        rcs: (N,) radar cross-section in dBsm, zero where unknown.
+        velocity: (N, 2) m/s as nuScenes' vx, vy: x forward, y left, relative to the moving radar;
+            zero where unknown.
+        stamp: measurement time in seconds, None if unknown.
+
+    Raises:
+        InputError: the arrays disagree in length.
+    """
+
+    position: np.ndarray
+    rcs: np.ndarray
+    velocity: np.ndarray
+    stamp: float | None = None
+
+    def __post_init__(self) -> None:
+        position = np.asarray(self.position, dtype=np.float64).reshape(-1, 3)
+        rcs = np.asarray(self.rcs, dtype=np.float32).reshape(-1)
+        velocity = np.asarray(self.velocity, dtype=np.float32).reshape(-1, 2)
+        if not len(position) == len(rcs) == len(velocity):
+            raise InputError(
+                f"radar: {len(position)} positions, {len(rcs)} rcs and {len(velocity)} velocities; "
+                "give one of each per return"
+            )
+        object.__setattr__(self, "position", position)
+        object.__setattr__(self, "rcs", rcs)
+        object.__setattr__(self, "velocity", velocity)
+
+    def __len__(self) -> int:
+        return len(self.position)
+
+    @staticmethod
+    def empty(stamp: float | None = None) -> RadarReturns:
+        """No returns."""
+        return RadarReturns(np.zeros((0, 3)), np.zeros(0), np.zeros((0, 2)), stamp)
+
+    @staticmethod
+    def concatenate(parts: list[RadarReturns]) -> RadarReturns:
+        """All returns of several radars or sweeps; the newest stamp is kept."""
+        if not parts:
+            return RadarReturns.empty()
+        stamps = [part.stamp for part in parts if part.stamp is not None]
+        return RadarReturns(
+            np.concatenate([part.position for part in parts]),
+            np.concatenate([part.rcs for part in parts]),
+            np.concatenate([part.velocity for part in parts]),
+            max(stamps) if stamps else None,
+        )
+
+    def flipped(self) -> RadarReturns:
+        """The returns of the mirrored scene: x of the optical frame and vy change sign."""
+        return RadarReturns(
+            self.position * (-1.0, 1.0, 1.0), self.rcs, self.velocity * (1.0, -1.0), self.stamp
+        )
+
+    def visible_in(self, camera: Camera) -> VisibleReturns:
+        """Project, and keep what the camera sees.
+
+        Kept is depth > 1 m and 1 < u < width - 1, 1 < v < height - 1 (nuScenes-devkit's
+        `map_pointcloud_to_image`), and finite.
+        """
+        uv, depth = camera.project(self.position)
+        with np.errstate(invalid="ignore"):
+            keep = (depth > MIN_DEPTH) & (uv > 1).all(axis=1)
+            keep &= (uv < (camera.width - 1, camera.height - 1)).all(axis=1)
+        keep &= np.isfinite(self.rcs) & np.isfinite(self.velocity).all(axis=1)
+        return VisibleReturns(uv[keep], depth[keep], self.rcs[keep], self.velocity[keep], keep)
+
+
+@dataclass(frozen=True, eq=False)
+class VisibleReturns:
+    """Returns inside a camera's image.
+
+    Attributes:
+        uv: (M, 2) pixels, not rounded.
+        depth: (M,) metres along the optical axis.
+        rcs: (M,) dBsm.
+        velocity: (M, 2) m/s.
+        kept: (N,) bool, which of the returns these are.
+    """
+
+    uv: np.ndarray
+    depth: np.ndarray
+    rcs: np.ndarray
+    velocity: np.ndarray
+    kept: np.ndarray = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.uv)
+
+    def rasterise(self, camera: Camera, image_camera: Camera) -> np.ndarray:
+        """Draw into the network's radar image; of several returns on one pixel the nearest wins.
+
+        Args:
+            camera: the camera that `uv` belong to.
+            image_camera: the same view scaled, cropped or padded: the radar image's camera.
+
+        Returns:
+            (4, height, width) float32 of `RADAR_CHANNELS`, zero where there is no return.
+        """
+        scale = image_camera.K[[0, 1], [0, 1]] / camera.K[[0, 1], [0, 1]]
+        uv = (self.uv - camera.K[:2, 2]) * scale + image_camera.K[:2, 2]
+        inside = (uv >= 0).all(axis=1) & (uv < (image_camera.width, image_camera.height)).all(axis=1)
+        column, row = uv[inside].astype(np.int64).T
+        # NumPy keeps the last of repeated indices, so the nearest is written last.
+        order = np.argsort(-self.depth[inside], kind="stable")
+        values = np.stack([self.depth, self.rcs, self.velocity[:, 0], self.velocity[:, 1]])
+        image = np.zeros((len(RADAR_CHANNELS), image_camera.height, image_camera.width), np.float32)
+        image[:, row[order], column[order]] = values[:, inside][:, order]
+        return image

@@ -1,0 +1,79 @@
+"""Package metadata. It lives here, not in pyproject.toml, because colcon reads it from here."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+PACKAGE = "lircdepth"
+
+
+def share(*folders: str) -> list[tuple[str, list[str]]]:
+    """Every file below the folders, to be installed at the same place in share/lircdepth."""
+    files = sorted(
+        path for folder in folders for path in Path(folder).rglob("*") if path.is_file()
+    )
+    targets: dict[str, list[str]] = {}
+    for path in files:
+        targets.setdefault(f"share/{PACKAGE}/{path.parent}", []).append(str(path))
+    return sorted(targets.items())
+
+
+BAG = [
+    "rosbags>=0.11.9,<0.12",  # reads and writes ROS 1 and ROS 2 bags without ROS
+    "nuscenes-devkit>=1.2,<1.3",  # the official nuScenes reader
+]
+TEST = [
+    "pytest>=8,<9",  # pytest 9 breaks Jazzy's own launch_testing plugin
+    "hypothesis>=6",  # property tests of the parsers
+    *BAG,
+]
+
+setup(
+    name=PACKAGE,
+    version="0.1.0",
+    description="Dense metric depth and its uncertainty from one camera and automotive radar",
+    long_description=Path("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    author="Lircdepth developers",
+    maintainer="Lircdepth developers",
+    maintainer_email="lircdepth@users.noreply.github.com",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=find_packages(include=["lircdepth_core*", "lircdepth_ros*"]),
+    package_data={"lircdepth_ros": ["*.yaml"]},
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
+        (f"share/{PACKAGE}", ["package.xml"]),
+        *share("launch", "config", "models"),
+    ],
+    install_requires=[
+        "setuptools",
+        "numpy",  # arrays
+        "torch>=2.4",  # the networks
+        "safetensors>=0.4",  # weights that are data, never code
+        "pyyaml",  # model.yaml and parameters
+        "opencv-python-headless",  # resizing, image decoding, undistortion
+    ],
+    extras_require={
+        "test": TEST,
+        "bag": BAG,
+        "train": [],
+        "drive": [],
+        "export": [],
+        "dev": [
+            *TEST,
+            "ruff",  # lint and format
+            "mypy",  # type checks of the public API
+            "import-linter",  # imports point one way
+            "types-PyYAML",
+        ],
+    },
+    entry_points={
+        "console_scripts": [
+            "lircdepth = lircdepth_core.cli:main",
+            "lircdepth_node = lircdepth_ros.depth_node:main",
+            "lircdepth_replay = lircdepth_ros.replay:main",
+        ]
+    },
+    zip_safe=True,
+)
