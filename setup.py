@@ -9,9 +9,7 @@ PACKAGE = "lircdepth"
 
 def share(*folders: str) -> list[tuple[str, list[str]]]:
     """Every file below the folders, to be installed at the same place in share/lircdepth."""
-    files = sorted(
-        path for folder in folders for path in Path(folder).rglob("*") if path.is_file()
-    )
+    files = sorted(path for folder in folders for path in Path(folder).rglob("*") if path.is_file())
     targets: dict[str, list[str]] = {}
     for path in files:
         targets.setdefault(f"share/{PACKAGE}/{path.parent}", []).append(str(path))

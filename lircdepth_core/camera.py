@@ -38,7 +38,9 @@ class Camera:
                 f"camera: K has fx={K[0, 0]}, fy={K[1, 1]}; give finite positive focal lengths"
             )
         if np.any(K[[0, 1, 2, 2], [1, 0, 0, 1]] != 0) or K[2, 2] != 1:
-            raise InputError("camera: K has skew or a last row other than 0 0 1; rectify the image first")
+            raise InputError(
+                "camera: K has skew or a last row other than 0 0 1; rectify the image first"
+            )
         if self.width <= 0 or self.height <= 0:
             raise InputError(f"camera: size {self.width}x{self.height}; give a positive size")
         K.setflags(write=False)

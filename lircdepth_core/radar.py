@@ -58,6 +58,43 @@ class RadarReturns:
         return RadarReturns(np.zeros((0, 3)), np.zeros(0), np.zeros((0, 2)), stamp)
 
     @staticmethod
+    def from_sensor(
+        position: np.ndarray,
+        rcs: np.ndarray,
+        velocity: np.ndarray,
+        camera_from_radar: np.ndarray,
+        stamp: float | None = None,
+    ) -> RadarReturns:
+        """Move returns from a radar's own frame to the camera's.
+
+        Args:
+            position: (N, 3) metres in the radar frame (x forward, y left, z up).
+            rcs: (N,) dBsm.
+            velocity: (N, 2) m/s in the radar frame, or (N,) scalar Doppler, positive away from
+                the radar, which becomes v * r̂.
+            camera_from_radar: (4, 4) pose of the radar in the optical frame, ego motion between
+                the two stamps included.
+            stamp: measurement time in seconds.
+
+        Velocities are turned by the radar's yaw relative to the camera, so that x points where
+        the camera looks: the network was taught with a radar that looks along the camera.
+        """
+        position = np.asarray(position, dtype=np.float64).reshape(-1, 3)
+        velocity = np.asarray(velocity, dtype=np.float64)
+        if velocity.ndim == 1:
+            distance = np.linalg.norm(position, axis=1, keepdims=True)
+            direction = np.divide(
+                position, distance, out=np.zeros_like(position), where=distance > 0
+            )
+            velocity = velocity[:, None] * direction[:, :2]
+        rotation, translation = camera_from_radar[:3, :3], camera_from_radar[:3, 3]
+        # The radar's x axis in the camera's forward (z) and left (-x) directions.
+        yaw = np.arctan2(-rotation[0, 0], rotation[2, 0])
+        cos, sin = np.cos(yaw), np.sin(yaw)
+        heading = np.array([[cos, -sin], [sin, cos]])
+        return RadarReturns(position @ rotation.T + translation, rcs, velocity @ heading.T, stamp)
+
+    @staticmethod
     def concatenate(parts: list[RadarReturns]) -> RadarReturns:
         """All returns of several radars or sweeps; the newest stamp is kept."""
         if not parts:
@@ -123,7 +160,9 @@ class VisibleReturns:
         """
         scale = image_camera.K[[0, 1], [0, 1]] / camera.K[[0, 1], [0, 1]]
         uv = (self.uv - camera.K[:2, 2]) * scale + image_camera.K[:2, 2]
-        inside = (uv >= 0).all(axis=1) & (uv < (image_camera.width, image_camera.height)).all(axis=1)
+        inside = (uv >= 0).all(axis=1) & (uv < (image_camera.width, image_camera.height)).all(
+            axis=1
+        )
         column, row = uv[inside].astype(np.int64).T
         # NumPy keeps the last of repeated indices, so the nearest is written last.
         order = np.argsort(-self.depth[inside], kind="stable")
