@@ -42,7 +42,7 @@ setup(
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (f"share/{PACKAGE}", ["package.xml"]),
-        *share("launch", "config", "models"),
+        *share("launch", "config", "models", "env_hooks"),
     ],
     install_requires=[
         "setuptools",
