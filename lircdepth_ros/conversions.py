@@ -1,0 +1,319 @@
+"""ROS messages to the core's types and back."""
+
+from __future__ import annotations
+
+import array
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from cv_bridge import CvBridge, CvBridgeError
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
+from sensor_msgs_py.point_cloud2 import dtype_from_fields
+
+from lircdepth_core.camera import Camera
+from lircdepth_core.errors import InputError
+from lircdepth_core.rectification import Rectifier
+
+if TYPE_CHECKING:
+    from std_msgs.msg import Header
+
+MAX_IMAGE_PIXELS = 100_000_000
+MAX_CLOUD_POINTS = 10_000_000
+
+_BYTES_PER_PIXEL = {
+    "rgb8": 3,
+    "bgr8": 3,
+    "rgba8": 4,
+    "bgra8": 4,
+    "mono8": 1,
+    "bayer_rggb8": 1,
+    "bayer_bggr8": 1,
+    "bayer_gbrg8": 1,
+    "bayer_grbg8": 1,
+    "yuv422": 2,
+    "yuv422_yuy2": 2,
+    "uyvy": 2,
+    "yuyv": 2,
+}
+_COMPRESSED_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
+_FIELD_BYTES = {
+    PointField.INT8: 1,
+    PointField.UINT8: 1,
+    PointField.INT16: 2,
+    PointField.UINT16: 2,
+    PointField.INT32: 4,
+    PointField.UINT32: 4,
+    PointField.FLOAT32: 4,
+    PointField.FLOAT64: 8,
+}
+_bridge = CvBridge()
+
+
+def image_from_message(message: Image | CompressedImage) -> np.ndarray:
+    """Decode an image.
+
+    Args:
+        message: Image (rgb8, bgr8, rgba8, bgra8, mono8, bayer_*8, yuv422 variants; padded rows
+            allowed) or CompressedImage (JPEG, PNG).
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        InputError: the message is malformed or of another encoding.
+    """
+    if isinstance(message, CompressedImage):
+        return _decode_compressed(message)
+    size = f"{message.width}x{message.height}"
+    if message.encoding not in _BYTES_PER_PIXEL:
+        raise InputError(
+            f"image: encoding {message.encoding!r}; use one of {', '.join(_BYTES_PER_PIXEL)}"
+        )
+    if not 0 < message.width * message.height <= MAX_IMAGE_PIXELS:
+        raise InputError(f"image: size {size}; give 1 to {MAX_IMAGE_PIXELS} pixels")
+    if message.step < message.width * _BYTES_PER_PIXEL[message.encoding]:
+        raise InputError(f"image: step {message.step} is too short for {size} {message.encoding}")
+    if len(message.data) < message.step * message.height:
+        raise InputError(
+            f"image: {len(message.data)} bytes of data, step x height is "
+            f"{message.step * message.height}"
+        )
+    try:
+        return _bridge.imgmsg_to_cv2(message, desired_encoding="rgb8")
+    except (CvBridgeError, cv2.error, TypeError, ValueError) as error:
+        raise InputError(f"image: cannot be converted: {_one_line(error)}") from error
+
+
+def _decode_compressed(message: CompressedImage) -> np.ndarray:
+    data = np.frombuffer(message.data, dtype=np.uint8)
+    if not data[:8].tobytes().startswith(_COMPRESSED_SIGNATURES):
+        raise InputError(
+            f"image: compressed data (format {message.format!r}) is neither JPEG nor PNG"
+        )
+    try:
+        bgr = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error as error:
+        raise InputError(f"image: cannot be decoded: {_one_line(error)}") from error
+    if bgr is None:
+        raise InputError(f"image: {len(data)} bytes of {message.format!r} cannot be decoded")
+    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+
+
+@dataclass(frozen=True)
+class CameraModel:
+    """A camera_info made ready: the rectified camera, and how to rectify its images.
+
+    Attributes:
+        camera: intrinsics of the rectified image, ROI and binning applied.
+        rectifier: undistorts images; None where they come rectified.
+    """
+
+    camera: Camera
+    rectifier: Rectifier | None
+
+
+def camera_from_message(info: CameraInfo, rectified: bool) -> CameraModel:
+    """Read a sensor_msgs/CameraInfo.
+
+    The rectified camera is P[:3,:3] if P[0,0] > 0, else K; R is never used. K and P are those of
+    the full image: the ROI moves their centre, binning scales them.
+
+    Args:
+        info: the message.
+        rectified: whether the images are rectified already.
+
+    Raises:
+        InputError: the message names no usable camera.
+    """
+    width, height = info.width, info.height
+    roi = info.roi
+    left, top = (roi.x_offset, roi.y_offset) if roi.width and roi.height else (0, 0)
+    if roi.width and roi.height:
+        width, height = roi.width, roi.height
+    binning_x, binning_y = max(1, info.binning_x), max(1, info.binning_y)
+    size = (width // binning_x, height // binning_y)
+    if min(size) <= 0:
+        raise InputError(f"camera_info: image size {size[0]}x{size[1]}; give a positive size")
+
+    def of_image(matrix: np.ndarray) -> Camera:
+        try:
+            return Camera(matrix, width, height).cropped(left, top, width, height).resized(*size)
+        except InputError as error:
+            raise InputError(f"camera_info: {error}") from error
+
+    K = np.array(info.k, dtype=np.float64).reshape(3, 3)
+    P = np.array(info.p, dtype=np.float64).reshape(3, 4)[:, :3]
+    camera = of_image(P if P[0, 0] > 0 else K)
+    if rectified:
+        return CameraModel(camera, None)
+    distortion = np.array(info.d, dtype=np.float64)
+    return CameraModel(
+        camera,
+        Rectifier(of_image(K).K, distortion, info.distortion_model, *size, new_K=camera.K),
+    )
+
+
+@dataclass(frozen=True)
+class RadarFields:
+    """Names of cloud fields, and the state filter of nuScenes' radars.
+
+    Attributes:
+        velocity: forward and left velocity relative to the moving radar, m/s.
+        doppler: candidates for a scalar Doppler, m/s, positive away.
+        rcs: candidates for the radar cross-section, dBsm.
+        kept_states: field name -> values kept; empty: no filter.
+    """
+
+    velocity: tuple[str, str] = ("vx", "vy")
+    doppler: tuple[str, ...] = ("velocity", "v_r", "doppler", "range_rate")
+    rcs: tuple[str, ...] = ("rcs", "RCS", "intensity", "amplitude")
+    kept_states: tuple[tuple[str, tuple[int, ...]], ...] = ()
+
+
+@dataclass(frozen=True)
+class SensorReturns:
+    """A radar cloud in the sensor's own frame.
+
+    Attributes:
+        position: (N, 3) metres.
+        rcs: (N,) dBsm, zero where unknown.
+        velocity: (N, 2) m/s forward and left, or (N,) Doppler; zero where unknown.
+        missing: what the cloud does not tell, for the log.
+    """
+
+    position: np.ndarray
+    rcs: np.ndarray
+    velocity: np.ndarray
+    missing: tuple[str, ...]
+
+
+def radar_from_message(cloud: PointCloud2, fields: RadarFields) -> SensorReturns:
+    """Read a sensor_msgs/PointCloud2 of any layout: packed, padded, organised, big endian.
+
+    Points with a position that is not finite are dropped; unknown numbers become zero.
+
+    Raises:
+        InputError: the message is malformed or has no x, y, z.
+    """
+    points = structured_points(cloud)
+    names = points.dtype.names or ()
+    if not {"x", "y", "z"} <= set(names):
+        raise InputError(f"radar cloud: fields {list(names)}; x, y and z are needed")
+    for name, kept in fields.kept_states:
+        if name in names:
+            points = points[np.isin(points[name], kept)]
+
+    def column(name: str) -> np.ndarray:
+        return points[name].astype(np.float64)
+
+    position = np.stack([column("x"), column("y"), column("z")], axis=1)
+    missing = []
+    rcs_name = next((name for name in fields.rcs if name in names), None)
+    doppler_name = next((name for name in fields.doppler if name in names), None)
+    rcs = np.zeros(len(points)) if rcs_name is None else column(rcs_name)
+    if set(fields.velocity) <= set(names):
+        velocity = np.stack([column(name) for name in fields.velocity], axis=1)
+    elif doppler_name is not None:
+        velocity = column(doppler_name)
+    else:
+        velocity = np.zeros((len(points), 2))
+        missing.append("velocity")
+    if rcs_name is None:
+        missing.append("rcs")
+    finite = np.isfinite(position).all(axis=1)
+    return SensorReturns(
+        position[finite],
+        np.nan_to_num(rcs[finite], nan=0.0, posinf=0.0, neginf=0.0),
+        np.nan_to_num(velocity[finite], nan=0.0, posinf=0.0, neginf=0.0),
+        tuple(missing),
+    )
+
+
+def structured_points(cloud: PointCloud2) -> np.ndarray:
+    """A cloud's points as a structured array (N,), row padding removed, in native byte order.
+
+    Raises:
+        InputError: sizes, fields and data contradict each other.
+    """
+    count = cloud.width * cloud.height
+    if count == 0:
+        return np.zeros(0, dtype=[(field.name, np.float32) for field in cloud.fields])
+    if count > MAX_CLOUD_POINTS:
+        raise InputError(f"radar cloud: {count} points; at most {MAX_CLOUD_POINTS} are read")
+    row_bytes = cloud.width * cloud.point_step
+    if cloud.point_step == 0 or cloud.row_step < row_bytes:
+        raise InputError(
+            f"radar cloud: row_step {cloud.row_step} with {cloud.width} points of "
+            f"{cloud.point_step} bytes"
+        )
+    if len(cloud.data) < cloud.row_step * (cloud.height - 1) + row_bytes:
+        raise InputError(
+            f"radar cloud: {len(cloud.data)} bytes of data for {cloud.width}x{cloud.height} points"
+        )
+    _check_fields(cloud)
+    try:
+        dtype = dtype_from_fields(cloud.fields, point_step=cloud.point_step)
+    except (AssertionError, KeyError, ValueError) as error:
+        raise InputError(f"radar cloud: fields cannot be read: {_one_line(error)}") from error
+    data = np.frombuffer(cloud.data, dtype=np.uint8)
+    rows = np.lib.stride_tricks.as_strided(
+        data, (cloud.height, row_bytes), (cloud.row_step, 1), writeable=False
+    )
+    points = np.ascontiguousarray(rows).reshape(-1).view(dtype)
+    return points.view(points.dtype.newbyteorder(">")) if cloud.is_bigendian else points
+
+
+def _check_fields(cloud: PointCloud2) -> None:
+    names = [field.name for field in cloud.fields]
+    if len(set(names)) != len(names):
+        raise InputError(f"radar cloud: a field stands twice in {names}")
+    for field in cloud.fields:
+        size = _FIELD_BYTES.get(field.datatype)
+        if size is None or not 0 < field.count <= cloud.point_step:
+            raise InputError(
+                f"radar cloud: field {field.name!r} has datatype {field.datatype}, "
+                f"count {field.count}"
+            )
+        if field.offset + size * field.count > cloud.point_step:
+            raise InputError(
+                f"radar cloud: field {field.name!r} ends beyond the point's "
+                f"{cloud.point_step} bytes"
+            )
+
+
+def float_image_message(values: np.ndarray, header: Header) -> Image:
+    """A sensor_msgs/Image of encoding 32FC1 (REP 118) from (H, W) float32."""
+    return _image_message(np.ascontiguousarray(values, dtype="<f4"), "32FC1", header)
+
+
+def colour_image_message(rgb: np.ndarray, header: Header) -> Image:
+    """A sensor_msgs/Image of encoding bgr8 from (H, W, 3) uint8 RGB."""
+    return _image_message(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), "bgr8", header)
+
+
+def _image_message(pixels: np.ndarray, encoding: str, header: Header) -> Image:
+    message = Image(header=header, encoding=encoding, is_bigendian=0)
+    message.height, message.width = pixels.shape[:2]
+    message.step = pixels.strides[0]
+    # An array.array is taken as it is; bytes would be checked element by element.
+    data = array.array("B")
+    data.frombytes(memoryview(pixels).cast("B"))
+    message.data = data
+    return message
+
+
+def camera_info_message(camera: Camera, header: Header) -> CameraInfo:
+    """The sensor_msgs/CameraInfo of a rectified image."""
+    message = CameraInfo(header=header, width=camera.width, height=camera.height)
+    message.distortion_model = "plumb_bob"
+    message.d = [0.0] * 5
+    message.k = camera.K.reshape(-1)
+    message.r = np.eye(3).reshape(-1)
+    message.p = np.hstack([camera.K, np.zeros((3, 1))]).reshape(-1)
+    return message
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,181 @@
+"""What the node counts and measures, and its /diagnostics."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, defaultdict, deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+RATE_WINDOW_SECONDS = 5.0
+"""Input rates are counted over this long."""
+
+RECENT_SECONDS = 3.0
+"""A problem this old no longer colours the status."""
+
+
+@dataclass
+class _Input:
+    """Arrivals of one topic, steady seconds."""
+
+    received: int = 0
+    arrivals: deque[float] = field(default_factory=lambda: deque(maxlen=1000))
+
+
+class Health:
+    """Counters and timings of the node. All methods may be called from any thread.
+
+    Args:
+        warn: called once for each new reason a message was dropped or something is missing.
+        clock: the steady clock, seconds.
+    """
+
+    def __init__(
+        self, warn: Callable[[str], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._warn = warn
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._inputs: dict[str, _Input] = defaultdict(_Input)
+        self._dropped_images: Counter[str] = Counter()
+        self._dropped_messages: Counter[str] = Counter()
+        self._notices: Counter[str] = Counter()
+        self._events: Counter[str] = Counter()
+        self._last_problem: tuple[float, bytes, str] | None = None
+        self._last_failure: tuple[float, str] | None = None
+        self._stages: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=200))
+        self._facts: dict[str, str] = {}
+        self._answered = 0
+        self._images = 0
+
+    def received(self, topic: str) -> None:
+        """A message of a topic arrived."""
+        with self._lock:
+            entry = self._inputs[topic]
+            entry.received += 1
+            entry.arrivals.append(self._clock())
+
+    def image_received(self) -> None:
+        """An image arrived; it will be answered or dropped with a reason."""
+        with self._lock:
+            self._images += 1
+
+    def image_answered(self, stage_seconds: dict[str, float]) -> None:
+        """An image was answered; seconds spent in each stage."""
+        with self._lock:
+            self._answered += 1
+            for stage, seconds in stage_seconds.items():
+                self._stages[stage].append(seconds)
+
+    def image_dropped(self, reason: str, detail: str = "", *, failure: bool = False) -> None:
+        """An image got no answer. `failure`: something is wrong, not merely late."""
+        with self._lock:
+            first = not self._dropped_images[reason]
+            self._dropped_images[reason] += 1
+            if failure:
+                self._problem(DiagnosticStatus.ERROR, detail or reason)
+        if first and failure:
+            self._warn(f"image dropped: {reason}{': ' + detail if detail else ''}")
+
+    def message_dropped(self, topic: str, reason: str, detail: str) -> None:
+        """A message other than an image cannot be used."""
+        key = f"{topic}: {reason}"
+        with self._lock:
+            first = not self._dropped_messages[key]
+            self._dropped_messages[key] += 1
+            self._problem(DiagnosticStatus.WARN, f"{key}: {detail}")
+        if first:
+            self._warn(f"{topic}: message dropped: {reason}: {detail}")
+
+    def notice(self, reason: str, detail: str = "") -> None:
+        """An image was answered with something missing, say its radar or ego motion."""
+        with self._lock:
+            first = not self._notices[reason]
+            self._notices[reason] += 1
+            self._problem(DiagnosticStatus.WARN, detail or reason)
+        if first:
+            self._warn(f"{reason}{': ' + detail if detail else ''}")
+
+    def event(self, name: str, count: int = 1) -> None:
+        """Something worth counting happened: messages lost, QoS incompatible, clock jump."""
+        with self._lock:
+            self._events[name] += count
+
+    def fact(self, name: str, value: object) -> None:
+        """The current value of something: device, back end, radar age."""
+        with self._lock:
+            self._facts[name] = str(value)
+
+    def _problem(self, level: bytes, text: str) -> None:
+        now = self._clock()
+        if self._last_problem is not None:
+            when, last_level, _ = self._last_problem
+            if now - when < RECENT_SECONDS and last_level > level:
+                return
+        self._last_problem = (now, level, text)
+
+    def snapshot(self) -> dict[str, int]:
+        """Images received, answered and dropped by reason; the sum always holds but for those
+        in work."""
+        with self._lock:
+            counts = {"received": self._images, "answered": self._answered}
+            counts.update((f"dropped: {k}", n) for k, n in self._dropped_images.items())
+            return counts
+
+    def diagnostics(self, node_name: str, state: str, hardware: str) -> DiagnosticArray:
+        """The diagnostic_msgs/DiagnosticArray, but for its stamp."""
+        now = self._clock()
+        with self._lock:
+            level, text = DiagnosticStatus.OK, state
+            if state != "active":
+                level = DiagnosticStatus.WARN
+            elif self._last_problem is not None and now - self._last_problem[0] < RECENT_SECONDS:
+                level, text = self._last_problem[1:]
+            groups = {
+                "images": self._image_values(),
+                "inputs": self._input_values(now),
+                "stages": self._stage_values(),
+                "facts": dict(self._facts),
+            }
+        array = DiagnosticArray()
+        for group, values in groups.items():
+            status = DiagnosticStatus(
+                name=f"{node_name}: {group}",
+                hardware_id=hardware,
+                level=level if group == "images" else DiagnosticStatus.OK,
+                message=text if group == "images" else "",
+            )
+            status.values = [KeyValue(key=key, value=value) for key, value in values.items()]
+            array.status.append(status)
+        return array
+
+    def _image_values(self) -> dict[str, str]:
+        values = {"received": str(self._images), "answered": str(self._answered)}
+        values |= {f"dropped: {k}": str(n) for k, n in sorted(self._dropped_images.items())}
+        values |= {f"answered without: {k}": str(n) for k, n in sorted(self._notices.items())}
+        return values
+
+    def _input_values(self, now: float) -> dict[str, str]:
+        values = {}
+        for topic, entry in sorted(self._inputs.items()):
+            recent = sum(now - arrival <= RATE_WINDOW_SECONDS for arrival in entry.arrivals)
+            values[f"{topic}: received"] = str(entry.received)
+            values[f"{topic}: rate [Hz]"] = f"{recent / RATE_WINDOW_SECONDS:.1f}"
+        values |= {f"dropped: {k}": str(n) for k, n in sorted(self._dropped_messages.items())}
+        values |= {k: str(n) for k, n in sorted(self._events.items())}
+        return values
+
+    def _stage_values(self) -> dict[str, str]:
+        values = {}
+        for stage, seconds in self._stages.items():
+            for percent in (50, 95):
+                milliseconds = 1000 * float(np.percentile(seconds, percent))
+                values[f"{stage} p{percent} [ms]"] = f"{milliseconds:.1f}"
+        return values

@@ -1,0 +1,78 @@
+"""Which radar sweeps belong to an image.
+
+Stamps are integer nanoseconds of the messages' clock, reception times are seconds of the steady
+clock: bags carry stamps of years ago, so only differences between stamps are ever compared.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+JUMP_BACK_NANOSECONDS = 1_000_000_000
+"""A stamp this much older than the newest of its topic means a clock jump or a looping bag."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One message of a radar: its topic, stamp (ns), reception (steady s) and the cloud itself."""
+
+    topic: str
+    stamp: int
+    received: float
+    cloud: Any
+
+
+class RadarSweeps:
+    """The latest sweeps of one radar, in the order of their stamps."""
+
+    def __init__(self, topic: str, capacity: int = 64) -> None:
+        self.topic = topic
+        self._sweeps: deque[Sweep] = deque(maxlen=capacity)
+        self._last_received: float | None = None
+
+    def add(self, stamp: int, cloud: Any, received: float) -> bool:
+        """Store a sweep. Returns True if its stamp jumped back and older sweeps were forgotten."""
+        jumped = bool(self._sweeps) and stamp < self._sweeps[-1].stamp - JUMP_BACK_NANOSECONDS
+        if jumped:
+            self._sweeps.clear()
+        later = []
+        while self._sweeps and self._sweeps[-1].stamp > stamp:
+            later.append(self._sweeps.pop())
+        self._sweeps.append(Sweep(self.topic, stamp, received, cloud))
+        self._sweeps.extend(reversed(later))
+        self._last_received = received
+        return jumped
+
+    def forget_after(self, stamp: int) -> None:
+        """Forget sweeps from before a jump back: those that lie far in an image's future."""
+        while self._sweeps and self._sweeps[-1].stamp > stamp + JUMP_BACK_NANOSECONDS:
+            self._sweeps.pop()
+
+    def is_live(self, now: float, silence: float) -> bool:
+        """Whether a sweep arrived within the last `silence` seconds of the steady clock."""
+        return self._last_received is not None and now - self._last_received <= silence
+
+    def has_reached(self, stamp: int) -> bool:
+        """Whether a sweep stamped at or after `stamp` is here."""
+        return bool(self._sweeps) and self._sweeps[-1].stamp >= stamp
+
+    def select(self, stamp: int, max_age: int, count: int) -> list[Sweep]:
+        """The sweep nearest `stamp` on either side within `max_age` ns, and `count` - 1 before it.
+
+        Returns the nearest first; empty if none is near enough. The sweeps before the nearest
+        are for accumulation and not bound by `max_age`.
+        """
+        sweeps = list(self._sweeps)
+        if not sweeps:
+            return []
+        nearest = min(range(len(sweeps)), key=lambda index: abs(sweeps[index].stamp - stamp))
+        if abs(sweeps[nearest].stamp - stamp) > max_age:
+            return []
+        return sweeps[max(0, nearest - count + 1) : nearest + 1][::-1]
+
+
+def radar_is_complete(radars: list[RadarSweeps], stamp: int, now: float, silence: float) -> bool:
+    """Whether waiting longer cannot bring a nearer sweep: each live radar has reached the image."""
+    return all(radar.has_reached(stamp) for radar in radars if radar.is_live(now, silence))
