@@ -1,0 +1,110 @@
+"""From the head's expected uncertainty to metres: a table fitted on held-out data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lircdepth_core.errors import InputError
+
+SIGMA_SHARE = 0.683
+"""Share of errors that sigma holds."""
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """Half-widths of the interval around the predicted depth that holds a share of the errors.
+
+    Attributes:
+        shares: (S,) increasing, within 0..1, one of them `SIGMA_SHARE`.
+        depth: (D,) increasing knots of predicted depth in metres.
+        uncertainty: (U,) increasing knots of the head's expected uncertainty, 0..1.
+        half_width: (S, D, U) metres, not decreasing along the shares.
+
+    Raises:
+        InputError: the arrays do not fit this description.
+    """
+
+    shares: np.ndarray
+    depth: np.ndarray
+    uncertainty: np.ndarray
+    half_width: np.ndarray
+
+    def __post_init__(self) -> None:
+        for name in ("shares", "depth", "uncertainty", "half_width"):
+            values = np.array(getattr(self, name), dtype=np.float64)
+            if not np.isfinite(values).all():
+                raise InputError(f"calibration.{name}: holds a value that is not finite")
+            values.setflags(write=False)
+            object.__setattr__(self, name, values)
+        for name, least in (("shares", 1), ("depth", 2), ("uncertainty", 2)):
+            knots = getattr(self, name)
+            if knots.ndim != 1 or len(knots) < least or np.any(np.diff(knots) <= 0):
+                raise InputError(f"calibration.{name}: give {least} or more increasing numbers")
+        if self.shares[0] <= 0 or self.shares[-1] >= 1:
+            raise InputError("calibration.shares: give shares between 0 and 1")
+        if not np.isclose(self.shares, SIGMA_SHARE, rtol=0, atol=1e-9).any():
+            raise InputError(f"calibration.shares: {SIGMA_SHARE}, the share of sigma, is missing")
+        if self.depth[0] < 0 or self.uncertainty[0] < 0 or self.uncertainty[-1] > 1:
+            raise InputError("calibration: knots of depth start at 0, of uncertainty lie in 0..1")
+        expected = (len(self.shares), len(self.depth), len(self.uncertainty))
+        if self.half_width.shape != expected:
+            raise InputError(
+                f"calibration.half_width: shape {self.half_width.shape}, give {expected} "
+                "(shares, depth, uncertainty)"
+            )
+        if np.any(self.half_width < 0) or np.any(np.diff(self.half_width, axis=0) < 0):
+            raise InputError(
+                "calibration.half_width: give values of 0 or more that do not fall with the share"
+            )
+
+    def __call__(self, depth: np.ndarray, uncertainty: np.ndarray, share: float) -> np.ndarray:
+        """Half-width of the interval that holds `share` of the errors.
+
+        Bilinear between the knots of depth and uncertainty, constant beyond them; linear between
+        two stored shares, which is on the wide side where errors have long tails.
+
+        Args:
+            depth: predicted depth in metres, any shape.
+            uncertainty: expected uncertainty 0..1, same shape.
+            share: within the stored shares.
+
+        Returns:
+            float32 metres, same shape; NaN where depth or uncertainty is NaN.
+
+        Raises:
+            InputError: the share lies outside the stored ones.
+        """
+        table = self._table(share)
+        i, s = _place(depth, self.depth)
+        j, t = _place(uncertainty, self.uncertainty)
+        columns = table.shape[1]
+        flat, corner = table.ravel(), i * columns + j
+        near = flat[corner] * (1 - t) + flat[corner + 1] * t
+        far = flat[corner + columns] * (1 - t) + flat[corner + columns + 1] * t
+        return near * (1 - s) + far * s
+
+    def _table(self, share: float) -> np.ndarray:
+        """(D, U) float32 half-widths for one share."""
+        low, high = self.shares[0], self.shares[-1]
+        if not low - 1e-9 <= share <= high + 1e-9:
+            raise InputError(
+                f"share {share:g}: this model's calibration holds {low:g} to {high:g}; "
+                "give one of these"
+            )
+        if len(self.shares) == 1:
+            return self.half_width[0].astype(np.float32)
+        k, weight = _place(np.array(share), self.shares)
+        between = self.half_width[k] * (1 - weight) + self.half_width[k + 1] * weight
+        return between.astype(np.float32)
+
+
+def _place(values: np.ndarray, knots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Index of the knot at or before each value, and the fraction of the way to the next.
+
+    A NaN gives a valid index and the fraction NaN.
+    """
+    place = np.interp(values, knots, np.arange(len(knots)))
+    index = np.clip(np.nan_to_num(place), 0, len(knots) - 2).astype(np.intp)
+    return index, (place - index).astype(np.float32)

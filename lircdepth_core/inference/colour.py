@@ -1,0 +1,28 @@
+"""Colours for maps and returns: near or small is red, far or large is blue, none is black."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+_COLOURS = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_TURBO)[::-1]
+"""(256, 1, 3) BGR, from near to far."""
+
+
+def colourise(values: np.ndarray, near: float, far: float) -> np.ndarray:
+    """Colour numbers between two limits; beyond them the limits' colours are kept.
+
+    Args:
+        values: (H, W) numbers, such as depth or sigma in metres.
+        near: the value of the first colour (red).
+        far: the value of the last colour (blue), larger than `near`.
+
+    Returns:
+        (H, W, 3) uint8 RGB, black where the value is NaN.
+    """
+    place = np.clip((values - near) * (255.0 / (far - near)), 0, 255)
+    missing = np.isnan(place)
+    index = np.where(missing, 0, place).astype(np.uint8)
+    colours = np.ascontiguousarray(_COLOURS[:, 0, ::-1])[index]
+    colours[missing] = 0
+    return colours

@@ -1,0 +1,61 @@
+"""Which device and which back end run the network."""
+
+from __future__ import annotations
+
+import re
+
+import torch
+
+from lircdepth_core.errors import InputError
+
+BACKENDS = ("torch",)
+"""Back ends there are; `auto` takes the first."""
+
+
+def cuda_devices() -> int:
+    """How many CUDA devices this machine has."""
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+def choose_device(request: str, available: int) -> str:
+    """The device to run on.
+
+    Args:
+        request: `auto` (CUDA if there is one), `cpu`, `cuda` or `cuda:N`.
+        available: number of CUDA devices.
+
+    Returns:
+        `cpu` or `cuda:N`.
+
+    Raises:
+        InputError: the request is none of these, or names a device that is not there.
+    """
+    if request == "auto":
+        return "cuda:0" if available else "cpu"
+    if request == "cpu":
+        return "cpu"
+    match = re.fullmatch(r"cuda(?::([0-9]{1,4}))?", request)
+    if not match:
+        raise InputError(f"device: {request!r:.40} is unknown; give auto, cpu, cuda or cuda:N")
+    index = int(match[1] or 0)
+    if index >= available:
+        raise InputError(
+            f"device: {request} is not there, this machine has {available} CUDA devices; "
+            "give auto or cpu"
+        )
+    return f"cuda:{index}"
+
+
+def choose_backend(request: str) -> str:
+    """The back end to run with.
+
+    Raises:
+        InputError: there is no such back end.
+    """
+    if request == "auto":
+        return BACKENDS[0]
+    if request not in BACKENDS:
+        raise InputError(
+            f"backend: {request!r:.40} is unknown; give auto or {' or '.join(BACKENDS)}"
+        )
+    return request

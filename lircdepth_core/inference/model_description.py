@@ -1,0 +1,298 @@
+"""model.yaml: what a model is, what it wants to see, and where its parameters are."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import yaml
+
+from lircdepth_core.errors import InputError
+from lircdepth_core.inference.calibration import Calibration
+from lircdepth_core.network import MAX_DEPTH
+from lircdepth_core.radar import RADAR_CHANNELS
+
+FORMAT = 1
+"""Version of model.yaml that this code reads and writes."""
+
+NETWORKS = ("student", "teacher")
+INTERPOLATIONS = ("linear", "area", "cubic")
+
+_MAX_FOCAL_LENGTH = 100_000.0
+_MAX_ROWS = 100_000
+
+
+@dataclass(frozen=True)
+class Crop:
+    """Rows of the image at the model's focal length that the network sees."""
+
+    top: int
+    height: int
+
+
+@dataclass(frozen=True)
+class NetworkInput:
+    """What the network was taught with.
+
+    Attributes:
+        focal_length: pixels at the network's input, in x and y.
+        interpolation: how images were scaled: `linear`, `area` or `cubic`.
+        crop: rows that are used; None for all.
+    """
+
+    focal_length: float
+    interpolation: str
+    crop: Crop | None = None
+
+
+@dataclass(frozen=True)
+class StoredWeights:
+    """Parameters in a safetensors file beside model.yaml."""
+
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class SeededWeights:
+    """Parameters drawn from a seed: an untrained network."""
+
+    seed: int
+
+
+@dataclass(frozen=True)
+class ModelDescription:
+    """Everything model.yaml says.
+
+    Attributes:
+        name: a short name for logs.
+        network: `student` or `teacher`.
+        trained: whether depth was learned; False means that its output is meaningless.
+        uncertainty_trained: whether the uncertainty head was learned.
+        max_depth: metres, the largest depth that the network can give.
+        input: what the network was taught with.
+        weights: where the parameters are; `SeededWeights` only for an untrained network.
+        calibration: from expected uncertainty to metres; None if it was not fitted.
+    """
+
+    name: str
+    network: str
+    trained: bool
+    uncertainty_trained: bool
+    max_depth: float
+    input: NetworkInput
+    weights: StoredWeights | SeededWeights
+    calibration: Calibration | None = None
+
+
+def parse_description(text: str) -> ModelDescription:
+    """Read the text of a model.yaml.
+
+    Raises:
+        InputError: it is no YAML, has an unknown version, lacks a field, or a field is unknown, of
+            the wrong type or out of range.
+    """
+    # PyYAML lets errors of the scalar constructors through: dates, !!bool, !!timestamp, deep nests.
+    try:
+        document = yaml.load(text, _Loader)  # a SafeLoader
+    except (
+        yaml.YAMLError,
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        RecursionError,
+    ) as error:
+        raise InputError(f"not YAML: {' '.join(str(error).split())[:200]}") from error
+    fields = _Fields(document, "")
+    version = fields.integer("format", 0, 1_000_000)
+    if version != FORMAT:
+        raise InputError(
+            f"format: version {version}, this program reads {FORMAT}; update one of the two"
+        )
+    description = ModelDescription(
+        name=fields.text("name", 64),
+        network=fields.choice("network", NETWORKS),
+        trained=fields.boolean("trained"),
+        uncertainty_trained=fields.boolean("uncertainty_trained"),
+        max_depth=fields.number("max_depth", MAX_DEPTH, MAX_DEPTH),
+        input=_network_input(fields.child("input")),
+        weights=_weights(fields.child("weights")),
+        calibration=fields.optional("calibration", _calibration),
+    )
+    fields.finish()
+    if description.trained and isinstance(description.weights, SeededWeights):
+        raise InputError("weights.seed: a trained network has stored weights; give file and sha256")
+    if description.calibration and not description.uncertainty_trained:
+        raise InputError("calibration: the uncertainty head is not trained; give null")
+    return description
+
+
+def format_description(description: ModelDescription) -> str:
+    """The text of model.yaml for a description; `parse_description` reads it back."""
+    network_input = dataclasses.asdict(description.input)
+    network_input["radar_channels"] = list(RADAR_CHANNELS)
+    calibration = description.calibration
+    document = {
+        "format": FORMAT,
+        "name": description.name,
+        "network": description.network,
+        "trained": description.trained,
+        "uncertainty_trained": description.uncertainty_trained,
+        "max_depth": description.max_depth,
+        "input": network_input,
+        "weights": dataclasses.asdict(description.weights),
+        "calibration": calibration
+        and {
+            field.name: getattr(calibration, field.name).tolist()
+            for field in dataclasses.fields(calibration)
+        },
+    }
+    return yaml.safe_dump(document, sort_keys=False, default_flow_style=None, width=100)
+
+
+def _network_input(fields: _Fields) -> NetworkInput:
+    if fields.take("radar_channels") != list(RADAR_CHANNELS):
+        raise InputError(f"input.radar_channels: give [{', '.join(RADAR_CHANNELS)}]")
+    network_input = NetworkInput(
+        focal_length=fields.number("focal_length", 1.0, _MAX_FOCAL_LENGTH),
+        interpolation=fields.choice("interpolation", INTERPOLATIONS),
+        crop=fields.optional("crop", _crop),
+    )
+    fields.finish()
+    return network_input
+
+
+def _crop(fields: _Fields) -> Crop:
+    crop = Crop(fields.integer("top", 0, _MAX_ROWS), fields.integer("height", 1, _MAX_ROWS))
+    fields.finish()
+    return crop
+
+
+def _weights(fields: _Fields) -> StoredWeights | SeededWeights:
+    weights: StoredWeights | SeededWeights
+    if "seed" in fields:
+        weights = SeededWeights(fields.integer("seed", 0, 2**63 - 1))
+    else:
+        weights = StoredWeights(fields.text("file", 100), fields.text("sha256", 64))
+        if "/" in weights.file or "\\" in weights.file or weights.file in (".", ".."):
+            raise InputError("weights.file: give the name of a file beside model.yaml")
+        if len(weights.sha256) != 64 or set(weights.sha256) - set("0123456789abcdef"):
+            raise InputError("weights.sha256: give 64 lower-case hexadecimal digits")
+    fields.finish()
+    return weights
+
+
+def _calibration(fields: _Fields) -> Calibration:
+    names = [field.name for field in dataclasses.fields(Calibration)]
+    calibration = Calibration(**{name: fields.table(name) for name in names})
+    fields.finish()
+    return calibration
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML without aliases, with which a small file can stand for a huge document."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases (*name) are not allowed; write the value out")
+        return super().compose_node(parent, index)
+
+
+class _Fields:
+    """A YAML mapping read field by field; every complaint names the field."""
+
+    def __init__(self, values: Any, path: str) -> None:
+        if not isinstance(values, dict):
+            raise InputError(f"{path or 'the file'}: give a mapping of fields, one per line")
+        self._values = values
+        self._path = path
+        self._read: set[str] = set()
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._values
+
+    def take(self, name: str) -> Any:
+        """The value as YAML gave it."""
+        if name not in self._values:
+            raise InputError(f"{self._full(name)}: this field is missing; add it")
+        self._read.add(name)
+        return self._values[name]
+
+    def child(self, name: str) -> _Fields:
+        """A mapping in a field."""
+        return _Fields(self.take(name), self._full(name))
+
+    def optional(self, name: str, parse: Callable[[_Fields], Any]) -> Any:
+        """A mapping in a field, or None where the field is null."""
+        return None if self.take(name) is None else parse(self.child(name))
+
+    def boolean(self, name: str) -> bool:
+        """True or false."""
+        value = self.take(name)
+        if not isinstance(value, bool):
+            raise InputError(f"{self._full(name)}: give true or false")
+        return value
+
+    def integer(self, name: str, low: int, high: int) -> int:
+        """A whole number within low..high."""
+        value = self.take(name)
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise InputError(f"{self._full(name)}: give a whole number from {low} to {high}")
+        return value
+
+    def number(self, name: str, low: float, high: float) -> float:
+        """A number within low..high."""
+        value = self.take(name)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise InputError(f"{self._full(name)}: give a number")
+        if not low <= value <= high:
+            raise InputError(f"{self._full(name)}: give a number from {low:g} to {high:g}")
+        return float(value)
+
+    def text(self, name: str, longest: int) -> str:
+        """A printable text of one line."""
+        value = self.take(name)
+        if not isinstance(value, str) or not 0 < len(value) <= longest or not value.isprintable():
+            raise InputError(f"{self._full(name)}: give a text of one line, up to {longest} long")
+        return value
+
+    def choice(self, name: str, choices: tuple[str, ...]) -> str:
+        """One of some words."""
+        value = self.take(name)
+        if not isinstance(value, str) or value not in choices:
+            raise InputError(f"{self._full(name)}: give one of {', '.join(choices)}")
+        return value
+
+    def table(self, name: str) -> np.ndarray:
+        """Numbers in lists, nested up to three deep."""
+        value = self.take(name)
+        if _shape(value) is None:
+            raise InputError(f"{self._full(name)}: give numbers in lists of equal length")
+        return np.array(value, dtype=np.float64)
+
+    def finish(self) -> None:
+        """Complain about fields that nobody asked for."""
+        unknown = [name for name in self._values if name not in self._read]
+        if unknown:
+            name = " ".join(str(unknown[0]).split())[:40]
+            raise InputError(f"{self._full(name)}: this field is unknown; remove it")
+
+    def _full(self, name: str) -> str:
+        return f"{self._path}.{name}" if self._path else name
+
+
+def _shape(value: Any, depth: int = 3) -> tuple[int, ...] | None:
+    """Shape of a nested list of finite numbers; None if it is anything else."""
+    if not isinstance(value, list):
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return () if number and abs(value) <= 1e9 and math.isfinite(value) else None
+    if depth == 0 or not value:
+        return None
+    shapes = {_shape(item, depth - 1) for item in value}
+    shape = shapes.pop()
+    return None if shapes or shape is None else (len(value), *shape)

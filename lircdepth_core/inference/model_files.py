@@ -1,0 +1,204 @@
+"""Model folders: model.yaml, weights.safetensors and README.md; found, read and written.
+
+Weights are data: safetensors, checked by the SHA-256 that model.yaml states. Nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+import torch
+
+from lircdepth_core.errors import InputError
+from lircdepth_core.inference.model_description import (
+    ModelDescription,
+    SeededWeights,
+    StoredWeights,
+    format_description,
+    parse_description,
+)
+from lircdepth_core.network import Student, Teacher
+from lircdepth_core.network.parameters import load_parameters
+
+DESCRIPTION_FILE = "model.yaml"
+WEIGHTS_FILE = "weights.safetensors"
+CARD_FILE = "README.md"
+
+_MAX_DESCRIPTION_BYTES = 1_000_000
+_MAX_WEIGHTS_BYTES = 2_000_000_000
+
+
+def find_model(name_or_path: str | Path) -> Path:
+    """The folder of a model.
+
+    Looked up as a path, then by name (`lircdepth` or `models/lircdepth`) in the ROS package's
+    share, the installed data, and the source tree.
+
+    Raises:
+        InputError: there is no such folder; the message lists where it was looked for.
+    """
+    given = Path(name_or_path).expanduser()
+    candidates = [given]
+    if not given.is_absolute():
+        parts = given.parts[1:] if given.parts[:1] == ("models",) else given.parts
+        candidates += [root.joinpath(*parts) for root in _model_roots()]
+    for folder in candidates:
+        if (folder / DESCRIPTION_FILE).is_file():
+            return folder
+    raise InputError(
+        f"model {name_or_path}: no {DESCRIPTION_FILE} in "
+        f"{', '.join(str(folder) for folder in candidates)}; give the path of a model folder"
+    )
+
+
+def read_description(folder: Path) -> ModelDescription:
+    """What the model in a folder is.
+
+    Raises:
+        InputError: model.yaml is missing, too large, or does not hold what it should.
+    """
+    path = folder / DESCRIPTION_FILE
+    data = _read(path, _MAX_DESCRIPTION_BYTES)
+    try:
+        return parse_description(data.decode("utf-8"))
+    except (InputError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def load_network(folder: Path, description: ModelDescription) -> torch.nn.Module:
+    """The model's network on the CPU, in float32, ready for inference.
+
+    Raises:
+        InputError: the weights are missing, have another hash, or do not fit the network.
+    """
+    weights = description.weights
+    if isinstance(weights, SeededWeights):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(weights.seed)
+            return build_network(description).eval()
+    path = folder / weights.file
+    data = _read(path, _MAX_WEIGHTS_BYTES)
+    found = hashlib.sha256(data).hexdigest()
+    if found != weights.sha256:
+        raise InputError(
+            f"{path}: SHA-256 is {found}, {DESCRIPTION_FILE} says {weights.sha256} in "
+            "weights.sha256; fetch the model again"
+        )
+    try:
+        state = safetensors.torch.load(data)
+    except (safetensors.SafetensorError, ValueError, KeyError) as error:
+        raise InputError(f"{path}: not a safetensors file ({error}); fetch it again") from error
+    network = build_network(description)
+    load_parameters(network, state, str(path))  # copies, so float16 becomes float32
+    infinite = [key for key, value in state.items() if not torch.isfinite(value).all()]
+    if infinite:
+        raise InputError(f"{path}: {infinite[0]} is not finite; fetch the model again")
+    return network.eval()
+
+
+def build_network(description: ModelDescription) -> torch.nn.Module:
+    """The network that a description names, with fresh parameters."""
+    return Student() if description.network == "student" else Teacher()
+
+
+def write_model(
+    folder: Path,
+    network: torch.nn.Module,
+    description: ModelDescription,
+    card: str,
+    half: bool = False,
+) -> ModelDescription:
+    """Write a new model folder; it appears complete or not at all.
+
+    Args:
+        folder: must not exist yet.
+        network: its parameters are stored.
+        description: what the model is; its `weights` are replaced by those written.
+        card: text of README.md.
+        half: store float16 instead of float32 (half the size).
+
+    Returns:
+        The description with the stored weights' name and hash.
+
+    Raises:
+        InputError: the folder exists, or a parameter is not finite (in float16, if `half`).
+    """
+    if folder.exists():
+        raise InputError(f"{folder}: exists already; give a new folder")
+    data = safetensors.torch.save(_stored_state(network, half))
+    weights = StoredWeights(WEIGHTS_FILE, hashlib.sha256(data).hexdigest())
+    description = dataclasses.replace(description, weights=weights)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        (staging / WEIGHTS_FILE).write_bytes(data)
+        (staging / CARD_FILE).write_text(card, encoding="utf-8")
+        text = format_description(description)
+        parse_description(text)
+        (staging / DESCRIPTION_FILE).write_text(text, encoding="utf-8")
+        staging.chmod(0o755)
+        staging.rename(folder)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+    return description
+
+
+def write_description(folder: Path, description: ModelDescription) -> None:
+    """Replace model.yaml of an existing model in one step, as after calibration.
+
+    Raises:
+        InputError: the description is not one that `read_description` would accept.
+    """
+    text = format_description(description)
+    parse_description(text)
+    path = folder / DESCRIPTION_FILE
+    temporary = path.with_suffix(".yaml.new")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def _model_roots() -> list[Path]:
+    """Folders that hold models by name, in the order in which they are searched."""
+    roots = [
+        Path(sys.prefix) / "share" / "lircdepth" / "models",
+        Path(__file__).resolve().parents[2] / "models",
+    ]
+    # ROS may be absent, not sourced, or there without this package.
+    with contextlib.suppress(ImportError, LookupError, OSError):
+        from ament_index_python.packages import get_package_share_directory
+
+        roots.insert(0, Path(get_package_share_directory("lircdepth")) / "models")
+    return roots
+
+
+def _read(path: Path, largest: int) -> bytes:
+    """A file's bytes."""
+    try:
+        size = path.stat().st_size
+        if size > largest:
+            raise InputError(f"{path}: {size} bytes, more than {largest}; not a file of this kind")
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}; fetch the model again") from error
+
+
+def _stored_state(network: torch.nn.Module, half: bool) -> dict[str, torch.Tensor]:
+    """The network's state on the CPU, floating-point numbers in the stored precision."""
+    state = {}
+    for key, value in network.state_dict().items():
+        stored = value.detach().cpu().contiguous().clone()
+        if stored.is_floating_point():
+            stored = stored.to(torch.float16 if half else torch.float32)
+        if not torch.isfinite(stored).all():
+            raise InputError(f"{key}: a parameter is not finite as stored; don't store half")
+        state[key] = stored
+    return state
