@@ -1,0 +1,180 @@
+"""lircdepth_replay: the command line of the bag player."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+import rclpy
+from rclpy.qos import ReliabilityPolicy
+from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import remove_ros_args
+
+from lircdepth_core.errors import InputError
+from lircdepth_ros.replay_player import ANSWER_TOPIC, ReplayOptions, replay
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line entry; returns the exit status."""
+    argv = list(sys.argv if arguments is None else ["lircdepth_replay", *arguments])
+    options = parse_arguments(remove_ros_args(argv)[1:])
+    stop = threading.Event()
+
+    def request_stop(number: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, request_stop)
+    node = rclpy.create_node("lircdepth_replay", start_parameter_services=False)
+    try:
+        report = replay(options, node, stop)
+    except InputError as error:
+        print(f"lircdepth_replay: {error}", file=sys.stderr)
+        return 2
+    finally:
+        node.destroy_node()
+        rclpy.shutdown()
+    print(report)
+    return report.exit_code
+
+
+def parse_arguments(arguments: Sequence[str]) -> ReplayOptions:
+    """Options of the command line, ROS arguments already removed; exits with 2 on a wrong one."""
+    parser = argparse.ArgumentParser(
+        prog="lircdepth_replay",
+        usage="lircdepth_replay BAG [options] [--ros-args ...]",
+        description="Plays a rosbag2 (folder, .mcap, .db3) or ROS 1 bag into ROS 2 topics, in the "
+        "order and at the pace of its recording times. ROS 2 messages go out as the recorded "
+        "bytes; ROS 1 messages are converted. Topics whose message type is not installed are "
+        "skipped and named.",
+        epilog="Exit status: 0 played, or ended by Ctrl-C or SIGTERM; 1 an image got no answer "
+        "(--lockstep); 2 wrong arguments, unreadable bag, or no reader in time.",
+    )
+    parser.add_argument("bag", metavar="BAG", type=Path, help="rosbag2 folder or file, or .bag")
+    what = parser.add_argument_group("what to play")
+    what.add_argument(
+        "--topics", nargs="+", metavar="TOPIC", default=(), help="only these, named as recorded"
+    )
+    what.add_argument(
+        "--start", type=_not_negative, metavar="S", default=0.0,
+        help="begin S seconds into the bag; transient-local topics such as /tf_static are sent "
+        "from its beginning all the same (default 0)",
+    )  # fmt: skip
+    what.add_argument(
+        "--duration", type=_positive, metavar="S", help="end S seconds after the beginning"
+    )
+    what.add_argument(
+        "--loop", type=_count, nargs="?", const=0, default=1, metavar="N",
+        help="play N times; without N (or with 0) for ever (default: once). Stamps and /clock "
+        "jump back at each new beginning",
+    )  # fmt: skip
+    how = parser.add_argument_group("how to publish")
+    how.add_argument(
+        "--rate", type=_positive, metavar="R",
+        help="R times the recorded pace (default 1; in --lockstep: as fast as the answers come)",
+    )  # fmt: skip
+    how.add_argument(
+        "--remap", type=_renaming, action="append", default=[], metavar="OLD:=NEW",
+        help="publish the recorded topic OLD as NEW; may be repeated",
+    )  # fmt: skip
+    how.add_argument(
+        "--clock", type=_positive, nargs="?", const=40.0, metavar="HZ",
+        help="publish recording times on /clock: before each message, and in between at least HZ "
+        "times per recorded second (default 40); for nodes with use_sim_time",
+    )  # fmt: skip
+    how.add_argument(
+        "--qos-reliability", choices=("recorded", "reliable", "best_effort"),
+        help="reliability to offer (default: recorded, and reliable where the bag does not say; in "
+        "--lockstep: reliable). Durability, history and depth are always as recorded",
+    )  # fmt: skip
+    wait = parser.add_argument_group("waiting for readers")
+    wait.add_argument(
+        "--wait", nargs="*", metavar="TOPIC",
+        help="before the first message, wait for a reader on each TOPIC (named as published); "
+        "without TOPIC for a reader on any, and until none has come or gone for 0.5 s",
+    )  # fmt: skip
+    wait.add_argument(
+        "--wait-timeout", type=_positive, default=60.0, metavar="S",
+        help="give up with exit status 2 after S seconds (default 60)",
+    )  # fmt: skip
+    step = parser.add_argument_group(
+        "lockstep", "One image at a time, so that a slow node misses nothing."
+    )
+    step.add_argument(
+        "--lockstep", action="store_true",
+        help="after each image send all else recorded up to 0.1 s later, then wait for the answer "
+        "that carries its stamp before the next image goes out. Waits for readers first",
+    )  # fmt: skip
+    step.add_argument(
+        "--image-topic", metavar="TOPIC",
+        help="the images to be answered, named as published (default: the one Image or "
+        "CompressedImage topic that has a reader)",
+    )  # fmt: skip
+    step.add_argument(
+        "--answer-topic", default=ANSWER_TOPIC, metavar="TOPIC",
+        help="sensor_msgs/Image topic of the answers (default %(default)s)",
+    )  # fmt: skip
+    step.add_argument(
+        "--answer-timeout", type=_positive, default=30.0, metavar="S",
+        help="go on without an answer after S seconds; the image is named at the end (default 30)",
+    )  # fmt: skip
+    given = parser.parse_args(arguments)
+    return ReplayOptions(
+        bag=given.bag,
+        rate=given.rate,
+        loop=given.loop,
+        start=given.start,
+        duration=given.duration,
+        topics=tuple(given.topics),
+        remap=dict(given.remap),
+        clock=given.clock,
+        reliability={
+            "reliable": ReliabilityPolicy.RELIABLE,
+            "best_effort": ReliabilityPolicy.BEST_EFFORT,
+        }.get(given.qos_reliability),
+        wait=None if given.wait is None else tuple(given.wait),
+        wait_timeout=given.wait_timeout,
+        lockstep=given.lockstep,
+        image_topic=given.image_topic,
+        answer_topic=given.answer_topic,
+        answer_timeout=given.answer_timeout,
+    )
+
+
+def _not_negative(text: str) -> float:
+    value = float(text)
+    if not (math.isfinite(value) and value >= 0):
+        raise argparse.ArgumentTypeError(f"{text} is not a number of 0 or more")
+    return value
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not (math.isfinite(value) and value > 0):
+        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is not a count of 0 or more")
+    return value
+
+
+def _renaming(text: str) -> tuple[str, str]:
+    old, separator, new = text.partition(":=")
+    if not (separator and old and new):
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form OLD:=NEW")
+    return old, new
+
+
+if __name__ == "__main__":
+    sys.exit(main())

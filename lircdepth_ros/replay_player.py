@@ -1,0 +1,456 @@
+"""Plays a bag into ROS 2 topics, at the pace of its recording or of its readers."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import rclpy
+from rclpy.duration import Duration
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.validate_full_topic_name import validate_full_topic_name
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import CompressedImage, Image
+
+from lircdepth_core.errors import InputError
+from lircdepth_ros.replay_bag import Bag, BagMessage, absolute, header_stamp
+from lircdepth_ros.replay_lockstep import AwaitAnswer, lockstep
+from lircdepth_ros.replay_qos import publisher_qos
+
+CLOCK_TOPIC = "/clock"
+ANSWER_TOPIC = "/depth/output/depth/image_rect"
+SETTLE_TIME = 0.5  # s without a new match until discovery counts as done
+POLL_TIME = 0.05  # s between looks at signals and at matches
+ACKNOWLEDGE_TIME = 2.0  # s that readers get at the end for what is still under way
+
+
+@dataclass(frozen=True)
+class ReplayOptions:
+    """What to play and how; the meaning of each is in `lircdepth_replay --help`.
+
+    Topic names are as recorded in `topics` and `remap`, as published (after remap) elsewhere.
+    """
+
+    bag: Path
+    rate: float | None = None
+    """Times the recorded pace; None is 1, or no pace at all in lockstep."""
+    loop: int = 1
+    """How often; 0 is for ever."""
+    start: float = 0.0
+    duration: float | None = None
+    topics: tuple[str, ...] = ()
+    remap: Mapping[str, str] = field(default_factory=dict)
+    clock: float | None = None
+    reliability: ReliabilityPolicy | None = None
+    wait: tuple[str, ...] | None = None
+    """None: not at all; empty: for any reader; else for a reader on each."""
+    wait_timeout: float = 60.0
+    lockstep: bool = False
+    image_topic: str | None = None
+    answer_topic: str = ANSWER_TOPIC
+    answer_timeout: float = 30.0
+
+
+@dataclass
+class ReplayReport:
+    """What was played. Filled while playing."""
+
+    bag: Path
+    sent: dict[str, int] = field(default_factory=dict)
+    """Messages by topic, as published."""
+    skipped: dict[str, str] = field(default_factory=dict)
+    """Reason by topic, as recorded."""
+    unusable: dict[str, int] = field(default_factory=dict)
+    """Damaged messages by topic, as recorded."""
+    answered: int = 0
+    unanswered: list[int] = field(default_factory=list)
+    """header.stamp, ns, of the images without an answer (lockstep)."""
+    latest: float = 0.0
+    """s by which the latest message was behind its time."""
+    wall_time: float = 0.0
+    """s from the first message to the last."""
+    interrupted: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """1 if an image got no answer, else 0."""
+        return 1 if self.unanswered else 0
+
+    def __str__(self) -> str:
+        end = "interrupted" if self.interrupted else "done"
+        lines = [
+            f"{self.bag}: {end}, {sum(self.sent.values())} messages in {self.wall_time:.2f} s, "
+            f"at most {self.latest * 1e3:.1f} ms late"
+        ]
+        lines += [f"  {topic}: {count}" for topic, count in sorted(self.sent.items())]
+        lines += [f"  skipped {topic}: {why}" for topic, why in sorted(self.skipped.items())]
+        lines += [
+            f"  {topic}: {count} damaged messages left out"
+            for topic, count in sorted(self.unusable.items())
+        ]
+        if self.answered or self.unanswered:
+            lines.append(f"  images answered: {self.answered}, not: {len(self.unanswered)}")
+        lines += [f"  no answer to the image stamped {_seconds(x)}" for x in self.unanswered]
+        return "\n".join(lines)
+
+
+class _StoppedError(Exception):
+    """The user wants to end; unwinds to replay()."""
+
+
+def replay(options: ReplayOptions, node: Node, stop: threading.Event | None = None) -> ReplayReport:
+    """Play the bag once or more through publishers of the node, and return when it is over.
+
+    The node is spun in here, by the calling thread, while answers are awaited: leave it in no
+    other executor.
+
+    Args:
+        options: what and how.
+        node: owns the publishers, which are gone again on return.
+        stop: set from anywhere, ends the replay within about 0.1 s.
+
+    Raises:
+        InputError: the bag cannot be read or offers nothing to play, an option names a topic that
+            is not there, or no reader came in time.
+    """
+    report = ReplayReport(options.bag)
+    with Bag(options.bag) as bag:
+        player = _Player(options, node, bag, report, stop or threading.Event())
+        try:
+            player.play()
+        except _StoppedError:
+            report.interrupted = True
+        finally:
+            report.unusable = bag.unusable
+            player.close()
+    return report
+
+
+class _Player:
+    """One replay at work."""
+
+    def __init__(
+        self,
+        options: ReplayOptions,
+        node: Node,
+        bag: Bag,
+        report: ReplayReport,
+        stop: threading.Event,
+    ) -> None:
+        self.options, self.node, self.bag, self.report = options, node, bag, report
+        self.stop = stop
+        self.rate = options.rate or (None if options.lockstep else 1.0)
+        self.origin: tuple[int, float] | None = None  # recorded ns that is due at this monotonic s
+        self.published = _published_names(bag, options, report)
+        for topic, reason in report.skipped.items():
+            node.get_logger().warning(f"skipped {topic}: {reason}")
+        if not self.published:
+            reasons = "; ".join(f"{x}: {y}" for x, y in report.skipped.items()) or "it is empty"
+            raise InputError(f"{options.bag}: nothing to play ({reasons})")
+        length = (bag.end_time - bag.start_time) / 1e9
+        if options.start >= length:
+            raise InputError(
+                f"{options.bag}: --start {options.start:g} is beyond its {length:.3f} s"
+            )
+        self.publishers: dict[str, Publisher] = {}
+        self.message_classes: dict[str, type] = {}
+        self.latched: set[str] = set()  # recorded names
+        for recorded, name in self.published.items():
+            self._advertise(recorded, name)
+        if options.clock is not None:
+            # Not among message_classes: any node on simulated time reads it, so it tells nothing.
+            self.publishers[CLOCK_TOPIC] = node.create_publisher(Clock, CLOCK_TOPIC, 10)
+            report.sent[CLOCK_TOPIC] = 0
+        self.answers: _Answers | None = None
+
+    def play(self) -> None:
+        self._wait_for_readers()
+        image_topic = self._find_image_topic() if self.options.lockstep else None
+        if image_topic is not None:
+            self.answers = _Answers(self.node, self.options.answer_topic)
+            self._wait_until(
+                self.answers.matched, f"no publisher of answers on {self.options.answer_topic}"
+            )
+            self._sleep(SETTLE_TIME)  # its publisher may learn of this reader a little later
+        first = time.monotonic()
+        passes = 0
+        try:
+            while passes != self.options.loop or self.options.loop == 0:
+                self.origin = None
+                self._play_once(image_topic)
+                passes += 1
+            self._acknowledge(ACKNOWLEDGE_TIME)
+        finally:
+            self.report.wall_time = time.monotonic() - first
+
+    def close(self) -> None:
+        for publisher in self.publishers.values():
+            self.node.destroy_publisher(publisher)
+        if self.answers is not None:
+            self.answers.close()
+
+    def _play_once(self, image_topic: str | None) -> None:
+        begin = self.bag.start_time + round(self.options.start * 1e9)
+        end = None
+        if self.options.duration is not None:
+            end = begin + round(self.options.duration * 1e9)
+        if self.options.start > 0:  # whoever joined the live system late also got these
+            for message in self.bag.messages(self.latched, stop=begin):
+                self._publish(self._renamed(message))
+        messages: Iterator[BagMessage] = map(
+            self._renamed, self.bag.messages(self.published, begin, end)
+        )
+        if self.options.clock is not None:
+            messages = _with_clock(messages, self.options.clock)
+        if image_topic is None:
+            for message in messages:
+                self._send(message)
+            return
+        for step in lockstep(messages, image_topic):
+            if isinstance(step, AwaitAnswer):
+                self._await_answer(step.stamp)
+            else:
+                if step.topic == image_topic and self.answers is not None:
+                    self.answers.stamps.clear()
+                self._send(step)
+
+    def _send(self, message: BagMessage) -> None:
+        """Publish when the message is due."""
+        if self.rate is not None:
+            if self.origin is None:
+                self.origin = (message.time, time.monotonic())
+            due = self.origin[1] + (message.time - self.origin[0]) / 1e9 / self.rate
+            self._sleep(due - time.monotonic())
+            self.report.latest = max(self.report.latest, time.monotonic() - due)
+        elif self.stop.is_set():
+            raise _StoppedError
+        self._publish(message)
+
+    def _publish(self, message: BagMessage) -> None:
+        publisher = self.publishers[message.topic]
+        publisher.publish(message.data)
+        sent = self.report.sent[message.topic] = self.report.sent[message.topic] + 1
+        if self.rate is None and sent % publisher.qos_profile.depth == 0:
+            # Without a pace, what is not yet acknowledged would fall out of a full history.
+            publisher.wait_for_all_acked(Duration(seconds=1))
+
+    def _await_answer(self, stamp: int) -> None:
+        assert self.answers is not None
+        asked = time.monotonic()
+        while stamp not in self.answers.stamps:
+            if self.stop.is_set():
+                raise _StoppedError
+            if time.monotonic() - asked > self.options.answer_timeout:
+                self.report.unanswered.append(stamp)
+                self.node.get_logger().warning(f"no answer to the image stamped {_seconds(stamp)}")
+                break
+            self.answers.spin(POLL_TIME)
+        else:
+            self.report.answered += 1
+        if self.origin is not None and self.rate is not None:  # the pause is not lateness
+            self.origin = (self.origin[0], self.origin[1] + time.monotonic() - asked)
+
+    def _advertise(self, recorded: str, name: str) -> None:
+        topic = self.bag.topics[recorded]
+        reliability = self.options.reliability
+        if reliability is None and self.options.lockstep:
+            reliability = ReliabilityPolicy.RELIABLE
+        profile, remark = publisher_qos(recorded, topic.recorded_qos, reliability)
+        if remark:
+            self.node.get_logger().warning(remark)
+        if profile.durability == DurabilityPolicy.TRANSIENT_LOCAL:
+            self.latched.add(recorded)
+        if name not in self.publishers:
+            self.publishers[name] = self.node.create_publisher(topic.message_class, name, profile)
+            self.message_classes[name] = topic.message_class
+            self.report.sent[name] = 0
+        elif self.message_classes[name] is not topic.message_class:
+            raise InputError(f"--remap: {name} would carry messages of two types")
+
+    def _renamed(self, message: BagMessage) -> BagMessage:
+        return message._replace(topic=self.published[message.topic])
+
+    def _readers(self, name: str) -> int:
+        return self.publishers[name].get_subscription_count()
+
+    def _image_topics(self) -> list[str]:
+        classes = (Image, CompressedImage)
+        return [x for x, y in self.message_classes.items() if y in classes]
+
+    def _wait_for_readers(self) -> None:
+        named = [absolute(x) for x in self.options.wait or ()]
+        if self.options.image_topic is not None and self.options.lockstep:
+            named.append(absolute(self.options.image_topic))
+        for name in named:
+            if name not in self.publishers:
+                known = ", ".join(sorted(self.publishers))
+                raise InputError(f"{name}: not among the topics played, which are {known}")
+        if named:
+            self._wait_until(
+                lambda: all(self._readers(x) for x in named),
+                lambda: f"no reader on {', '.join(x for x in named if not self._readers(x))}",
+            )
+        elif self.options.wait is not None or self.options.lockstep:
+            names = self._image_topics() if self.options.lockstep else sorted(self.message_classes)
+            if not names:
+                raise InputError(
+                    f"{self.bag.path}: --lockstep needs an image topic; none is played"
+                )
+            self._wait_until(
+                lambda: any(self._readers(x) for x in names),
+                f"no reader on any of {', '.join(sorted(names))}",
+            )
+            self._settle()
+
+    def _wait_until(
+        self, condition: Callable[[], bool], complaint: str | Callable[[], str]
+    ) -> None:
+        deadline = time.monotonic() + self.options.wait_timeout
+        while not condition():
+            if time.monotonic() > deadline:
+                text = complaint if isinstance(complaint, str) else complaint()
+                raise InputError(
+                    f"{text} after {self.options.wait_timeout:g} s; start the node first, or give "
+                    "a longer --wait-timeout"
+                )
+            self._sleep(POLL_TIME)
+
+    def _settle(self) -> None:
+        """Until no reader has come or gone for a while."""
+        counts: list[int] = []
+        since = time.monotonic()
+        deadline = since + self.options.wait_timeout
+        while time.monotonic() < min(since + SETTLE_TIME, deadline):
+            now = [self._readers(x) for x in self.publishers]
+            if now != counts:
+                counts, since = now, time.monotonic()
+            self._sleep(POLL_TIME)
+
+    def _find_image_topic(self) -> str:
+        if self.options.image_topic is not None:
+            return absolute(self.options.image_topic)
+        read = [x for x in self._image_topics() if self._readers(x)]
+        if len(read) != 1:
+            raise InputError(
+                f"--image-topic must say which: readers are on {', '.join(sorted(read)) or 'none'}"
+            )
+        return read[0]
+
+    def _acknowledge(self, timeout: float) -> None:
+        """Let what is under way to reliable readers arrive before the publishers go."""
+        deadline = time.monotonic() + timeout
+        for publisher in self.publishers.values():
+            left = max(deadline - time.monotonic(), 0.001)
+            publisher.wait_for_all_acked(Duration(seconds=left))
+
+    def _sleep(self, seconds: float) -> None:
+        """Sleep, but look for a stop in between; a signal does not end time.sleep."""
+        deadline = time.monotonic() + seconds
+        while True:
+            if self.stop.is_set():
+                raise _StoppedError
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return
+            time.sleep(min(left, POLL_TIME))
+
+
+class _Answers:
+    """Collects header.stamp (ns) of the images on the answer topic, undeserialised."""
+
+    def __init__(self, node: Node, topic: str) -> None:
+        self.stamps: set[int] = set()
+        self._node, self._topic = node, absolute(topic)
+        self._subscription: Any = None
+        self._executor = SingleThreadedExecutor(context=node.context)
+        self._executor.add_node(node)
+
+    def matched(self) -> bool:
+        """Whether a publisher is there and this reader is connected to it."""
+        publishers = self._node.get_publishers_info_by_topic(self._topic)
+        if publishers and self._subscription is None:
+            reliable = all(
+                x.qos_profile.reliability == ReliabilityPolicy.RELIABLE for x in publishers
+            )
+            take: Any = self._take  # raw: bytes, for which rclpy has no annotation
+            self._subscription = self._node.create_subscription(
+                Image,
+                self._topic,
+                take,
+                QoSProfile(
+                    depth=10,
+                    reliability=ReliabilityPolicy.RELIABLE
+                    if reliable
+                    else ReliabilityPolicy.BEST_EFFORT,
+                ),
+                raw=True,
+            )
+        return self._subscription is not None and self._subscription.get_publisher_count() > 0
+
+    def _take(self, data: bytes) -> None:
+        self.stamps.add(header_stamp(BagMessage(self._topic, 0, data)))
+
+    def spin(self, seconds: float) -> None:
+        """Take answers for at most so long; returns at the first."""
+        self._executor.spin_once(timeout_sec=seconds)
+
+    def close(self) -> None:
+        self._executor.remove_node(self._node)
+        self._executor.shutdown()
+        if self._subscription is not None:
+            self._node.destroy_subscription(self._subscription)
+
+
+def _published_names(bag: Bag, options: ReplayOptions, report: ReplayReport) -> dict[str, str]:
+    """Published name by recorded name; fills report.skipped."""
+    known = sorted({**bag.topics, **bag.skipped})
+    remap = {absolute(old): absolute(new) for old, new in options.remap.items()}
+    wanted = {absolute(x) for x in options.topics} or set(known)
+    for name in sorted(wanted | set(remap)):
+        if name not in known:
+            raise InputError(f"{bag.path}: no topic {name}; it has {', '.join(known) or 'none'}")
+    report.skipped = {x: y for x, y in bag.skipped.items() if x in wanted}
+    published = {}
+    for name in sorted(wanted & set(bag.topics)):
+        new = remap.get(name, name)
+        try:
+            validate_full_topic_name(new)
+        except rclpy.exceptions.InvalidTopicNameException:
+            report.skipped[name] = f"{new} is no valid topic name; give another with --remap"
+            continue
+        if options.clock is not None and new == CLOCK_TOPIC:
+            report.skipped[name] = "--clock publishes it"
+            continue
+        published[name] = new
+    return published
+
+
+def _with_clock(messages: Iterator[BagMessage], frequency: float) -> Iterator[BagMessage]:
+    """Put a clock message before each message, and between them at least so many a second."""
+    step = max(round(1e9 / frequency), 1)
+    last: int | None = None
+    for message in messages:
+        while last is not None and last + step < message.time:
+            last += step
+            yield _clock_message(last)
+        if last is None or message.time > last:
+            last = message.time
+            yield _clock_message(last)
+        yield message
+
+
+def _clock_message(now: int) -> BagMessage:
+    seconds, nanoseconds = divmod(now, 10**9)
+    data = b"\x00\x01\x00\x00" + seconds.to_bytes(4, "little") + nanoseconds.to_bytes(4, "little")
+    return BagMessage(CLOCK_TOPIC, now, data)
+
+
+def _seconds(nanoseconds: int) -> str:
+    return f"{nanoseconds // 10**9}.{nanoseconds % 10**9:09d}"
