@@ -155,6 +155,25 @@ def camera_from_message(info: CameraInfo, rectified: bool) -> CameraModel:
     )
 
 
+def rectified_image(message: Image | CompressedImage, model: CameraModel) -> np.ndarray:
+    """Decode an image and rectify it where its camera asks for that.
+
+    Returns:
+        (H, W, 3) uint8 RGB, of the camera's size.
+
+    Raises:
+        InputError: the image cannot be used, or is not of the size camera_info describes.
+    """
+    image = image_from_message(message)
+    camera = model.camera
+    if image.shape[:2] != (camera.height, camera.width):
+        raise InputError(
+            f"image: size {image.shape[1]}x{image.shape[0]}, but camera_info describes "
+            f"{camera.width}x{camera.height}; publish the camera_info of this image"
+        )
+    return image if model.rectifier is None else model.rectifier(image)
+
+
 @dataclass(frozen=True)
 class RadarFields:
     """Names of cloud fields, and the state filter of nuScenes' radars.
@@ -299,7 +318,7 @@ def _image_message(pixels: np.ndarray, encoding: str, header: Header) -> Image:
     message.step = pixels.strides[0]
     # An array.array is taken as it is; bytes would be checked element by element.
     data = array.array("B")
-    data.frombytes(memoryview(pixels).cast("B"))
+    data.frombytes(pixels.data.cast("B"))
     message.data = data
     return message
 

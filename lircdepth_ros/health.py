@@ -123,7 +123,8 @@ class Health:
 
     def snapshot(self) -> dict[str, int]:
         """Images received, answered and dropped by reason; the sum always holds but for those
-        in work."""
+        in work.
+        """
         with self._lock:
             counts = {"received": self._images, "answered": self._answered}
             counts.update((f"dropped: {k}", n) for k, n in self._dropped_images.items())

@@ -1,0 +1,301 @@
+"""Lifecycle node `depth`: camera images and radar clouds in, dense depth and uncertainty out."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from nav_msgs.msg import Odometry
+from rclpy.exceptions import ParameterException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+from std_msgs.msg import Header
+
+from lircdepth_core.errors import InputError
+from lircdepth_core.inference import Predictor
+from lircdepth_core.inference.colour import colourise
+from lircdepth_ros.approximate_sync import ApproximateSync
+from lircdepth_ros.conversions import (
+    camera_info_message,
+    colour_image_message,
+    float_image_message,
+)
+from lircdepth_ros.health import Health
+from lircdepth_ros.parameters import NodeParameters
+from lircdepth_ros.subscriptions import InputSubscription
+from lircdepth_ros.transforms import CalibrationPoses, PoseSource, TfPoses, tf_is_installed
+from lircdepth_ros.worker import Answer, DepthWorker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_REVIEW_PERIOD_SECONDS = 0.2
+_WARM_UP_SIZE = (704, 384)
+_IMAGE_TYPES = {"raw": Image, "compressed": CompressedImage}
+
+
+class DepthNode(LifecycleNode):
+    """The node.
+
+    Configure loads the model and warms it up, activate subscribes and answers images, deactivate
+    stops, cleanup forgets the model. Parameters: depth_node_parameters.yaml.
+
+    Raises:
+        InputError, rclpy.exceptions.ParameterException: a parameter cannot be used.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__("depth", **kwargs)
+        self._settings = NodeParameters(self)
+        self._state = "unconfigured"
+        self._health = Health(warn=self.get_logger().warning)
+        self._predictor: Predictor | None = None
+        self._poses: PoseSource | None = None
+        self._worker: DepthWorker | None = None
+        self._synchroniser: ApproximateSync | None = None
+        self._input_subscriptions: list[InputSubscription] = []
+        self._outputs: dict[str, Any] = {}
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self.create_timer(self._settings.values.diagnostics_period, self._publish_diagnostics)
+        self.create_timer(_REVIEW_PERIOD_SECONDS, self._review_subscriptions)
+
+    def start(self) -> None:
+        """Configure and activate, if the parameter `autostart` says so."""
+        if not self._settings.values.autostart:
+            return
+        if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+            self.trigger_activate()
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load and warm up the model; advertise."""
+        return self._transition("configure", self._configure, "inactive")
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Subscribe and answer."""
+        result = super().on_activate(state)
+        if result != TransitionCallbackReturn.SUCCESS:
+            return result
+        return self._transition("activate", self._activate, "active")
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Unsubscribe and finish the image in work."""
+        result = self._transition("deactivate", self._deactivate, "inactive")
+        super().on_deactivate(state)
+        return result
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Forget the model and the outputs."""
+        return self._transition("cleanup", self._cleanup, "unconfigured")
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop from any state."""
+        return self._transition("shutdown", self.close, "finalized")
+
+    def close(self) -> None:
+        """Stop answering and free everything; may be called twice."""
+        self._deactivate()
+        self._cleanup()
+
+    def _transition(
+        self, name: str, work: Callable[[], None], new_state: str
+    ) -> TransitionCallbackReturn:
+        # rclpy swallows what a lifecycle callback raises, so it is said here.
+        try:
+            work()
+        except InputError as error:
+            self.get_logger().fatal(f"{name} failed: {error}")
+            return TransitionCallbackReturn.FAILURE
+        except Exception as error:  # noqa: BLE001 a failed transition must be told, not raised
+            self.get_logger().fatal(f"{name} failed: {type(error).__name__}: {error}")
+            return TransitionCallbackReturn.FAILURE
+        self._state = new_state
+        return TransitionCallbackReturn.SUCCESS
+
+    def _configure(self) -> None:
+        values = self._settings.values
+        self._predictor = Predictor.load(
+            values.model,
+            device=values.device,
+            backend=values.backend,
+            max_network_pixels=values.max_network_pixels,
+            max_sigma=values.max_sigma or None,
+        )
+        self.get_logger().info(self._predictor.description)
+        self._predictor.warm_up(*_WARM_UP_SIZE)
+        self._health.fact("model", self._predictor.description)
+        self._health.fact("device", self._predictor.device)
+        self._health.fact("back end", self._predictor.backend)
+        self._poses = self._make_pose_source()
+        for name, message_type in (
+            ("~/output/depth/image_rect", Image),
+            ("~/output/uncertainty/image_rect", Image),
+            ("~/output/depth/camera_info", CameraInfo),
+            ("~/debug/depth_color", Image),
+            ("~/debug/uncertainty_color", Image),
+        ):
+            self._outputs[name] = self.create_lifecycle_publisher(message_type, name, 10)
+
+    def _make_pose_source(self) -> PoseSource:
+        values = self._settings.values
+        if values.calibration_file:
+            return CalibrationPoses(values.calibration_file)
+        if tf_is_installed():
+            return TfPoses(self, values.fixed_frame)
+        raise InputError(
+            "tf2_ros is not installed and parameter calibration_file is empty; give the "
+            "calibration file (`lircdepth bag` writes calibration.yaml into the bag's folder)"
+        )
+
+    def _activate(self) -> None:
+        assert self._predictor is not None
+        assert self._poses is not None
+        values = self._settings.values
+        topics = {topic: self.resolve_topic_name(topic) for topic in values.radar_topics if topic}
+        self._worker = worker = DepthWorker(
+            self._predictor,
+            self._poses,
+            list(topics.values()),
+            lambda: self._settings.values,
+            self._health,
+            self._publish,
+            self._age_clock,
+        )
+        if values.sync == "approximate":
+            self._subscribe_synchronised(worker, list(topics))
+        else:
+            self._subscribe("~/input/image", self._choose_image_type, worker.on_image)
+            for topic, name in topics.items():
+                self._subscribe(topic, _is(PointCloud2), partial(worker.on_radar, name))
+        self._subscribe("~/input/camera_info", _is(CameraInfo), worker.on_camera_info)
+        if isinstance(self._poses, CalibrationPoses):
+            self._subscribe("~/input/odometry", _is(Odometry), worker.on_odometry)
+        worker.start()
+
+    def _subscribe_synchronised(self, worker: DepthWorker, radar_topics: list[str]) -> None:
+        values = self._settings.values
+        image = self._subscribe("~/input/image", self._choose_image_type)
+        radars = [self._subscribe(topic, _is(PointCloud2)) for topic in radar_topics]
+        self._synchroniser = ApproximateSync(
+            image,
+            radars,
+            values.approximate_queue_size,
+            values.approximate_slop,
+            worker.on_synchronised,
+            self._drop_unmatched,
+        )
+        image.callback = self._synchroniser.saw_image
+
+    def _subscribe(
+        self,
+        topic: str,
+        choose_type: Callable[[list[str]], type | None],
+        callback: Callable[[Any], None] | None = None,
+    ) -> InputSubscription:
+        subscription = InputSubscription(self, topic, choose_type, callback, self._health)
+        self._input_subscriptions.append(subscription)
+        return subscription
+
+    def _choose_image_type(self, offered: list[str]) -> type | None:
+        wanted = self._settings.values.image_type
+        if wanted in _IMAGE_TYPES:
+            return _IMAGE_TYPES[wanted]
+        for message_type in _IMAGE_TYPES.values():
+            if f"sensor_msgs/msg/{message_type.__name__}" in offered:
+                return message_type
+        name = self.resolve_topic_name("~/input/image")
+        return CompressedImage if name.endswith("compressed") else None
+
+    def _drop_unmatched(self) -> None:
+        self._health.image_received()
+        self._health.image_dropped("no radar to synchronise with")
+
+    def _age_clock(self) -> int | None:
+        """Nanoseconds of the node's clock, where image age counts by stamps."""
+        if self._settings.values.age_from_stamps or self.get_parameter("use_sim_time").value:
+            return self.get_clock().now().nanoseconds
+        return None
+
+    def _review_subscriptions(self) -> None:
+        for subscription in self._input_subscriptions:
+            subscription.review()
+
+    def _publish(self, answer: Answer) -> None:
+        values, prediction = self._settings.values, answer.prediction
+        header = Header(stamp=answer.image.header.stamp, frame_id=answer.frame)
+        depth, sigma = prediction.depth, prediction.sigma
+        outputs = self._outputs
+        outputs["~/output/depth/camera_info"].publish(
+            camera_info_message(answer.model.camera, header)
+        )
+        outputs["~/output/depth/image_rect"].publish(float_image_message(depth, header))
+        outputs["~/output/uncertainty/image_rect"].publish(float_image_message(sigma, header))
+        for name, picture, limits in (
+            ("~/debug/depth_color", depth, values.debug_depth_range),
+            ("~/debug/uncertainty_color", sigma, values.debug_sigma_range),
+        ):
+            if outputs[name].get_subscription_count():
+                rgb = colourise(picture, *limits)
+                outputs[name].publish(colour_image_message(rgb, header))
+
+    def _deactivate(self) -> None:
+        for subscription in self._input_subscriptions:
+            subscription.destroy()
+        self._input_subscriptions = []
+        if self._synchroniser is not None:
+            self._synchroniser.close()
+            self._synchroniser = None
+        if self._worker is not None:
+            self._worker.stop()
+            self._worker = None
+
+    def _cleanup(self) -> None:
+        for publisher in self._outputs.values():
+            self.destroy_lifecycle_publisher(publisher)
+        self._outputs = {}
+        if self._poses is not None:
+            self._poses.close()
+        self._poses = None
+        self._predictor = None
+
+    def _publish_diagnostics(self) -> None:
+        device = self._predictor.device if self._predictor is not None else ""
+        array = self._health.diagnostics(self.get_name(), self._state, device)
+        array.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(array)
+
+
+def _is(message_type: type) -> Callable[[list[str]], type]:
+    """A type chooser for a topic that can only have one type."""
+    return lambda _: message_type
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node until it is told to stop; the exit code."""
+    rclpy.init(args=args)
+    try:
+        try:
+            node = DepthNode()
+        except (InputError, ParameterException) as error:
+            print(f"lircdepth_node: {error}", file=sys.stderr)
+            return 2
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        try:
+            node.start()
+            executor.spin()
+        except (KeyboardInterrupt, ExternalShutdownException):
+            pass
+        finally:
+            node.close()
+            node.destroy_node()
+    finally:
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,377 @@
+"""The one thread that turns the newest image and its radar into depth."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lircdepth_core.errors import InputError
+from lircdepth_core.radar import RadarReturns
+from lircdepth_ros.conversions import (
+    CameraModel,
+    RadarFields,
+    camera_from_message,
+    radar_from_message,
+    rectified_image,
+)
+from lircdepth_ros.sensors import (
+    JUMP_BACK_NANOSECONDS,
+    RadarSweeps,
+    Sweep,
+    radar_is_complete,
+)
+from lircdepth_ros.transforms import (
+    CalibrationPoses,
+    PoseMayComeError,
+    PoseSource,
+    PoseUnavailableError,
+    RadarPose,
+    stamp_nanoseconds,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import SimpleNamespace
+
+    from nav_msgs.msg import Odometry
+    from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+
+    from lircdepth_core.inference import Prediction, Predictor
+    from lircdepth_ros.health import Health
+
+_POSE_POLL_SECONDS = 0.01
+"""TF tells nobody when it has heard more, so it is asked this often."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A prediction and the image it is for."""
+
+    image: Image | CompressedImage
+    frame: str
+    model: CameraModel
+    prediction: Prediction
+
+
+@dataclass(frozen=True)
+class _Job:
+    """An image waiting for its turn; `sweeps` are set where a synchroniser chose them."""
+
+    message: Image | CompressedImage
+    stamp: int
+    received: float
+    sweeps: tuple[Sweep, ...] | None = None
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """What belongs to an image."""
+
+    info: CameraInfo
+    frame: str
+    sweeps: list[tuple[Sweep, RadarPose]]
+
+
+class DepthWorker:
+    """Takes messages from callbacks, which only store them, and answers images in its thread.
+
+    Every image given to it ends as one call of `publish` or one `health.image_dropped`.
+
+    Args:
+        predictor: the network.
+        poses: where radars are.
+        radar_topics: resolved names of the radars' topics.
+        parameters: returns the current parameter values (see depth_node_parameters.yaml).
+        health: counters.
+        publish: called in the worker's thread with each answer.
+        ros_now: the node's clock in nanoseconds, and whether image age counts by it.
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        poses: PoseSource,
+        radar_topics: list[str],
+        parameters: Callable[[], SimpleNamespace],
+        health: Health,
+        publish: Callable[[Answer], None],
+        ros_now: Callable[[], int | None],
+    ) -> None:
+        self._predictor = predictor
+        self._poses = poses
+        self._parameters = parameters
+        self._health = health
+        self._publish = publish
+        self._ros_now = ros_now
+        self._changed = threading.Condition()
+        self._radars = {topic: RadarSweeps(topic) for topic in radar_topics}
+        self._info: CameraInfo | None = None
+        self._pending: _Job | None = None
+        self._last_stamp: int | None = None
+        self._stopping = False
+        self._camera_model: tuple[tuple, CameraModel] | None = None
+        self._thread = threading.Thread(target=self._run, name="depth worker", daemon=True)
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the image in work; one that waits is counted as dropped."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        if self._thread.is_alive():
+            self._thread.join()
+        if self._pending is not None:
+            self._health.image_dropped("node stopped")
+            self._pending = None
+
+    def on_image(self, message: Image | CompressedImage) -> None:
+        """Store the newest image; one that still waits is replaced."""
+        self._store(_Job(message, stamp_nanoseconds(message.header.stamp), time.monotonic()))
+
+    def on_synchronised(
+        self, message: Image | CompressedImage, sweeps: tuple[tuple[str, PointCloud2], ...]
+    ) -> None:
+        """Store an image whose sweeps a synchroniser chose, as (topic, cloud)."""
+        now = time.monotonic()
+        chosen = tuple(
+            Sweep(topic, stamp_nanoseconds(cloud.header.stamp), now, cloud)
+            for topic, cloud in sweeps
+        )
+        self._store(_Job(message, stamp_nanoseconds(message.header.stamp), now, chosen))
+
+    def on_camera_info(self, message: CameraInfo) -> None:
+        """Store the camera's calibration."""
+        with self._changed:
+            self._info = message
+            self._changed.notify_all()
+
+    def on_radar(self, topic: str, cloud: PointCloud2) -> None:
+        """Store a sweep."""
+        stamp = stamp_nanoseconds(cloud.header.stamp)
+        with self._changed:
+            if self._radars[topic].add(stamp, cloud, time.monotonic()):
+                self._health.event("stamps jumped back")
+            self._changed.notify_all()
+
+    def on_odometry(self, message: Odometry) -> None:
+        """Store the vehicle's pose, where a calibration file is used instead of TF."""
+        if not isinstance(self._poses, CalibrationPoses):
+            return
+        try:
+            self._poses.add_odometry(message)
+        except InputError as error:
+            self._health.message_dropped("odometry", "unusable", str(error))
+            return
+        with self._changed:
+            self._changed.notify_all()
+
+    def _store(self, job: _Job) -> None:
+        self._health.image_received()
+        with self._changed:
+            if self._last_stamp is not None and job.stamp < self._last_stamp:
+                if job.stamp < self._last_stamp - JUMP_BACK_NANOSECONDS:
+                    self._health.event("stamps jumped back")
+                    self._poses.clear()
+                for radar in self._radars.values():
+                    radar.forget_after(job.stamp)
+            self._last_stamp = job.stamp
+            if self._pending is not None:
+                self._health.image_dropped("replaced by newer")
+            self._pending = job
+            self._changed.notify_all()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._pending is not None or self._stopping)
+                if self._stopping:
+                    return
+                job, self._pending = self._pending, None
+            assert job is not None
+            try:
+                self._answer(job)
+            except Exception as error:  # noqa: BLE001 whatever fails, the next image is tried
+                detail = f"{type(error).__name__}: {' '.join(str(error).split())}"
+                self._health.image_dropped("inference failed", detail, failure=True)
+
+    def _answer(self, job: _Job) -> None:
+        inputs = self._gather(job)
+        if inputs is None:
+            return
+        started = time.monotonic()
+        if self._is_too_old(job, started):
+            self._health.image_dropped("older than max_image_age")
+            return
+        try:
+            model = self._model_of(inputs.info)
+        except InputError as error:
+            self._health.image_dropped("unusable camera_info", str(error), failure=True)
+            return
+        try:
+            image = rectified_image(job.message, model)
+        except InputError as error:
+            self._health.image_dropped("unusable image", str(error), failure=True)
+            return
+        radar = self._radar_of(inputs)
+        prepared = time.monotonic()
+        prediction = self._predictor(image, model.camera, radar)
+        predicted = time.monotonic()
+        self._publish(Answer(job.message, inputs.frame, model, prediction))
+        published = time.monotonic()
+        for note in prediction.notes:
+            self._health.fact(f"note: {note}", "yes")
+        self._health.fact("radar points in the image", prediction.radar_points)
+        self._health.fact(
+            "radar age [ms]",
+            ", ".join(f"{(job.stamp - sweep.stamp) / 1e6:.0f}" for sweep, _ in inputs.sweeps),
+        )
+        stages = prediction.stage_seconds
+        self._health.image_answered(
+            {
+                "wait": started - job.received,
+                "prepare": prepared - started + stages["prepare"],
+                "infer": stages["infer"],
+                "publish": published - predicted + stages["restore"],
+                "in all": published - job.received,
+            }
+        )
+
+    def _gather(self, job: _Job) -> _Inputs | None:
+        """Wait, as long as it is worth it, for what belongs to the image."""
+        values = self._parameters()
+        radar_deadline = job.received + values.radar_wait
+        info_deadline = job.received + values.camera_info_wait
+        with self._changed:
+            while not self._stopping:
+                now = time.monotonic()
+                newer = self._pending is not None
+                if self._info is None:
+                    if newer or now >= info_deadline:
+                        self._health.image_dropped("no camera_info", failure=True)
+                        return None
+                    self._changed.wait(info_deadline - now)
+                    continue
+                final = newer or now >= radar_deadline
+                if not final and not self._radar_is_complete(job, now, values):
+                    self._changed.wait(radar_deadline - now)
+                    continue
+                try:
+                    return self._choose(job, self._info, values, final)
+                except PoseMayComeError:
+                    self._changed.wait(min(_POSE_POLL_SECONDS, radar_deadline - now))
+        self._health.image_dropped("node stopped")
+        return None
+
+    def _radar_is_complete(self, job: _Job, now: float, values: SimpleNamespace) -> bool:
+        if job.sweeps is not None:
+            return True
+        return radar_is_complete(list(self._radars.values()), job.stamp, now, values.radar_silence)
+
+    def _choose(self, job: _Job, info: CameraInfo, values: SimpleNamespace, final: bool) -> _Inputs:
+        frame = job.message.header.frame_id or info.header.frame_id or values.camera_frame
+        if job.sweeps is not None:
+            candidates = list(job.sweeps)
+            absent = []
+        else:
+            max_age = round(values.max_radar_age * 1e9)
+            selected = {
+                topic: radar.select(job.stamp, max_age, values.radar_sweeps)
+                for topic, radar in self._radars.items()
+            }
+            candidates = [sweep for sweeps in selected.values() for sweep in sweeps]
+            absent = [topic for topic, sweeps in selected.items() if not sweeps]
+        placed: list[tuple[Sweep, RadarPose]] = []
+        failures: list[tuple[str, str]] = []
+        for sweep in candidates:
+            try:
+                pose = self._poses.radar_pose(
+                    frame, job.stamp, sweep.cloud.header.frame_id, sweep.stamp, final=final
+                )
+            except PoseMayComeError:
+                raise
+            except PoseUnavailableError as error:
+                failures.append((sweep.topic, str(error)))
+            else:
+                placed.append((sweep, pose))
+        for topic in absent:
+            self._health.notice(f"no sweep of {topic} within max_radar_age")
+        for topic, reason in failures:
+            self._health.message_dropped(topic, "no transform", reason)
+        for sweep, pose in placed:
+            if pose.uncompensated is not None and sweep.stamp != job.stamp:
+                self._health.notice("ego motion not compensated", pose.uncompensated)
+        return _Inputs(info, frame, placed)
+
+    def _is_too_old(self, job: _Job, now: float) -> bool:
+        limit = self._parameters().max_image_age
+        if limit <= 0:
+            return False
+        ros_now = self._ros_now()
+        age = now - job.received if ros_now is None else (ros_now - job.stamp) / 1e9
+        return age > limit
+
+    def _model_of(self, info: CameraInfo) -> CameraModel:
+        """The camera model, made anew only when the calibration changes."""
+        rectified = self._parameters().input_rectified
+        roi = info.roi
+        key = (
+            info.width,
+            info.height,
+            info.distortion_model,
+            tuple(info.d),
+            tuple(info.k),
+            tuple(info.p),
+            (info.binning_x, info.binning_y),
+            (roi.x_offset, roi.y_offset, roi.width, roi.height),
+            rectified,
+        )
+        if self._camera_model is None or self._camera_model[0] != key:
+            self._camera_model = (key, camera_from_message(info, rectified))
+            if rectified and info.p[0] <= 0 and any(info.d):
+                self._health.notice(
+                    "camera_info has distortion and no P",
+                    "the image is taken as rectified; if it is not, set input_rectified: false",
+                )
+        return self._camera_model[1]
+
+    def _radar_of(self, inputs: _Inputs) -> RadarReturns | None:
+        """All sweeps in the camera's frame; None without any."""
+        fields = _radar_fields(self._parameters())
+        parts = []
+        for sweep, pose in inputs.sweeps:
+            try:
+                returns = radar_from_message(sweep.cloud, fields)
+            except InputError as error:
+                self._health.message_dropped(sweep.topic, "unusable cloud", str(error))
+                continue
+            for name in returns.missing:
+                self._health.notice(f"{sweep.topic} tells no {name}", "taken as zero")
+            parts.append(
+                RadarReturns.from_sensor(
+                    returns.position,
+                    returns.rcs,
+                    returns.velocity,
+                    pose.camera_from_radar,
+                    sweep.stamp / 1e9,
+                )
+            )
+        return RadarReturns.concatenate(parts) if parts else None
+
+
+def _radar_fields(values: SimpleNamespace) -> RadarFields:
+    kept: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    if values.radar_filter:
+        kept = (
+            ("invalid_state", tuple(values.radar_invalid_states)),
+            ("dyn_prop", tuple(values.radar_dynprop_states)),
+            ("ambig_state", tuple(values.radar_ambiguity_states)),
+        )
+    forward, left = values.radar_velocity_fields
+    return RadarFields(
+        (forward, left), tuple(values.radar_doppler_fields), tuple(values.radar_rcs_fields), kept
+    )

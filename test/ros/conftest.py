@@ -1,0 +1,59 @@
+"""Fixtures around the node; DDS stays on a domain of this test run's own."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+
+os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+
+pytest.importorskip("rclpy", reason="rclpy is not installed: install ROS 2 or its wheels")
+
+import yaml
+from node_rig import RecordingPredictor, Rig
+
+import lircdepth_ros.depth_node as depth_node
+
+
+@pytest.fixture
+def calibration_file(tmp_path):
+    """base_link, a camera 1.5 m ahead and 1.5 m up, a front and a left-looking radar."""
+    poses = {
+        "CAM_FRONT": {"translation": [1.5, 0.0, 1.5], "rotation": [-0.5, 0.5, -0.5, 0.5]},
+        "RADAR_FRONT": {"translation": [3.5, 0.0, 0.5], "rotation": [0.0, 0.0, 0.0, 1.0]},
+        "RADAR_LEFT": {
+            "translation": [3.0, 1.0, 0.5],
+            "rotation": [0.0, 0.0, float(np.sin(np.pi / 4)), float(np.cos(np.pi / 4))],
+        },
+    }
+    path = tmp_path / "calibration.yaml"
+    path.write_text(yaml.safe_dump({"base_frame": "base_link", "frames": poses}))
+    return str(path)
+
+
+@pytest.fixture
+def predictor():
+    return RecordingPredictor()
+
+
+@pytest.fixture
+def make_rig(monkeypatch, calibration_file, predictor):
+    """Returns a function that starts the node with parameters and a recording predictor."""
+    rigs = []
+    monkeypatch.setattr(depth_node.Predictor, "load", lambda *args, **kwargs: predictor)
+
+    def make(topics=("/depth/input/radar",), **parameters):
+        parameters["radar_topics"] = list(topics)
+        parameters.setdefault("calibration_file", calibration_file)
+        parameters.setdefault("diagnostics_period", 0.1)
+        parameters.setdefault("image_type", "raw")
+        rig = Rig(parameters, topics)
+        rigs.append(rig)
+        return rig.start()
+
+    yield make
+    for rig in rigs:
+        rig.close()

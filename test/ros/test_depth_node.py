@@ -1,0 +1,357 @@
+"""The node over real DDS: one answer per image, the right radar, and survival."""
+
+import time
+
+import numpy as np
+import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
+from node_rig import (
+    FOCAL,
+    HEIGHT,
+    SECOND,
+    START,
+    WIDTH,
+    camera_info_message,
+    cloud_message,
+    image_message,
+    nanoseconds,
+    odometry_message,
+    wait_until,
+)
+from sensor_msgs.msg import Image
+
+MS = 1_000_000
+AHEAD = [[20.0, 2.0, 0.0, 5.0, -8.0, 1.0]]
+
+
+def last_call(predictor, count=1):
+    wait_until(lambda: len(predictor.calls) >= count, what=f"{count} inferences")
+    return predictor.calls[count - 1]
+
+
+def test_an_answer_has_the_stamp_frame_and_size_of_its_image(make_rig, predictor):
+    rig = make_rig()
+    rig.images.publish(image_message(START))
+    depth = rig.answer_to(START)
+    assert depth.header.frame_id == "CAM_FRONT"
+    assert (depth.width, depth.height, depth.encoding) == (WIDTH, HEIGHT, "32FC1")
+    values = np.frombuffer(depth.data, np.float32).reshape(HEIGHT, depth.step // 4)
+    assert (values == 10.0).all()
+    for topic in ("uncertainty/image_rect", "depth/camera_info"):
+        other = wait_until(lambda topic=topic: rig.outputs[f"/depth/output/{topic}"])[0]
+        assert other.header == depth.header
+    assert rig.outputs["/depth/output/depth/camera_info"][0].p[0] == FOCAL
+
+
+def test_radar_is_moved_to_the_camera(make_rig, predictor):
+    rig = make_rig()
+    rig.radar(cloud_message(START, AHEAD))
+    rig.images.publish(image_message(START))
+    radar = last_call(predictor).radar
+    # 20 m ahead of a radar that sits 2 m before and 1 m below the camera, 2 m to the left.
+    np.testing.assert_allclose(radar.position, [[-2.0, 1.0, 22.0]], atol=1e-9)
+    np.testing.assert_allclose(radar.rcs, [5.0])
+    np.testing.assert_allclose(radar.velocity, [[-8.0, 1.0]], atol=1e-6)
+
+
+def test_a_sweep_stamped_after_the_image_is_waited_for(make_rig, predictor):
+    rig = make_rig(radar_wait=2.0)
+    rig.radar(cloud_message(START - 95 * MS, AHEAD))
+    rig.images.publish(image_message(START))
+    rig.radar(cloud_message(START + 52 * MS, [[30.0, 0.0, 0.0, 0.0, 0.0, 0.0]]))
+    radar = last_call(predictor).radar
+    assert radar.position[0, 2] == pytest.approx(32.0)
+
+
+def test_the_nearest_sweep_on_either_side_is_used(make_rig, predictor):
+    rig = make_rig()
+    for offset, distance in ((-60, 10.0), (-20, 20.0), (40, 30.0)):
+        rig.radar(cloud_message(START + offset * MS, [[distance, 0, 0, 0, 0, 0]]))
+    wait_until(lambda: rig.diagnostics.get("/depth/input/radar: received") == "3")
+    rig.images.publish(image_message(START))
+    assert last_call(predictor).radar.position[0, 2] == pytest.approx(22.0)
+
+
+def test_a_sweep_too_far_from_the_image_is_not_used_and_the_camera_alone_answers(
+    make_rig, predictor
+):
+    rig = make_rig()
+    rig.radar(cloud_message(START - 150 * MS, AHEAD))
+    rig.images.publish(image_message(START))
+    rig.answer_to(START)
+    assert last_call(predictor).radar is None
+    wait_until(
+        lambda: any("no sweep of /depth/input/radar" in key for key in rig.diagnostics),
+        what="diagnostics that say so",
+    )
+
+
+def test_a_silent_radar_is_not_waited_for(make_rig, predictor):
+    rig = make_rig(radar_wait=5.0, radar_silence=0.3)
+    rig.radar(cloud_message(START - SECOND, AHEAD))
+    wait_until(lambda: rig.diagnostics.get("/depth/input/radar: received") == "1")
+    wait_until(lambda: rig.diagnostics.get("/depth/input/radar: rate [Hz]"))
+    time.sleep(0.4)
+    begin = time.monotonic()
+    rig.images.publish(image_message(START))
+    rig.answer_to(START)
+    assert time.monotonic() - begin < 2.0
+
+
+def test_two_radars_of_different_yaw_are_merged(make_rig, predictor):
+    topics = ("/radar_front", "/radar_left")
+    rig = make_rig(topics, radar_wait=2.0)
+    rig.radar(cloud_message(START, AHEAD), "/radar_front")
+    # The left radar looks to the left: its x is the vehicle's y. It sees 1 m/s along its x.
+    left = cloud_message(START + MS, [[2.0, -25.0, 0.0, 7.0, 1.0, -6.0]], "RADAR_LEFT")
+    rig.radar(left, "/radar_left")
+    rig.images.publish(image_message(START))
+    radar = last_call(predictor).radar
+    assert len(radar) == 2
+    order = np.argsort(radar.rcs)
+    # Left radar at (3, 1): point at x = 3 + 25, y = 1 + 2 of the vehicle; camera at x = 1.5.
+    np.testing.assert_allclose(radar.position[order][1], [-3.0, 1.0, 26.5], atol=1e-6)
+    np.testing.assert_allclose(radar.velocity[order][1], [6.0, 1.0], atol=1e-6)
+
+
+def test_ego_motion_between_the_stamps_is_compensated(make_rig, predictor):
+    rig = make_rig(radar_wait=2.0)
+    rig.radar(cloud_message(START - 50 * MS, AHEAD))
+    rig.radar(cloud_message(START + 90 * MS, []))
+    for offset in range(-200, 201, 20):
+        rig.odometry.publish(odometry_message(START + offset * MS, x=20.0 * offset / 1000))
+    rig.images.publish(image_message(START))
+    radar = last_call(predictor).radar
+    # 20 m/s for 50 ms: the vehicle came 1 m nearer.
+    np.testing.assert_allclose(radar.position, [[-2.0, 1.0, 21.0]], atol=1e-6)
+
+
+def test_a_turning_vehicle_turns_what_the_radar_saw(make_rig, predictor):
+    rig = make_rig(radar_wait=2.0)
+    rig.radar(cloud_message(START - 50 * MS, [[18.5, 0.0, 0.0, 0, 0, 0]]))
+    rig.radar(cloud_message(START + 90 * MS, []))
+    for offset in range(-200, 201, 20):
+        rig.odometry.publish(odometry_message(START + offset * MS, 0.0, yaw=0.5 * offset / 1000))
+    rig.images.publish(image_message(START))
+    radar = last_call(predictor).radar
+    # 22 m from the base; 25 mrad further left-turned, it lies to the right.
+    expected = [22 * np.sin(0.025), 1.0, 22 * np.cos(0.025) - 1.5]
+    np.testing.assert_allclose(radar.position, [expected], atol=1e-5)
+
+
+def test_sweeps_are_accumulated_each_by_its_own_motion(make_rig, predictor):
+    rig = make_rig(radar_sweeps=3, radar_wait=2.0)
+    for offset in range(-400, 201, 20):
+        rig.odometry.publish(odometry_message(START + offset * MS, x=10.0 * offset / 1000))
+    for offset in (-300, -200, -100, 0):
+        rig.radar(cloud_message(START + offset * MS, [[20.0, 0, 0, 0, 0, 0]]))
+    rig.images.publish(image_message(START))
+    radar = last_call(predictor).radar
+    np.testing.assert_allclose(sorted(radar.position[:, 2]), [20.0, 21.0, 22.0], atol=1e-6)
+
+
+def test_every_image_is_answered_or_counted_and_the_newest_wins(make_rig, predictor):
+    predictor.seconds = 0.15
+    rig = make_rig(radar_wait=0.0)
+    for index in range(20):
+        rig.images.publish(image_message(START + index * 50 * MS))
+        time.sleep(0.02)
+    rig.answer_to(START + 19 * 50 * MS)
+    counts = wait_until(
+        lambda: (
+            (c := rig.counts())["received"] == 20
+            and c["answered"] + c.get("dropped: replaced by newer", 0) == 20
+            and c
+        ),
+        what="every image accounted for",
+    )
+    assert 2 <= counts["answered"] < 20
+    answered = [nanoseconds(message) for message in rig.depths]
+    assert answered == sorted(answered)
+
+
+def test_no_camera_info_drops_the_image_with_that_reason(make_rig, predictor):
+    rig = make_rig(camera_info_wait=0.1)
+    # A second rig's node would have none; here it is made to forget.
+    with rig.node._worker._changed:
+        rig.node._worker._info = None
+    rig.images.publish(image_message(START))
+    wait_until(lambda: rig.diagnostics.get("dropped: no camera_info") == "1")
+    rig.infos.publish(camera_info_message())
+    rig.images.publish(image_message(START + SECOND))
+    rig.answer_to(START + SECOND)
+
+
+def test_a_camera_info_that_comes_after_the_first_image_is_waited_for(make_rig, predictor):
+    rig = make_rig(camera_info_wait=5.0)
+    with rig.node._worker._changed:
+        rig.node._worker._info = None
+    rig.images.publish(image_message(START))
+    wait_until(lambda: rig.counts()["received"] == 1)
+    rig.infos.publish(camera_info_message())
+    rig.answer_to(START)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "word"),
+    [
+        (lambda m: setattr(m, "step", 7), "step"),
+        (lambda m: setattr(m, "encoding", "rgb9"), "encoding"),
+        (lambda m: setattr(m, "width", 300), "camera_info"),
+        (lambda m: setattr(m, "data", m.data[:100]), "bytes"),
+    ],
+)
+def test_a_bad_image_is_counted_and_the_next_one_answered(make_rig, predictor, spoil, word):
+    rig = make_rig()
+    bad = image_message(START)
+    spoil(bad)
+    rig.images.publish(bad)
+    wait_until(lambda: rig.diagnostics.get("dropped: unusable image") == "1")
+    assert rig.level == DiagnosticStatus.ERROR
+    assert word in rig.message
+    rig.images.publish(image_message(START + SECOND))
+    rig.answer_to(START + SECOND)
+
+
+def test_a_bad_cloud_is_counted_and_the_image_answered_without_it(make_rig, predictor):
+    rig = make_rig(radar_wait=2.0)
+    bad = cloud_message(START, AHEAD)
+    bad.point_step = 9
+    rig.radar(bad)
+    rig.images.publish(image_message(START))
+    rig.answer_to(START)
+    wait_until(lambda: rig.diagnostics.get("dropped: /depth/input/radar: unusable cloud") == "1")
+    rig.radar(cloud_message(START + SECOND, AHEAD))
+    rig.images.publish(image_message(START + SECOND))
+    rig.answer_to(START + SECOND)
+    assert len(predictor.calls[-1].radar) == 1
+
+
+def test_a_radar_of_unknown_frame_is_named(make_rig, predictor):
+    rig = make_rig(radar_wait=2.0)
+    rig.radar(cloud_message(START, AHEAD, frame="RADAR_NOWHERE"))
+    rig.images.publish(image_message(START))
+    rig.answer_to(START)
+    wait_until(lambda: rig.diagnostics.get("dropped: /depth/input/radar: no transform") == "1")
+    assert "RADAR_NOWHERE" in rig.message
+
+
+def test_a_failing_inference_is_counted_and_the_next_image_answered(make_rig, predictor):
+    predictor.failures = 1
+    rig = make_rig()
+    rig.images.publish(image_message(START))
+    wait_until(lambda: rig.diagnostics.get("dropped: inference failed") == "1")
+    assert "the network broke" in rig.message
+    rig.images.publish(image_message(START + SECOND))
+    rig.answer_to(START + SECOND)
+
+
+def test_a_looping_bag_is_survived(make_rig, predictor):
+    rig = make_rig(radar_wait=0.5)
+    for _ in range(3):
+        for index in range(4):
+            at = START + index * SECOND
+            for offset in (-100, 0, 100):
+                rig.odometry.publish(odometry_message(at + offset * MS, x=float(index)))
+            rig.radar(cloud_message(at + MS, AHEAD))
+            rig.images.publish(image_message(at))
+            wait_until(
+                lambda at=at: rig.depths and nanoseconds(rig.depths[-1]) == at,
+                what=f"the answer to {at}",
+            )
+    assert len(rig.depths) == 12
+    assert all(len(call.radar) == 1 for call in predictor.calls)
+    wait_until(lambda: int(rig.diagnostics.get("stamps jumped back", 0)) >= 2)
+
+
+def test_old_images_are_dropped_by_reception_not_by_their_stamp_of_years_ago(make_rig, predictor):
+    predictor.seconds = 0.4
+    rig = make_rig(max_image_age=0.2, radar_wait=0.0)
+    rig.images.publish(image_message(START))
+    wait_until(lambda: predictor.calls, what="the first inference")
+    rig.images.publish(image_message(START + SECOND))
+    wait_until(lambda: rig.counts().get("dropped: older than max_image_age") == 1)
+    assert rig.counts()["answered"] == 1
+
+
+def test_approximate_sync_answers_pairs_and_counts_the_rest(make_rig, predictor):
+    rig = make_rig(sync="approximate", approximate_slop=0.03, approximate_queue_size=3)
+    for index in range(6):
+        at = START + index * 100 * MS
+        rig.images.publish(image_message(at))
+        if index % 2 == 0:
+            rig.radar(cloud_message(at + 10 * MS, AHEAD))
+            rig.answer_to(at)
+    assert all(len(call.radar) == 1 for call in predictor.calls)
+    wait_until(lambda: rig.diagnostics.get("/depth/input/image: received") == "6")
+    rig.node.trigger_deactivate()
+    counts = rig.counts()
+    assert counts["answered"] == 3
+    assert counts["received"] == 6
+    assert counts["dropped: no radar to synchronise with"] == 3
+
+
+def test_the_node_can_be_deactivated_activated_and_cleaned_up(make_rig, predictor):
+    rig = make_rig()
+    node = rig.node
+    node.trigger_deactivate()
+    rig.images.publish(image_message(START))
+    wait_until(lambda: rig.message == "inactive", what="diagnostics of the inactive node")
+    node.trigger_activate()
+    wait_until(lambda: rig.images.get_subscription_count(), what="the subscription")
+    rig.infos.publish(camera_info_message())
+    rig.images.publish(image_message(START + SECOND))
+    rig.answer_to(START + SECOND)
+    assert not [m for m in rig.depths if nanoseconds(m) == START]
+    node.trigger_deactivate()
+    node.trigger_cleanup()
+    wait_until(lambda: rig.message == "unconfigured")
+
+
+def test_colours_are_made_only_for_listeners(make_rig, predictor, monkeypatch):
+    import lircdepth_ros.depth_node as depth_node
+
+    made = []
+    original = depth_node.colourise
+    monkeypatch.setattr(depth_node, "colourise", lambda *args: made.append(args) or original(*args))
+    rig = make_rig()
+    rig.images.publish(image_message(START))
+    rig.answer_to(START)
+    assert not made
+    pictures = []
+    rig.peer.create_subscription(Image, "/depth/debug/depth_color", pictures.append, 10)
+    wait_until(lambda: rig.node.count_subscribers("/depth/debug/depth_color"))
+    rig.images.publish(image_message(START + SECOND))
+    wait_until(lambda: pictures)
+    assert pictures[0].encoding == "bgr8"
+    assert len(made) == 1
+
+
+def test_a_reliable_subscription_becomes_best_effort_when_a_publisher_asks_for_it(
+    make_rig, predictor
+):
+    from rclpy.qos import QoSProfile, ReliabilityPolicy
+
+    rig = make_rig()
+    best_effort = rig.peer.create_publisher(
+        Image,
+        "/depth/input/image",
+        QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT),
+    )
+    wait_until(best_effort.get_subscription_count, what="a subscription it can match")
+    best_effort.publish(image_message(START))
+    rig.answer_to(START)
+
+
+def test_parameters_change_at_run_time_within_their_bounds(make_rig, predictor):
+    from rclpy.parameter import Parameter
+
+    rig = make_rig()
+    node = rig.node
+    assert node.set_parameters([Parameter("max_radar_age", value=0.5)])[0].successful
+    rig.radar(cloud_message(START - 300 * MS, AHEAD))
+    rig.images.publish(image_message(START))
+    assert len(last_call(predictor).radar) == 1
+    assert not node.set_parameters([Parameter("max_radar_age", value=-1.0)])[0].successful
+    assert not node.set_parameters([Parameter("debug_depth_range", value=[1.0])])[0].successful
+    assert not node.set_parameters([Parameter("model", value="other")])[0].successful
