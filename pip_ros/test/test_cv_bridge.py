@@ -130,6 +130,8 @@ def test_an_image_without_pixels_passes_through() -> None:
         (message(bytes(16), "rgb8", 2, 2), "16UC1"),
         (message(bytes(16), "bayer_rggb8", 4, 4), "rgba8"),
         (message(bytes(12), "rgb8", 2, 2), "bayer_rggb8"),
+        (message(bytes(16), "bayer_rggb8", 4, 4), "bayer_rggb16"),
+        (message(bytes(16), "uyvy", 2, 4), "rgb8"),
         (message(b"", "bgr8", 0, 0), "rgb8"),
     ],
 )

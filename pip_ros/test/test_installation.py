@@ -13,6 +13,7 @@ PACKAGES = ["cv_bridge", "message_filters", "sensor_msgs_py"]
 SOURCE = Path(__file__).parents[1]
 
 pytest.importorskip("pip", reason="installing needs pip")
+pytest.importorskip("setuptools", minversion="70.1", reason="older ones need `wheel` to build")
 
 
 @pytest.fixture(scope="module")

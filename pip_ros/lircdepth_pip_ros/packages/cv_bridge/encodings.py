@@ -90,7 +90,7 @@ def convert(image: np.ndarray, source: str, target: str) -> np.ndarray:
             raise CvBridgeError(f"[{source}] is not a color format, but [{target}] is")
         if origin.channels != goal.channels:
             raise CvBridgeError(f"[{source}] and [{target}] differ in the number of channels")
-    elif origin.color != goal.color:
+    elif origin.color != goal.color or origin.color.startswith("Bayer"):
         code = _color_code(origin.color, goal.color)
         if code is None:
             raise CvBridgeError(f"Unsupported conversion from [{source}] to [{target}]")

@@ -58,6 +58,6 @@ class Cache(SimpleFilter):
         return entries[0][0] if entries else None
 
     def getLast(self) -> Any | None:
-        """Return the newest message, or None."""
-        entries = tuple(self._entries)
-        return entries[-1][1] if entries else None
+        """Return the newest message, or None; the later stamped if they came out of order."""
+        newest = self.getLastestTime()
+        return None if newest is None else self.getElemAfterTime(newest)
