@@ -9,11 +9,10 @@ from shutil import disk_usage
 from typing import NamedTuple
 
 from ament_index_python.packages import get_package_share_directory
-from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import LifecycleNode, Node
 from launch_ros.parameter_descriptions import ParameterValue
-from launch_ros.substitutions import ExecutableInPackage
 
 from launch import LaunchContext, LaunchDescription
 
@@ -48,8 +47,8 @@ ARGUMENTS = (
     Argument(
         "radar",
         "/RADAR_FRONT",
-        "PointCloud2 topics of the radars, separated by commas or spaces. "
-        "Several set the parameter radar_topics.",
+        "PointCloud2 topics of the radars, separated by commas or spaces; none: camera alone. "
+        "None or several set the parameter radar_topics.",
     ),
     Argument(
         "odometry",
@@ -65,7 +64,9 @@ ARGUMENTS = (
     Argument("params_file", str(SHARE / "config" / "depth.yaml"), "YAML file of parameters."),
     Argument("namespace", "", "Namespace of the node."),
     Argument("log_level", "info", "debug, info, warn, error or fatal."),
-    Argument("bag", "", "Bag to replay once the node listens; sets use_sim_time."),
+    Argument(
+        "bag", "", "Bag to replay once the node listens to its image topic; sets use_sim_time."
+    ),
     Argument("rviz", "false", "true: show inputs and outputs in RViz."),
     Argument(
         "fastdds_profile",
@@ -94,11 +95,11 @@ def generate_launch_description() -> LaunchDescription:
     )
 
 
-def processes(context: LaunchContext) -> list[ExecuteProcess]:
+def processes(context: LaunchContext) -> list[Node]:
     """The node and, where asked for, replay and RViz."""
     given = {argument.name: context.launch_configurations[argument.name] for argument in ARGUMENTS}
     environment = fastdds_environment(given["fastdds_profile"], context.environment)
-    started: list[ExecuteProcess] = [
+    started: list[Node] = [
         LifecycleNode(
             package=PACKAGE,
             executable="lircdepth_node",
@@ -112,12 +113,14 @@ def processes(context: LaunchContext) -> list[ExecuteProcess]:
         )
     ]
     if given["bag"]:
-        replay = ExecutableInPackage(package=PACKAGE, executable="lircdepth_replay")
-        bag = existing("bag", given["bag"])
         started.append(
-            ExecuteProcess(
-                cmd=[replay, bag, "--clock", "--wait"],
-                name="replay",
+            Node(
+                package=PACKAGE,
+                executable="lircdepth_replay",
+                arguments=[
+                    *(existing("bag", given["bag"]), "--clock"),
+                    *("--wait", given["image"], given["camera_info"], *radar_topics(given)),
+                ],
                 additional_env=environment,
                 output="screen",
             )
@@ -129,6 +132,11 @@ def processes(context: LaunchContext) -> list[ExecuteProcess]:
                 package="rviz2",
                 executable="rviz2",
                 arguments=["-d", str(SHARE / "config" / "depth.rviz")],
+                # RViz knows a compressed image by its topic ending in /compressed.
+                remappings=[
+                    ("/CAM_FRONT/image_rect/compressed", given["image"]),
+                    *(("/RADAR_FRONT", topic) for topic in radar_topics(given)[:1]),
+                ],
                 parameters=[{"use_sim_time": sim_time}],
                 additional_env=environment,
             )
@@ -148,8 +156,8 @@ def node_parameters(given: dict[str, str]) -> dict[str, ParameterValue | list[st
     if given["bag"]:
         parameters["use_sim_time"] = True
     radars = radar_topics(given)
-    if len(radars) > 1:
-        parameters["radar_topics"] = radars
+    if len(radars) != 1:
+        parameters["radar_topics"] = radars or [""]
     bag = Path(given["bag"])
     calibration = (bag if bag.is_dir() else bag.parent) / "calibration.yaml"
     # Without a Python type for tf2_msgs, replay has to leave TF out.
@@ -169,7 +177,7 @@ def node_remappings(given: dict[str, str]) -> list[tuple[str, str]]:
 
 def radar_topics(given: dict[str, str]) -> list[str]:
     """The radar argument, split."""
-    return given["radar"].replace(",", " ").split()
+    return [] if given["radar"] == "none" else given["radar"].replace(",", " ").split()
 
 
 def fastdds_environment(profile: str, environment: dict[str, str]) -> dict[str, str]:
