@@ -5,6 +5,8 @@ import shutil
 import subprocess
 import sys
 import venv
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,11 @@ import pytest
 PACKAGES = ["cv_bridge", "message_filters", "sensor_msgs_py"]
 SOURCE = Path(__file__).parents[1]
 
-pytest.importorskip("pip", reason="installing needs pip")
-pytest.importorskip("setuptools", minversion="70.1", reason="older ones need `wheel` to build")
+pytestmark = pytest.mark.skipif(
+    any(find_spec(tool) is None for tool in ("pip", "setuptools"))
+    or tuple(map(int, version("setuptools").split(".")[:2])) < (70, 1),
+    reason="installing needs pip and setuptools 70.1, which builds wheels by itself",
+)
 
 
 @pytest.fixture(scope="module")
