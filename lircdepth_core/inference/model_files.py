@@ -195,7 +195,7 @@ def _stored_state(network: torch.nn.Module, half: bool) -> dict[str, torch.Tenso
     """The network's state on the CPU, floating-point numbers in the stored precision."""
     state = {}
     for key, value in network.state_dict().items():
-        stored = value.detach().cpu().contiguous().clone()
+        stored = value.detach().cpu().contiguous()
         if stored.is_floating_point():
             stored = stored.to(torch.float16 if half else torch.float32)
         if not torch.isfinite(stored).all():

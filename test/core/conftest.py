@@ -42,7 +42,7 @@ def make_camera() -> Callable[..., Camera]:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_model() -> Callable[..., ModelDescription]:
     """A trained, uncalibrated model with a focal length of 200 px; keywords change fields."""
 

@@ -1,0 +1,94 @@
+"""Undistorting images into a pinhole camera's."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from lircdepth_core.camera import Camera
+from lircdepth_core.errors import InputError
+
+DISTORTION_MODELS = {
+    "plumb_bob": (0, 4, 5),
+    "rational_polynomial": (0, 4, 5, 8, 12, 14),
+    "equidistant": (4,),
+}
+"""Distortion models of sensor_msgs/CameraInfo, and how many coefficients each may have."""
+
+
+class Rectifier:
+    """Moves the pixels of a distorted image to where a pinhole camera sees them.
+
+    Args:
+        K: (3, 3) intrinsics of the distorted image in pixels.
+        D: distortion coefficients in the order of sensor_msgs/CameraInfo.
+        model: `plumb_bob`, `rational_polynomial` or `equidistant`.
+        width: image width in pixels.
+        height: image height in pixels.
+        new_K: (3, 3) intrinsics of the rectified image; None keeps K.
+
+    Attributes:
+        camera: the rectified image's camera.
+        maps: two (height, width) float32 arrays, the column and row of the distorted image that
+            each rectified pixel is read from; None where the image stays as it is.
+
+    Raises:
+        InputError: the model is unknown, or K or D are not what it needs.
+    """
+
+    def __init__(
+        self,
+        K: np.ndarray,
+        D: np.ndarray,
+        model: str,
+        width: int,
+        height: int,
+        new_K: np.ndarray | None = None,
+    ) -> None:
+        distorted = Camera(K, width, height)
+        self.camera = distorted if new_K is None else Camera(new_K, width, height)
+        coefficients = np.asarray(D, dtype=np.float64).reshape(-1)
+        if model not in DISTORTION_MODELS:
+            raise InputError(
+                f"distortion_model: {model!r:.40} is unknown; give one of "
+                f"{', '.join(DISTORTION_MODELS)}"
+            )
+        if len(coefficients) not in DISTORTION_MODELS[model]:
+            counts = " or ".join(str(count) for count in DISTORTION_MODELS[model])
+            raise InputError(f"D: {len(coefficients)} coefficients; {model} has {counts}")
+        if not np.isfinite(coefficients).all():
+            raise InputError("D: a coefficient is not finite; calibrate the camera again")
+        # An equidistant lens bends straight lines even where all of its coefficients are zero.
+        straight = model != "equidistant" and not coefficients.any()
+        self.maps: tuple[np.ndarray, np.ndarray] | None = None
+        if not straight or self.camera != distorted:
+            undistort = (
+                cv2.fisheye.initUndistortRectifyMap
+                if model == "equidistant"
+                else cv2.initUndistortRectifyMap
+            )
+            self.maps = undistort(
+                distorted.K, coefficients, np.eye(3), self.camera.K, (width, height), cv2.CV_32FC1
+            )
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """Rectify an image.
+
+        Args:
+            image: (height, width) or (height, width, channels).
+
+        Returns:
+            An image of the same shape, black where the distorted image has nothing; the same
+            array where nothing has to move.
+
+        Raises:
+            InputError: the image has another size than the calibration.
+        """
+        if image.shape[:2] != (self.camera.height, self.camera.width):
+            raise InputError(
+                f"image: {image.shape[1]}x{image.shape[0]} pixels, its calibration is for "
+                f"{self.camera.width}x{self.camera.height}; give the calibration of this size"
+            )
+        if self.maps is None:
+            return image
+        return cv2.remap(image, *self.maps, interpolation=cv2.INTER_LINEAR)

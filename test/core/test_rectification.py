@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from lircdepth_core.errors import InputError
+from lircdepth_core.rectification import Rectifier
+
+K = np.array([[420.0, 0, 322.5], [0, 430, 238.0], [0, 0, 1]])
+NEW_K = np.array([[380.0, 0, 318.0], [0, 380, 241.0], [0, 0, 1]])
+WIDTH, HEIGHT = 640, 480
+DISTORTIONS = {
+    "plumb_bob": [-0.28, 0.09, 0.0012, -0.0008, -0.01],
+    "rational_polynomial": [1.2, -0.3, 0.0005, -0.0004, 0.02, 1.5, -0.1, 0.05],
+    "equidistant": [-0.02, 0.005, -0.002, 0.0004],
+}
+
+
+def rays() -> np.ndarray:
+    """(N, 3) directions of a grid of rectified pixels."""
+    u, v = np.meshgrid(np.arange(120, 521, 40), np.arange(100, 381, 40))
+    pixels = np.stack([u.ravel(), v.ravel(), np.ones(u.size)], axis=1)
+    return pixels @ np.linalg.inv(NEW_K).T
+
+
+def distort(points: np.ndarray, model: str) -> np.ndarray:
+    """(N, 2) pixels of the distorted image that OpenCV's own projection gives."""
+    project = cv2.fisheye.projectPoints if model == "equidistant" else cv2.projectPoints
+    still = np.zeros(3)
+    if model == "equidistant":
+        uv, _ = project(points[None], still, still, K, np.array(DISTORTIONS[model]))
+    else:
+        uv, _ = project(points, still, still, K, np.array(DISTORTIONS[model]))
+    return uv.reshape(-1, 2)
+
+
+@pytest.mark.parametrize("model", DISTORTIONS)
+def test_a_distorted_point_comes_back_at_its_pinhole_place(model):
+    """Images that hold their own column and row tell where each rectified pixel came from."""
+    rectifier = Rectifier(K, DISTORTIONS[model], model, WIDTH, HEIGHT, NEW_K)
+    points = rays()
+    uv, _ = rectifier.camera.project(points)
+    column, row = np.rint(uv).astype(int).T
+    positions = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)[::-1]
+    read_from = np.stack([rectifier(axis)[row, column] for axis in positions], axis=1)
+    expected = distort(points, model)
+    assert np.abs(expected - uv).max() > 5
+    np.testing.assert_allclose(read_from, expected, atol=0.1)
+
+
+@pytest.mark.parametrize("D", [[], [0.0] * 5])
+def test_an_image_without_distortion_stays_as_it_is(D):
+    image = np.random.default_rng(1).integers(0, 255, (HEIGHT, WIDTH, 3), np.uint8)
+    assert Rectifier(K, D, "plumb_bob", WIDTH, HEIGHT)(image) is image
+
+
+def test_an_equidistant_lens_is_straightened_even_with_zero_coefficients():
+    assert Rectifier(K, [0.0] * 4, "equidistant", WIDTH, HEIGHT).maps is not None
+
+
+def test_another_focal_length_is_applied_without_distortion():
+    image = np.zeros((HEIGHT, WIDTH), np.uint8)
+    image[238, 322] = 255
+    shifted = K + np.array([[0, 0, 10], [0, 0, -20], [0, 0, 0]])
+    out = Rectifier(K, [], "plumb_bob", WIDTH, HEIGHT, shifted)(image)
+    assert np.unravel_index(out.argmax(), out.shape) == (218, 332)
+
+
+@pytest.mark.parametrize(
+    ("D", "model", "complaint"),
+    [
+        ([0.1] * 5, "fov", "distortion_model"),
+        ([0.1] * 3, "plumb_bob", "3 coefficients"),
+        ([], "equidistant", "0 coefficients"),
+        ([0.1, np.nan, 0, 0], "plumb_bob", "finite"),
+    ],
+)
+def test_an_unusable_calibration_is_refused(D, model, complaint):
+    with pytest.raises(InputError, match=complaint):
+        Rectifier(K, D, model, WIDTH, HEIGHT)
+
+
+def test_an_image_of_another_size_is_refused():
+    rectifier = Rectifier(K, DISTORTIONS["plumb_bob"], "plumb_bob", WIDTH, HEIGHT)
+    with pytest.raises(InputError, match="320x240"):
+        rectifier(np.zeros((240, 320, 3), np.uint8))
