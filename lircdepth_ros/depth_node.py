@@ -172,7 +172,8 @@ class DepthNode(LifecycleNode):
                 self._subscribe(topic, _is(PointCloud2), partial(worker.on_radar, name))
         self._subscribe("~/input/camera_info", _is(CameraInfo), worker.on_camera_info)
         if isinstance(self._poses, CalibrationPoses):
-            self._subscribe("~/input/odometry", _is(Odometry), worker.on_odometry)
+            # Odometry comes in bursts of hundreds of messages a second.
+            self._subscribe("~/input/odometry", _is(Odometry), worker.on_odometry, depth=200)
         worker.start()
 
     def _subscribe_synchronised(self, worker: DepthWorker, radar_topics: list[str]) -> None:
@@ -194,8 +195,9 @@ class DepthNode(LifecycleNode):
         topic: str,
         choose_type: Callable[[list[str]], type | None],
         callback: Callable[[Any], None] | None = None,
+        depth: int = 10,
     ) -> InputSubscription:
-        subscription = InputSubscription(self, topic, choose_type, callback, self._health)
+        subscription = InputSubscription(self, topic, choose_type, callback, self._health, depth)
         self._input_subscriptions.append(subscription)
         return subscription
 

@@ -23,15 +23,20 @@ from lircdepth_ros.replay_player import ANSWER_TOPIC, ReplayOptions, replay
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line entry; returns the exit status."""
     argv = list(sys.argv if arguments is None else ["lircdepth_replay", *arguments])
-    options = parse_arguments(remove_ros_args(argv)[1:])
+    try:
+        plain = remove_ros_args(argv)
+    except RuntimeError as error:  # rclpy's for ROS arguments it does not understand
+        print(f"lircdepth_replay: --ros-args: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    options = parse_arguments(plain[1:])
     stop = threading.Event()
 
     def request_stop(number: int, frame: FrameType | None) -> None:
         stop.set()
 
-    rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, request_stop)
+    rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
     node = rclpy.create_node("lircdepth_replay", start_parameter_services=False)
     try:
         report = replay(options, node, stop)
@@ -54,8 +59,8 @@ def parse_arguments(arguments: Sequence[str]) -> ReplayOptions:
         "order and at the pace of its recording times. ROS 2 messages go out as the recorded "
         "bytes; ROS 1 messages are converted. Topics whose message type is not installed are "
         "skipped and named.",
-        epilog="Exit status: 0 played, or ended by Ctrl-C or SIGTERM; 1 an image got no answer "
-        "(--lockstep); 2 wrong arguments, unreadable bag, or no reader in time.",
+        epilog="Exit status: 0 played, or ended by Ctrl-C or SIGTERM; 1 an image got no answer in "
+        "--lockstep; 2 wrong arguments, unreadable bag, or no reader in time.",
     )
     parser.add_argument("bag", metavar="BAG", type=Path, help="rosbag2 folder or file, or .bag")
     what = parser.add_argument_group("what to play")
@@ -97,8 +102,9 @@ def parse_arguments(arguments: Sequence[str]) -> ReplayOptions:
     wait = parser.add_argument_group("waiting for readers")
     wait.add_argument(
         "--wait", nargs="*", metavar="TOPIC",
-        help="before the first message, wait for a reader on each TOPIC (named as published); "
-        "without TOPIC for a reader on any, and until none has come or gone for 0.5 s",
+        help="before the first message, wait for a reader on each TOPIC (named as published), "
+        "without TOPIC for a reader on any, and then until none has come or gone for 0.5 s. "
+        "Without --wait the first messages may be gone before a reader is connected",
     )  # fmt: skip
     wait.add_argument(
         "--wait-timeout", type=_positive, default=60.0, metavar="S",
@@ -149,24 +155,30 @@ def parse_arguments(arguments: Sequence[str]) -> ReplayOptions:
 
 
 def _not_negative(text: str) -> float:
-    value = float(text)
-    if not (math.isfinite(value) and value >= 0):
-        raise argparse.ArgumentTypeError(f"{text} is not a number of 0 or more")
+    value = _number(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 0 or more")
     return value
 
 
 def _positive(text: str) -> float:
-    value = float(text)
-    if not (math.isfinite(value) and value > 0):
-        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
+    value = _number(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
     return value
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def _count(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{text} is not a count of 0 or more")
-    return value
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 0 or more")
+    return int(text)
 
 
 def _renaming(text: str) -> tuple[str, str]:

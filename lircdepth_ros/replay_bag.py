@@ -75,7 +75,7 @@ class Bag:
         self.topics: dict[str, BagTopic] = {}
         self.skipped: dict[str, str] = {}
         self.unusable: dict[str, int] = {}
-        self._to_cdr: dict[str, Callable[[bytes], bytes | memoryview]] = {}
+        self._to_cdr: dict[tuple[str, str], Callable[[bytes], bytes | memoryview]] = {}
         if not path.exists():
             raise InputError(
                 f"{path}: no such bag; give a rosbag2 folder, .mcap, .db3 or .bag file"
@@ -86,12 +86,14 @@ class Bag:
         except Exception as error:  # a damaged file makes rosbags raise almost anything
             raise self._unreadable(error) from error
         try:
+            if self._reader.message_count == 0:
+                raise InputError(f"{path}: the bag holds no messages")
             self.start_time, self.end_time = self._reader.start_time, self._reader.end_time
             for name, connections in groupby(
                 sorted(self._reader.connections, key=_name), key=_name
             ):
                 self._add_topic(name, list(connections))
-        except InputError:
+        except BaseException:
             self._reader.close()
             raise
 
@@ -148,11 +150,14 @@ class Bag:
             return
         try:
             if isinstance(connections[0].ext, ConnectionExtRosbag1):
-                self._to_cdr[types[0]] = _ros1_converter(connections[0])
+                for connection in connections:
+                    definition = (connection.msgtype, connection.digest)
+                    if definition not in self._to_cdr:
+                        self._to_cdr[definition] = _ros1_converter(connection)
             elif difference := _definition_difference(connections[0]):
                 self.skipped[name] = difference
                 return
-        except (TypesysError, InputError, KeyError, ValueError, AssertionError) as error:
+        except (TypesysError, KeyError, ValueError, AssertionError) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             self.skipped[name] = f"its recorded type {types[0]} cannot be used here: {reason}"
             return
@@ -164,7 +169,7 @@ class Bag:
         )
 
     def _cdr(self, connection: Connection, data: bytes) -> bytes | None:
-        if convert := self._to_cdr.get(connection.msgtype):
+        if convert := self._to_cdr.get((connection.msgtype, connection.digest)):
             try:
                 data = bytes(convert(data))
             except (SerdeError, KeyError, ValueError, AssertionError):

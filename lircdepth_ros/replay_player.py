@@ -27,6 +27,7 @@ from lircdepth_ros.replay_qos import publisher_qos
 CLOCK_TOPIC = "/clock"
 ANSWER_TOPIC = "/depth/output/depth/image_rect"
 SETTLE_TIME = 0.5  # s without a new match until discovery counts as done
+PROGRESS_TIME = 10.0  # s between lines that tell how far the replay is
 POLL_TIME = 0.05  # s between looks at signals and at matches
 ACKNOWLEDGE_TIME = 2.0  # s that readers get at the end for what is still under way
 
@@ -72,8 +73,8 @@ class ReplayReport:
     answered: int = 0
     unanswered: list[int] = field(default_factory=list)
     """header.stamp, ns, of the images without an answer (lockstep)."""
-    latest: float = 0.0
-    """s by which the latest message was behind its time."""
+    latest: float | None = None
+    """s by which the latest message was behind its time; None in lockstep, where answers pace."""
     wall_time: float = 0.0
     """s from the first message to the last."""
     interrupted: bool = False
@@ -86,8 +87,8 @@ class ReplayReport:
     def __str__(self) -> str:
         end = "interrupted" if self.interrupted else "done"
         lines = [
-            f"{self.bag}: {end}, {sum(self.sent.values())} messages in {self.wall_time:.2f} s, "
-            f"at most {self.latest * 1e3:.1f} ms late"
+            f"{self.bag}: {end}, {sum(self.sent.values())} messages in {self.wall_time:.2f} s"
+            + ("" if self.latest is None else f", at most {self.latest * 1e3:.1f} ms late")
         ]
         lines += [f"  {topic}: {count}" for topic, count in sorted(self.sent.items())]
         lines += [f"  skipped {topic}: {why}" for topic, why in sorted(self.skipped.items())]
@@ -148,29 +149,30 @@ class _Player:
         self.stop = stop
         self.rate = options.rate or (None if options.lockstep else 1.0)
         self.origin: tuple[int, float] | None = None  # recorded ns that is due at this monotonic s
+        self.told = 0.0  # monotonic s of the last line about progress
         self.published = _published_names(bag, options, report)
         for topic, reason in report.skipped.items():
             node.get_logger().warning(f"skipped {topic}: {reason}")
         if not self.published:
             reasons = "; ".join(f"{x}: {y}" for x, y in report.skipped.items()) or "it is empty"
             raise InputError(f"{options.bag}: nothing to play ({reasons})")
-        length = (bag.end_time - bag.start_time) / 1e9
-        if options.start >= length:
+        self.length = (bag.end_time - bag.start_time) / 1e9
+        if options.start >= self.length:
             raise InputError(
-                f"{options.bag}: --start {options.start:g} is beyond its {length:.3f} s"
+                f"{options.bag}: --start {options.start:g} is beyond its {self.length:.3f} s"
             )
         self.publishers: dict[str, Publisher] = {}
         self.message_classes: dict[str, type] = {}
         self.latched: set[str] = set()  # recorded names
-        for recorded, name in self.published.items():
-            self._advertise(recorded, name)
-        if options.clock is not None:
-            # Not among message_classes: any node on simulated time reads it, so it tells nothing.
-            self.publishers[CLOCK_TOPIC] = node.create_publisher(Clock, CLOCK_TOPIC, 10)
-            report.sent[CLOCK_TOPIC] = 0
         self.answers: _Answers | None = None
 
     def play(self) -> None:
+        for recorded, name in self.published.items():
+            self._advertise(recorded, name)
+        if self.options.clock is not None:
+            # Not among message_classes: any node on simulated time reads it, so it tells nothing.
+            self.publishers[CLOCK_TOPIC] = self.node.create_publisher(Clock, CLOCK_TOPIC, 10)
+            self.report.sent[CLOCK_TOPIC] = 0
         self._wait_for_readers()
         image_topic = self._find_image_topic() if self.options.lockstep else None
         if image_topic is not None:
@@ -179,7 +181,10 @@ class _Player:
                 self.answers.matched, f"no publisher of answers on {self.options.answer_topic}"
             )
             self._sleep(SETTLE_TIME)  # its publisher may learn of this reader a little later
-        first = time.monotonic()
+        self.node.get_logger().info(
+            f"playing {len(self.published)} topics of {self.bag.path}, {self.length:.1f} s long"
+        )
+        self.told = first = time.monotonic()
         passes = 0
         try:
             while passes != self.options.loop or self.options.loop == 0:
@@ -228,10 +233,18 @@ class _Player:
                 self.origin = (message.time, time.monotonic())
             due = self.origin[1] + (message.time - self.origin[0]) / 1e9 / self.rate
             self._sleep(due - time.monotonic())
-            self.report.latest = max(self.report.latest, time.monotonic() - due)
+            late = max(time.monotonic() - due, 0.0)
+            if self.answers is None:
+                self.report.latest = max(self.report.latest or 0.0, late)
+            else:  # time that answers took is not caught up
+                self.origin = (self.origin[0], self.origin[1] + late)
         elif self.stop.is_set():
             raise _StoppedError
         self._publish(message)
+        if time.monotonic() - self.told > PROGRESS_TIME:
+            self.told = time.monotonic()
+            place = (message.time - self.bag.start_time) / 1e9
+            self.node.get_logger().info(f"at {place:.1f} s of {self.length:.1f} s")
 
     def _publish(self, message: BagMessage) -> None:
         publisher = self.publishers[message.topic]
@@ -254,8 +267,6 @@ class _Player:
             self.answers.spin(POLL_TIME)
         else:
             self.report.answered += 1
-        if self.origin is not None and self.rate is not None:  # the pause is not lateness
-            self.origin = (self.origin[0], self.origin[1] + time.monotonic() - asked)
 
     def _advertise(self, recorded: str, name: str) -> None:
         topic = self.bag.topics[recorded]
@@ -297,6 +308,7 @@ class _Player:
                 lambda: all(self._readers(x) for x in named),
                 lambda: f"no reader on {', '.join(x for x in named if not self._readers(x))}",
             )
+            self._settle()
         elif self.options.wait is not None or self.options.lockstep:
             names = self._image_topics() if self.options.lockstep else sorted(self.message_classes)
             if not names:
@@ -313,9 +325,13 @@ class _Player:
         self, condition: Callable[[], bool], complaint: str | Callable[[], str]
     ) -> None:
         deadline = time.monotonic() + self.options.wait_timeout
+        told = False
         while not condition():
+            text = complaint if isinstance(complaint, str) else complaint()
+            if not told:
+                self.node.get_logger().info(f"waiting: {text} yet")
+                told = True
             if time.monotonic() > deadline:
-                text = complaint if isinstance(complaint, str) else complaint()
                 raise InputError(
                     f"{text} after {self.options.wait_timeout:g} s; start the node first, or give "
                     "a longer --wait-timeout"

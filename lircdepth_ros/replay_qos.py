@@ -8,7 +8,7 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from rosbags.interfaces import Qos, QosDurability, QosHistory, QosReliability
 
 DEFAULT_DEPTH = 10
-STATIC_TF_DEPTH = 100  # static transforms may come one by one, and late readers need them all
+LONG_DEPTH = 100  # static transforms may come one by one, and late readers need them all
 MAX_DEPTH = 2**31 - 1  # DDS counts history in int32
 
 
@@ -19,7 +19,8 @@ def publisher_qos(
 
     Of several recorded publishers the strongest policy counts: it satisfies each reader that one of
     them satisfied. What the bag does not say is reliable, volatile, keep last 10; /tf_static is
-    transient local, keep last 100. Deadline, lifespan and liveliness belong to the live sources: a
+    transient local, keep last 100. Keep all becomes keep last 100: a reader that hangs must neither
+    stop the replay nor fill the memory. Deadline, lifespan and liveliness belong to the live sources: a
     replay at another pace could not keep them and does not offer them.
 
     Args:
@@ -39,7 +40,7 @@ def publisher_qos(
     transient = QosDurability.TRANSIENT_LOCAL in known_durability or (
         static and QosDurability.VOLATILE not in known_durability
     )
-    keep_all = any(qos.history == QosHistory.KEEP_ALL for qos in recorded)
+    long = static or any(qos.history == QosHistory.KEEP_ALL for qos in recorded)
     # Recorders before Iron write "unknown, depth 0": DDS does not announce a publisher's history.
     depths = [qos.depth for qos in recorded if qos.history == QosHistory.KEEP_LAST]
     usable = [depth for depth in depths if type(depth) is int and 1 <= depth <= MAX_DEPTH]
@@ -49,15 +50,17 @@ def publisher_qos(
         reliability=reliability
         or (ReliabilityPolicy.BEST_EFFORT if best_effort else ReliabilityPolicy.RELIABLE),
         durability=DurabilityPolicy.TRANSIENT_LOCAL if transient else DurabilityPolicy.VOLATILE,
-        history=HistoryPolicy.KEEP_ALL if keep_all else HistoryPolicy.KEEP_LAST,
-        depth=max(usable, default=STATIC_TF_DEPTH if static else DEFAULT_DEPTH),
+        history=HistoryPolicy.KEEP_LAST,
+        depth=max(usable, default=LONG_DEPTH if long else DEFAULT_DEPTH),
     )
     if not unusable:
         return profile, None
     return profile, f"{topic}: recorded QoS not usable ({', '.join(unusable)}); default taken"
 
 
-def _known(recorded: Sequence[Qos], policy: str, unknown: object, unusable: list[str]) -> set:
+def _known(
+    recorded: Sequence[Qos], policy: str, unknown: object, unusable: list[str]
+) -> set[object]:
     values = {getattr(qos, policy) for qos in recorded}
     if unknown in values:
         unusable.append(f"{policy} unknown")

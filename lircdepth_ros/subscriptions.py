@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from lircdepth_ros.health import Health
 
-_DEPTH = 10
 _AUTOMATIC = "automatic"
 _RELIABILITIES = {
     "reliable": ReliabilityPolicy.RELIABLE,
@@ -39,6 +38,7 @@ class InputSubscription:
             cannot be told yet.
         callback: called with each message, before `filter` passes it on; must not raise.
         health: counts messages, losses and QoS events.
+        depth: messages kept while the node is busy.
 
     Raises:
         InputError: a QoS override is not one of the values above.
@@ -51,6 +51,7 @@ class InputSubscription:
         choose_type: Callable[[list[str]], type | None],
         callback: Callable[[Any], None] | None,
         health: Health,
+        depth: int,
     ) -> None:
         self.topic = node.resolve_topic_name(topic)
         self.filter = message_filters.SimpleFilter()
@@ -61,7 +62,7 @@ class InputSubscription:
         self._subscriber: message_filters.Subscriber | None = None
         self._made_as: tuple[type, ReliabilityPolicy] | None = None
         self._incompatible = False
-        self._reliability, self._depth = self._read_overrides()
+        self._reliability, self._depth = self._read_overrides(depth)
         self.review()
 
     def restart_filter(self) -> message_filters.SimpleFilter:
@@ -120,9 +121,9 @@ class InputSubscription:
     def _on_lost(self, event: Any) -> None:
         self._health.event(f"{self.topic}: messages lost", event.total_count_change)
 
-    def _read_overrides(self) -> tuple[str, int]:
+    def _read_overrides(self, depth: int) -> tuple[str, int]:
         values = []
-        for policy, default in (("reliability", _AUTOMATIC), ("depth", _DEPTH)):
+        for policy, default in (("reliability", _AUTOMATIC), ("depth", depth)):
             name = f"qos_overrides.{self.topic}.subscription.{policy}"
             if not self._node.has_parameter(name):
                 self._node.declare_parameter(name, default)

@@ -45,14 +45,14 @@ def make_rig(monkeypatch, calibration_file, predictor):
     rigs = []
     monkeypatch.setattr(depth_node.Predictor, "load", lambda *args, **kwargs: predictor)
 
-    def make(topics=("/depth/input/radar",), **parameters):
+    def make(topics=("/depth/input/radar",), camera_info=True, **parameters):
         parameters["radar_topics"] = list(topics)
         parameters.setdefault("calibration_file", calibration_file)
         parameters.setdefault("diagnostics_period", 0.1)
         parameters.setdefault("image_type", "raw")
         rig = Rig(parameters, topics)
         rigs.append(rig)
-        return rig.start()
+        return rig.start(camera_info)
 
     yield make
     for rig in rigs:

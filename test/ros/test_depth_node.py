@@ -171,10 +171,7 @@ def test_every_image_is_answered_or_counted_and_the_newest_wins(make_rig, predic
 
 
 def test_no_camera_info_drops_the_image_with_that_reason(make_rig, predictor):
-    rig = make_rig(camera_info_wait=0.1)
-    # A second rig's node would have none; here it is made to forget.
-    with rig.node._worker._changed:
-        rig.node._worker._info = None
+    rig = make_rig(camera_info=False, camera_info_wait=0.1)
     rig.images.publish(image_message(START))
     wait_until(lambda: rig.diagnostics.get("dropped: no camera_info") == "1")
     rig.infos.publish(camera_info_message())
@@ -183,9 +180,7 @@ def test_no_camera_info_drops_the_image_with_that_reason(make_rig, predictor):
 
 
 def test_a_camera_info_that_comes_after_the_first_image_is_waited_for(make_rig, predictor):
-    rig = make_rig(camera_info_wait=5.0)
-    with rig.node._worker._changed:
-        rig.node._worker._info = None
+    rig = make_rig(camera_info=False, camera_info_wait=5.0)
     rig.images.publish(image_message(START))
     wait_until(lambda: rig.counts()["received"] == 1)
     rig.infos.publish(camera_info_message())

