@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import pickle
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -18,8 +16,8 @@ from lircdepth_core.errors import InputError
 def read_checkpoint(path: str | Path) -> Mapping[str, Any]:
     """Read a dict that `torch.save` wrote.
 
-    Only tensors, NumPy arrays and plain values are taken; a file that would have anything else
-    built or called is refused, and nothing in it is run.
+    Only tensors and plain values are read, NumPy's values as `NumPyValue`; a file that would have
+    anything else built or called is refused, and nothing in it is run.
 
     Raises:
         InputError: the file cannot be read, is damaged, or holds something else.
@@ -29,11 +27,12 @@ def read_checkpoint(path: str | Path) -> Mapping[str, Any]:
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}; give a readable file") from None
-    except DAMAGED as error:
-        refused = re.search(r"Unsupported global: GLOBAL (\S+)", str(error))
+    except Exception as error:  # noqa: BLE001 - damaged bytes raise any type inside torch.load
+        refused = re.search(r"Unsupported global: GLOBAL ([\w.]+)", str(error))
         if refused:
             raise InputError(
-                f"{path}: refused, it would run {refused[1]}; give a file of tensors only"
+                f"{path}: refused, it asks for {refused[1]}, which is no parameter; "
+                "nothing was run, give the file as published"
             ) from None
         raise InputError(
             f"{path}: no checkpoint of torch, or a damaged one; get the file again"
@@ -85,28 +84,28 @@ def shape(value: object) -> str:
     return "x".join(map(str, value.shape)) or "scalar"
 
 
-DAMAGED = (
-    pickle.UnpicklingError,
-    RuntimeError,
-    EOFError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-)
-"""What `torch.load` raises on bytes that are no checkpoint."""
+class NumPyValue:
+    """Stands in for NumPy's arrays and scalars, which published checkpoints hold beside parameters.
+
+    They are not needed, and a file could make NumPy build one on memory that is not its own.
+    """
+
+    def __init__(self, *arguments: object) -> None:
+        pass
+
+    def __setstate__(self, state: object) -> None:
+        pass
+
 
 NUMPY_GLOBALS: list[Any] = [
-    np.ndarray,
-    np.dtype,
-    *{type(np.dtype(code)) for code in np.typecodes["All"]},
-    *(
-        (build, f"{package}.multiarray.{name}")
-        for build, name in (
-            (np.zeros(0).__reduce__()[0], "_reconstruct"),
-            (np.float64(0).__reduce__()[0], "scalar"),
-        )
-        for package in ("numpy.core", "numpy._core")
-    ),
+    (NumPyValue, f"numpy.{name}")
+    for name in (
+        "ndarray",
+        "dtype",
+        "core.multiarray._reconstruct",
+        "core.multiarray.scalar",
+        "_core.multiarray._reconstruct",
+        "_core.multiarray.scalar",
+    )
 ]
-"""What a pickled array or scalar is built from, under the names of NumPy 1 and 2."""
+"""What they are pickled as, by NumPy 1 and 2."""
