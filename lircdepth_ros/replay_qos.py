@@ -20,8 +20,8 @@ def publisher_qos(
     Of several recorded publishers the strongest policy counts: it satisfies each reader that one of
     them satisfied. What the bag does not say is reliable, volatile, keep last 10; /tf_static is
     transient local, keep last 100. Keep all becomes keep last 100: a reader that hangs must neither
-    stop the replay nor fill the memory. Deadline, lifespan and liveliness belong to the live sources: a
-    replay at another pace could not keep them and does not offer them.
+    stop the replay nor fill the memory. Deadline, lifespan and liveliness belong to the live
+    sources: a replay at another pace could not keep them and does not offer them.
 
     Args:
         topic: absolute, as recorded.

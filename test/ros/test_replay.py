@@ -34,6 +34,7 @@ from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import String
 
 from lircdepth_core.errors import InputError
+from lircdepth_ros.replay import main, parse_arguments
 from lircdepth_ros.replay_bag import BagMessage, header_stamp
 from lircdepth_ros.replay_player import ReplayOptions, ReplayReport, replay
 
@@ -469,6 +470,16 @@ def test_lockstep_names_the_image_without_answer(
     assert node.events.index("image 80") < node.events.index("image 160")
 
 
+def test_lockstep_with_a_rate_is_never_faster(
+    tmp_path: Path, readers: Readers, play: Callable[..., ReplayReport]
+) -> None:
+    bag = write_bag(tmp_path / "bag", driving())
+    SlowNode(readers)
+    report = play(bag, rate=0.2, lockstep=True, answer_topic="/depth/image_rect")
+    assert report.answered == 3
+    assert report.wall_time >= 0.212 / 0.2
+
+
 def test_lockstep_asks_which_image_if_two_are_read(
     tmp_path: Path, readers: Readers, play: Callable[..., ReplayReport]
 ) -> None:
@@ -491,6 +502,8 @@ def damaged_bags(folder: Path) -> dict[str, Path]:
     (folder / "picture.mcap").write_bytes(b"\x89PNG\r\n" * 20)
     (folder / "notes.txt").write_text("no bag")
     (folder / "empty").mkdir()
+    with Ros2Writer(folder / "blank", version=9) as writer:
+        writer.add_connection("/note", "std_msgs/msg/String", typestore=STORE)
     qos = write_bag(folder / "qos", rows, StoragePlugin.SQLITE3) / "metadata.yaml"
     qos.write_text(qos.read_text().replace("offered_qos_profiles: []", "offered_qos_profiles: '{'"))
     return {
@@ -503,6 +516,7 @@ def damaged_bags(folder: Path) -> dict[str, Path]:
         "text": folder / "notes.txt",
         "empty folder": folder / "empty",
         "bad qos text": qos.parent,
+        "no messages": folder / "blank",
     }
 
 
@@ -558,10 +572,69 @@ def test_a_signal_ends_the_command_with_its_report(
     assert "Traceback" not in err
 
 
-def test_the_command_ends_with_2_and_one_line(tmp_path: Path) -> None:
-    process = command(str(tmp_path / "nothing"))
+def test_the_command_ends_with_1_if_an_image_is_unanswered(
+    tmp_path: Path, readers: Readers
+) -> None:
+    bag = write_bag(tmp_path / "bag", driving())
+    SlowNode(readers, unanswered=(80,))
+    options = ("--lockstep", "--answer-topic", "/depth/image_rect", "--answer-timeout", "0.5")
+    process = command(str(bag), *options)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 1, err
+    assert "images answered: 2, not: 1" in out
+    assert "1531883530.080000000" in out
+
+
+def test_the_command_refuses_a_missing_bag_with_one_line() -> None:
+    process = command("/nothing/here")
     out, err = process.communicate(timeout=20)
     assert process.returncode == 2
     assert out == ""
-    assert len(err.strip().splitlines()) == 1
-    assert str(tmp_path / "nothing") in err
+    assert len(err.splitlines()) == 1
+    assert "/nothing/here" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["bag", "--rate", "fast"], "--rate: 'fast' is not a number above 0"),
+        (["bag", "--loop", "-1"], "--loop: '-1' is not a whole number of 0 or more"),
+        (["bag", "--remap", "/a=/b"], "'/a=/b' is not of the form OLD:=NEW"),
+        (["bag", "--ros-args", "-r", "nonsense"], "nonsense"),
+    ],
+)
+def test_wrong_arguments_are_named(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], named: str
+) -> None:
+    try:
+        status: object = main(arguments)
+    except SystemExit as end:  # argparse
+        status = end.code
+    assert status == 2
+    assert named in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_every_option_reaches_the_player() -> None:
+    line = (
+        "bag --topics /a b --start 1 --duration 2 --loop --rate 3 --remap /a:=/c --remap b:=d "
+        "--clock --qos-reliability best_effort --wait --wait-timeout 4 --lockstep "
+        "--image-topic /c --answer-topic /e --answer-timeout 5"
+    )
+    assert parse_arguments(line.split()) == ReplayOptions(
+        bag=Path("bag"),
+        rate=3.0,
+        loop=0,
+        start=1.0,
+        duration=2.0,
+        topics=("/a", "b"),
+        remap={"/a": "/c", "b": "d"},
+        clock=40.0,
+        reliability=ReliabilityPolicy.BEST_EFFORT,
+        wait=(),
+        wait_timeout=4.0,
+        lockstep=True,
+        image_topic="/c",
+        answer_topic="/e",
+        answer_timeout=5.0,
+    )
+    assert parse_arguments(["bag"]) == ReplayOptions(bag=Path("bag"))

@@ -164,6 +164,12 @@ def test_history_that_dds_did_not_tell_the_recorder_is_no_fault() -> None:
     assert (profile.history, profile.depth) == (HistoryPolicy.KEEP_LAST, 10)
 
 
+def test_keep_all_does_not_fill_the_memory() -> None:
+    profile, remark = publisher_qos("/image", [offered(QosHistory.KEEP_ALL, 0)])
+    assert remark is None
+    assert (profile.history, profile.depth) == (HistoryPolicy.KEEP_LAST, 100)
+
+
 def test_the_strongest_of_several_recorded_publishers_counts() -> None:
     weak = offered(depth=3, reliability=QosReliability.BEST_EFFORT)
     strong = offered(depth=2, durability=QosDurability.TRANSIENT_LOCAL)
@@ -195,7 +201,7 @@ def test_any_recorded_qos_becomes_a_usable_profile(recorded: list[Qos]) -> None:
     profile, remark = publisher_qos("/image", recorded)
     assert profile.reliability in (ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT)
     assert profile.durability in (DurabilityPolicy.VOLATILE, DurabilityPolicy.TRANSIENT_LOCAL)
-    assert profile.history in (HistoryPolicy.KEEP_LAST, HistoryPolicy.KEEP_ALL)
+    assert profile.history == HistoryPolicy.KEEP_LAST
     assert 1 <= profile.depth < 2**31
     damaged = any(
         x.reliability == QosReliability.UNKNOWN
