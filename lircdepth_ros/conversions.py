@@ -37,6 +37,7 @@ _BYTES_PER_PIXEL = {
     "uyvy": 2,
     "yuyv": 2,
 }
+_NAMES_IN_CV_BRIDGE = {"uyvy": "yuv422", "yuyv": "yuv422_yuy2"}
 _COMPRESSED_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
 _FIELD_BYTES = {
     PointField.INT8: 1,
@@ -81,9 +82,23 @@ def image_from_message(message: Image | CompressedImage) -> np.ndarray:
             f"{message.step * message.height}"
         )
     try:
-        return _bridge.imgmsg_to_cv2(message, desired_encoding="rgb8")
+        return _bridge.imgmsg_to_cv2(_plain(message), desired_encoding="rgb8")
     except (CvBridgeError, cv2.error, TypeError, ValueError) as error:
         raise InputError(f"image: cannot be converted: {_one_line(error)}") from error
+
+
+def _plain(message: Image) -> Image:
+    """The image without row padding and under the encoding's older name, as cv_bridge needs it."""
+    row_bytes = message.width * _BYTES_PER_PIXEL[message.encoding]
+    encoding = _NAMES_IN_CV_BRIDGE.get(message.encoding, message.encoding)
+    if message.step == row_bytes and encoding == message.encoding:
+        return message
+    plain = Image(header=message.header, encoding=encoding, step=row_bytes)
+    plain.height, plain.width = message.height, message.width
+    rows = np.frombuffer(message.data, np.uint8, message.step * message.height)
+    packed = np.ascontiguousarray(rows.reshape(message.height, message.step)[:, :row_bytes])
+    plain.data = _byte_array(packed)
+    return plain
 
 
 def _decode_compressed(message: CompressedImage) -> np.ndarray:
@@ -216,6 +231,8 @@ def radar_from_message(cloud: PointCloud2, fields: RadarFields) -> SensorReturns
     Raises:
         InputError: the message is malformed or has no x, y, z.
     """
+    if cloud.width * cloud.height == 0:  # often sent without fields
+        return SensorReturns(np.zeros((0, 3)), np.zeros(0), np.zeros((0, 2)), ())
     points = structured_points(cloud)
     names = points.dtype.names or ()
     if not {"x", "y", "z"} <= set(names):
@@ -257,10 +274,8 @@ def structured_points(cloud: PointCloud2) -> np.ndarray:
         InputError: sizes, fields and data contradict each other.
     """
     count = cloud.width * cloud.height
-    if count == 0:
-        return np.zeros(0, dtype=[(field.name, np.float32) for field in cloud.fields])
-    if count > MAX_CLOUD_POINTS:
-        raise InputError(f"radar cloud: {count} points; at most {MAX_CLOUD_POINTS} are read")
+    if not 0 < count <= MAX_CLOUD_POINTS:
+        raise InputError(f"radar cloud: {count} points; 1 to {MAX_CLOUD_POINTS} are read")
     row_bytes = cloud.width * cloud.point_step
     if cloud.point_step == 0 or cloud.row_step < row_bytes:
         raise InputError(
@@ -316,11 +331,15 @@ def _image_message(pixels: np.ndarray, encoding: str, header: Header) -> Image:
     message = Image(header=header, encoding=encoding, is_bigendian=0)
     message.height, message.width = pixels.shape[:2]
     message.step = pixels.strides[0]
-    # An array.array is taken as it is; bytes would be checked element by element.
-    data = array.array("B")
-    data.frombytes(pixels.data.cast("B"))
-    message.data = data
+    message.data = _byte_array(pixels)
     return message
+
+
+def _byte_array(values: np.ndarray) -> array.array:
+    """A contiguous array's bytes as a message takes them without checking each element."""
+    data = array.array("B")
+    data.frombytes(values.data.cast("B"))
+    return data
 
 
 def camera_info_message(camera: Camera, header: Header) -> CameraInfo:

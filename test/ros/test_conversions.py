@@ -1,0 +1,318 @@
+"""Messages in every layout that occurs, against pixels and points made by hand."""
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
+
+from lircdepth_core.errors import InputError
+from lircdepth_ros.conversions import (
+    RadarFields,
+    camera_from_message,
+    camera_info_message,
+    colour_image_message,
+    float_image_message,
+    image_from_message,
+    radar_from_message,
+)
+
+RGB = np.array(
+    [[[250, 10, 20], [0, 200, 30]], [[40, 50, 160], [90, 90, 90]], [[5, 6, 7], [255, 255, 255]]],
+    np.uint8,
+)
+
+
+def image(pixels, encoding, padding=0):
+    height, width = pixels.shape[:2]
+    rows = np.ascontiguousarray(pixels).reshape(height, -1)
+    rows = np.pad(rows, ((0, 0), (0, padding)), constant_values=77)
+    message = Image(height=height, width=width, encoding=encoding, step=rows.shape[1])
+    message.data.frombytes(rows.tobytes())
+    return message
+
+
+@pytest.mark.parametrize("padding", [0, 5])
+@pytest.mark.parametrize(
+    ("encoding", "code"),
+    [
+        ("rgb8", None),
+        ("bgr8", cv2.COLOR_RGB2BGR),
+        ("rgba8", cv2.COLOR_RGB2RGBA),
+        ("bgra8", cv2.COLOR_RGB2BGRA),
+    ],
+)
+def test_colour_orders_and_padded_rows(encoding, code, padding):
+    pixels = RGB if code is None else cv2.cvtColor(RGB, code)
+    np.testing.assert_array_equal(image_from_message(image(pixels, encoding, padding)), RGB)
+
+
+def test_mono_becomes_grey():
+    grey = np.array([[0, 100], [200, 255]], np.uint8)
+    np.testing.assert_array_equal(
+        image_from_message(image(grey, "mono8", padding=3)), np.stack([grey] * 3, axis=2)
+    )
+
+
+@pytest.mark.parametrize(
+    ("encoding", "red_at"),
+    [("bayer_rggb8", (0, 0)), ("bayer_bggr8", (1, 1)), ("bayer_grbg8", (0, 1)),
+     ("bayer_gbrg8", (1, 0))],
+)  # fmt: skip
+def test_bayer_patterns_keep_red_red(encoding, red_at):
+    mosaic = np.zeros((8, 8), np.uint8)
+    mosaic[red_at[0] :: 2, red_at[1] :: 2] = 200
+    red, green, blue = image_from_message(image(mosaic, encoding))[4, 4]
+    assert (red, green, blue) == (200, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "order"),
+    [("yuv422", (1, 0, 3, 2)), ("uyvy", (1, 0, 3, 2)),
+     ("yuv422_yuy2", (0, 1, 2, 3)), ("yuyv", (0, 1, 2, 3))],
+)  # fmt: skip
+def test_yuv422_variants(encoding, order):
+    # Two pixels of one red: Y 81, U 90, V 240 (ITU-R BT.601). In memory: Y U Y V, reordered.
+    yuyv = np.array([81, 90, 81, 240], np.uint8)
+    rows = np.tile(yuyv[list(order)], (2, 1)).reshape(2, 2, 2)
+    rgb = image_from_message(image(rows, encoding))
+    np.testing.assert_allclose(rgb, np.broadcast_to([255, 0, 0], (2, 2, 3)), atol=2)
+
+
+@pytest.mark.parametrize(("extension", "tolerance"), [(".jpg", 12), (".png", 0)])
+def test_compressed_images(extension, tolerance):
+    flat = np.full((16, 24, 3), (200, 40, 60), np.uint8)
+    data = cv2.imencode(extension, cv2.cvtColor(flat, cv2.COLOR_RGB2BGR))[1]
+    message = CompressedImage(format="jpeg")
+    message.data.frombytes(data.tobytes())
+    np.testing.assert_allclose(image_from_message(message).astype(int), flat, atol=tolerance)
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"not an image", b"\xff\xd8\xff broken", b"\x89PNG\r\n\x1a\n"]
+)
+def test_what_is_no_image_is_an_input_error(data):
+    message = CompressedImage(format="jpeg")
+    message.data.frombytes(data)
+    with pytest.raises(InputError, match="image:"):
+        image_from_message(message)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    encoding=st.sampled_from(["rgb8", "bgra8", "mono8", "bayer_rggb8", "yuyv", "32FC1", ""]),
+    height=st.integers(0, 4),
+    width=st.integers(0, 4) | st.just(2**31),
+    step=st.integers(0, 20) | st.just(2**31),
+    length=st.integers(0, 80),
+)
+def test_any_image_is_converted_to_its_size_or_refused(encoding, height, width, step, length):
+    message = Image(height=height, width=width, encoding=encoding, step=step)
+    message.data.frombytes(bytes(length))
+    try:
+        pixels = image_from_message(message)
+    except InputError:
+        return
+    assert pixels.shape == (height, width, 3)
+    assert pixels.dtype == np.uint8
+
+
+def info(width=1600, height=900, p=True, **values):
+    message = CameraInfo(width=width, height=height, distortion_model="plumb_bob", **values)
+    message.k = [1200.0, 0.0, 800.0, 0.0, 1210.0, 450.0, 0.0, 0.0, 1.0]
+    if p:
+        message.p = [1000.0, 0.0, 790.0, 0.0, 0.0, 1010.0, 440.0, 0.0, 0.0, 0.0, 1.0, 0.0]
+    message.r = [9.0] * 9  # no rotation, as met in bags: never read
+    return message
+
+
+def test_the_rectified_camera_is_p_and_without_p_it_is_k():
+    assert camera_from_message(info(), True).camera.K[0, 0] == 1000
+    assert camera_from_message(info(p=False), True).camera.K[0, 0] == 1200
+    assert camera_from_message(info(), True).rectifier is None
+
+
+def test_roi_and_binning_move_and_scale_the_camera():
+    message = info(binning_x=2, binning_y=2)
+    message.roi.x_offset, message.roi.y_offset = 100, 200
+    message.roi.width, message.roi.height = 800, 600
+    camera = camera_from_message(message, True).camera
+    assert (camera.width, camera.height) == (400, 300)
+    assert camera.K[0, 0] == 500
+    assert camera.K[0, 2] == pytest.approx((690 + 0.5) / 2 - 0.5)
+    assert camera.K[1, 2] == pytest.approx((240 + 0.5) / 2 - 0.5)
+
+
+def test_unrectified_images_are_undistorted_by_k_and_d():
+    message = info(width=64, height=48, p=False)
+    message.k = [60.0, 0.0, 31.5, 0.0, 60.0, 23.5, 0.0, 0.0, 1.0]
+    message.d = [-0.3, 0.1, 0.0, 0.0, 0.0]
+    model = camera_from_message(message, False)
+    picture = np.zeros((48, 64, 3), np.uint8)
+    point = np.array([[[0.35, 0.2, 1.0]]])
+    camera_matrix = np.array(message.k).reshape(3, 3)
+    distorted = cv2.projectPoints(point, np.zeros(3), np.zeros(3), camera_matrix,
+                                  np.array(message.d))[0].ravel()  # fmt: skip
+    cv2.circle(picture, tuple(int(v) for v in distorted.round()), 2, (255, 255, 255), -1)
+    rows, columns = np.nonzero(model.rectifier(picture)[..., 0] > 100)
+    expected = model.camera.project(point[0])[0][0]
+    np.testing.assert_allclose([columns.mean(), rows.mean()], expected, atol=1.0)
+
+
+@pytest.mark.parametrize("spoil", [{"width": 0}, {"k": [0.0] * 9}, {"k": [float("nan")] * 9}])
+def test_a_camera_info_without_a_camera_is_an_input_error(spoil):
+    message = info(p=False)
+    for name, value in spoil.items():
+        setattr(message, name, value)
+    with pytest.raises(InputError, match="camera_info"):
+        camera_from_message(message, True)
+
+
+NUSCENES = np.dtype(
+    [("x", "f4"), ("y", "f4"), ("z", "f4"), ("dyn_prop", "i1"), ("id", "i2"), ("rcs", "f4"),
+     ("vx", "f4"), ("vy", "f4"), ("vx_comp", "f4"), ("vy_comp", "f4"), ("is_quality_valid", "i1"),
+     ("ambig_state", "i1"), ("x_rms", "i1"), ("y_rms", "i1"), ("invalid_state", "i1"),
+     ("pdh0", "i1"), ("vx_rms", "i1"), ("vy_rms", "i1")]
+)  # fmt: skip
+DATATYPES = {
+    "f4": PointField.FLOAT32,
+    "f8": PointField.FLOAT64,
+    "i1": PointField.INT8,
+    "i2": PointField.INT16,
+    "u2": PointField.UINT16,
+}
+
+
+def cloud(points, height=1, padding=0, big_endian=False):
+    """A PointCloud2 of a structured array, organised in `height` rows."""
+    if big_endian:
+        points = points.astype(points.dtype.newbyteorder(">"))
+    message = PointCloud2(height=height, width=len(points) // height, is_bigendian=big_endian)
+    message.point_step = points.dtype.itemsize
+    for name in points.dtype.names:
+        kind, offset = points.dtype.fields[name][:2]
+        message.fields.append(
+            PointField(name=name, offset=offset, count=1, datatype=DATATYPES[kind.str[1:]])
+        )
+    rows = points.view(np.uint8).reshape(height, -1)
+    rows = np.pad(rows, ((0, 0), (0, padding)), constant_values=99)
+    message.row_step = rows.shape[1]
+    message.data.frombytes(rows.tobytes())
+    return message
+
+
+def nuscenes_points(count):
+    points = np.zeros(count, NUSCENES)
+    for index, name in enumerate(("x", "y", "z", "rcs", "vx", "vy")):
+        points[name] = np.arange(count) + 10 * index + 0.25
+    points["invalid_state"] = np.arange(count) % 2
+    points["ambig_state"] = 3
+    return points
+
+
+@pytest.mark.parametrize("big_endian", [False, True])
+@pytest.mark.parametrize(("height", "padding"), [(1, 0), (1, 7), (3, 0), (3, 7)])
+def test_the_packed_nuscenes_layout_in_any_organisation(height, padding, big_endian):
+    assert NUSCENES.itemsize == 43
+    points = nuscenes_points(6)
+    message = cloud(points, height, padding, big_endian)
+    before = bytes(message.data)
+    returns = radar_from_message(message, RadarFields())
+    np.testing.assert_array_equal(returns.position[:, 1], points["y"])
+    np.testing.assert_array_equal(returns.velocity, np.stack([points["vx"], points["vy"]], 1))
+    np.testing.assert_array_equal(returns.rcs, points["rcs"])
+    assert returns.missing == ()
+    assert bytes(message.data) == before
+
+
+def test_the_state_filter_keeps_what_it_is_told_to():
+    fields = RadarFields(kept_states=(("invalid_state", (0,)), ("ambig_state", (3,))))
+    assert len(radar_from_message(cloud(nuscenes_points(6)), fields).position) == 3
+
+
+def test_a_cloud_of_x_y_z_only_tells_what_is_missing():
+    points = np.ones(2, [("x", "f4"), ("y", "f4"), ("z", "f4")])
+    returns = radar_from_message(cloud(points), RadarFields())
+    assert returns.missing == ("velocity", "rcs")
+    assert not returns.velocity.any()
+    assert not returns.rcs.any()
+
+
+@pytest.mark.parametrize("doppler", ["velocity", "v_r", "doppler", "range_rate"])
+@pytest.mark.parametrize("strength", ["intensity", "RCS", "amplitude"])
+def test_other_names_for_velocity_and_strength(doppler, strength):
+    points = np.ones(2, [("x", "f8"), ("y", "f8"), ("z", "f8"), (doppler, "f4"), (strength, "u2")])
+    points[doppler], points[strength] = -3.5, 12
+    returns = radar_from_message(cloud(points), RadarFields())
+    np.testing.assert_array_equal(returns.velocity, [-3.5, -3.5])
+    np.testing.assert_array_equal(returns.rcs, [12, 12])
+
+
+def test_nan_points_are_dropped_and_nan_values_become_zero():
+    points = nuscenes_points(4)
+    points["x"][1] = np.nan
+    points["z"][2] = np.inf
+    points["rcs"][0] = np.nan
+    points["vx"][3] = np.inf
+    returns = radar_from_message(cloud(points), RadarFields())
+    assert len(returns.position) == 2
+    assert returns.rcs[0] == 0
+    assert returns.velocity[1, 0] == 0
+
+
+def test_zero_points_are_fine_with_and_without_fields():
+    assert len(radar_from_message(cloud(nuscenes_points(0)), RadarFields()).position) == 0
+    assert len(radar_from_message(PointCloud2(), RadarFields()).position) == 0
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    width=st.integers(0, 5) | st.just(2**32 - 1),
+    height=st.integers(0, 3) | st.just(2**32 - 1),
+    point_step=st.integers(0, 16),
+    row_step=st.integers(0, 90),
+    length=st.integers(0, 200),
+    big_endian=st.booleans(),
+    fields=st.lists(
+        st.builds(
+            PointField,
+            name=st.sampled_from(["x", "y", "z", "rcs", ""]),
+            offset=st.integers(0, 20) | st.just(2**32 - 1),
+            datatype=st.integers(0, 10),
+            count=st.integers(0, 3) | st.just(2**32 - 1),
+        ),
+        max_size=5,
+    ),
+)
+def test_any_cloud_is_read_or_refused(
+    width, height, point_step, row_step, length, big_endian, fields
+):
+    message = PointCloud2(width=width, height=height, point_step=point_step, row_step=row_step)
+    message.is_bigendian, message.fields = big_endian, fields
+    message.data.frombytes(bytes(length))
+    try:
+        returns = radar_from_message(message, RadarFields())
+    except InputError:
+        return
+    assert len(returns.position) == len(returns.rcs) == len(returns.velocity)
+    assert np.isfinite(returns.position).all()
+
+
+def test_outgoing_images_hold_the_values():
+    header = Image().header
+    depth = np.array([[1.5, np.nan], [3.25, 80.0]], np.float32)
+    message = float_image_message(depth, header)
+    assert (message.encoding, message.step, message.is_bigendian) == ("32FC1", 8, 0)
+    np.testing.assert_array_equal(np.frombuffer(message.data, "<f4").reshape(2, 2), depth)
+    message = colour_image_message(RGB, header)
+    assert (message.encoding, message.step) == ("bgr8", 6)
+    np.testing.assert_array_equal(image_from_message(message), RGB)
+
+
+def test_the_outgoing_camera_info_describes_the_rectified_camera():
+    camera = camera_from_message(info(), True).camera
+    message = camera_info_message(camera, Image().header)
+    assert camera_from_message(message, True).camera == camera
+    assert list(message.d) == [0.0] * 5
+    assert message.r[0] == message.r[4] == 1.0
