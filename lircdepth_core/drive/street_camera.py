@@ -70,8 +70,10 @@ def render(boxes: Boxes, view: View, rng: np.random.Generator) -> tuple[np.ndarr
     sun = _SUNLIGHT * np.float32(TO_SUN[2])
     light[ground] = albedo * (_SKYLIGHT + sun * sunny[ground][:, None])
 
+    # `GROUND` and `SKY`, being negative, count from the end.
+    materials = np.append(boxes.material, [-1, -1])[hit]
     for material, paint in _PAINTS.items():
-        seen = (hit >= 0) & (boxes.material[hit] == material)
+        seen = materials == material
         if seen.any():
             surface = _Surface.of(boxes, hit[seen], points[:, seen].T, footprint[seen])
             facing = np.maximum(surface.normal @ TO_SUN.astype(np.float32), 0)[:, None]
