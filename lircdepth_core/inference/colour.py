@@ -1,4 +1,4 @@
-"""Colours for maps and returns: near or small is red, far or large is blue, none is black."""
+"""Colours for maps and returns: near is red, far is blue, none is black."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def colourise(values: np.ndarray, near: float, far: float) -> np.ndarray:
 
     Args:
         values: (H, W) numbers, such as depth or sigma in metres.
-        near: the value of the first colour (red).
-        far: the value of the last colour (blue), larger than `near`.
+        near: the value that is drawn red.
+        far: the value that is drawn blue; it may be the smaller one, so that large sigma is red.
 
     Returns:
         (H, W, 3) uint8 RGB, black where the value is NaN.

@@ -1,0 +1,59 @@
+"""The command line: `lircdepth <verb>`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from lircdepth_core.errors import InputError
+
+VERBS = {
+    "bag": ("lircdepth_core.dataset.bag", "convert a nuScenes scene to a ROS 2 bag"),
+    "predict": ("lircdepth_core.predict_sample", "predict depth for a nuScenes sample"),
+    "import-weights": (
+        "lircdepth_core.inference.import_weights",
+        "turn a published checkpoint into a model folder",
+    ),
+}
+"""Each verb's module, which has `add_arguments(parser)` and `run(args)`, and its help."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a verb.
+
+    Args:
+        arguments: what stands after `lircdepth`; None takes the process's.
+
+    Returns:
+        The exit status: 0, 2 after an error that the user can mend, 130 after Ctrl-C.
+    """
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    parser = argparse.ArgumentParser(
+        prog="lircdepth", description="Dense depth and its uncertainty from a camera and radar."
+    )
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    run = None
+    for verb, (module_name, help_text) in VERBS.items():
+        description = f"{help_text[0].upper()}{help_text[1:]}."
+        verb_parser = verbs.add_parser(verb, help=help_text, description=description)
+        # Only the verb in use is imported: it may need packages that another does without.
+        if arguments[:1] == [verb]:
+            module = importlib.import_module(module_name)
+            module.add_arguments(verb_parser)
+            run = module.run
+    parsed = parser.parse_args(arguments)
+    assert run is not None
+    try:
+        return run(parsed)
+    except (InputError, OSError) as error:
+        print(f"lircdepth {parsed.verb}: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"lircdepth {parsed.verb}: stopped", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

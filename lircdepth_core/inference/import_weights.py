@@ -1,0 +1,129 @@
+"""`lircdepth import-weights`: a published checkpoint becomes a model folder."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+from pathlib import Path
+
+from lircdepth_core.inference.model_description import (
+    INTERPOLATIONS,
+    NETWORKS,
+    Crop,
+    ModelDescription,
+    NetworkInput,
+    StoredWeights,
+)
+from lircdepth_core.inference.model_files import write_model
+from lircdepth_core.inference.published import load_published
+from lircdepth_core.network import MAX_DEPTH, Student
+
+NUSCENES_FOCAL_LENGTH = 1266.417
+"""Pixels; of nuScenes' CAM_FRONT at 1600x900, at which the published networks were trained."""
+
+
+def import_weights(
+    checkpoint: Path,
+    folder: Path,
+    kind: str,
+    *,
+    focal_length: float = NUSCENES_FOCAL_LENGTH,
+    interpolation: str = "area",
+    crop: Crop | None = None,
+    half: bool = False,
+) -> ModelDescription:
+    """Write a model folder from a published checkpoint.
+
+    Args:
+        checkpoint: a file of `torch.save`; nothing in it is run.
+        folder: the model folder to make.
+        kind: `student` or `teacher`.
+        focal_length: pixels at the network's input in training.
+        interpolation: how other cameras' images are scaled to it.
+        crop: rows that the network sees; None for all.
+        half: store float16.
+
+    Raises:
+        InputError: the checkpoint is damaged or names every key that is missing, unexpected or of
+            the wrong shape; or the folder exists.
+    """
+    network = load_published(checkpoint, kind)
+    uncertainty_trained = isinstance(network, Student) and not network.uncertainty_head.untrained
+    description = ModelDescription(
+        name=folder.resolve().name,
+        network=kind,
+        trained=True,
+        uncertainty_trained=uncertainty_trained,
+        max_depth=MAX_DEPTH,
+        input=NetworkInput(focal_length, interpolation, crop),
+        weights=StoredWeights("", ""),
+    )
+    return write_model(folder, network, description, _card(checkpoint, description), half)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `lircdepth import-weights`."""
+    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="the published file")
+    parser.add_argument("out", type=Path, metavar="OUT", help="model folder, to be made")
+    parser.add_argument("--kind", required=True, choices=NETWORKS, help="which network it holds")
+    parser.add_argument(
+        "--focal-length",
+        type=float,
+        default=NUSCENES_FOCAL_LENGTH,
+        metavar="PIXELS",
+        help="focal length of the images it was trained on (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--interpolation",
+        choices=INTERPOLATIONS,
+        default="area",
+        help="how other cameras' images are scaled to it (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--crop",
+        nargs=2,
+        type=int,
+        metavar=("TOP", "HEIGHT"),
+        help="rows that the network sees, such as 4 896 for the published evaluation "
+        "(default: all rows)",
+    )
+    parser.add_argument("--half", action="store_true", help="store float16: half the size")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run `lircdepth import-weights`; errors are raised as `InputError`."""
+    description = import_weights(
+        args.checkpoint,
+        args.out,
+        args.kind,
+        focal_length=args.focal_length,
+        interpolation=args.interpolation,
+        crop=Crop(*args.crop) if args.crop else None,
+        half=args.half,
+    )
+    head = "" if description.uncertainty_trained else ", without a trained uncertainty"
+    print(f"{args.out}: {args.kind} at a focal length of {args.focal_length:g} px{head}")
+    return 0
+
+
+def _card(checkpoint: Path, description: ModelDescription) -> str:
+    """The README.md of an imported model."""
+    digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+    network_input = description.input
+    head = "trained" if description.uncertainty_trained else "**not trained**: it means nothing"
+    return f"""# {description.name}
+
+Imported from the published checkpoint `{checkpoint.name}` (SHA-256 `{digest}`).
+Its authors' licence and terms apply.
+
+| | |
+|---|---|
+| network | {description.network} |
+| input | focal length {network_input.focal_length:g} px, scaled by {network_input.interpolation} |
+| depth | as published, up to {description.max_depth:g} m |
+| uncertainty head | {head} |
+| σ | not calibrated: NaN |
+
+At nuScenes' full 1600×900 the input has 1600×928 = 1 484 800 pixels; with a lower
+`max_network_pixels` the focal length is reduced, which the predictions' notes report.
+"""
