@@ -1,0 +1,84 @@
+"""Which sweeps belong to an image, without ROS."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lircdepth_ros.sensors import RadarSweeps, radar_is_complete
+
+MS = 1_000_000
+SECOND = 1000 * MS
+
+
+def sweeps_at(*stamps, received=0.0):
+    radar = RadarSweeps("/radar")
+    for stamp in stamps:
+        radar.add(stamp * MS, f"cloud {stamp}", received)
+    return radar
+
+
+def chosen(radar, stamp, max_age=100, count=1):
+    return [sweep.stamp // MS for sweep in radar.select(stamp * MS, max_age * MS, count)]
+
+
+def test_the_nearest_sweep_wins_on_either_side():
+    radar = sweeps_at(1000, 1077, 1154)
+    assert chosen(radar, 1060) == [1077]
+    assert chosen(radar, 1100) == [1077]
+    assert chosen(radar, 1120) == [1154]
+
+
+def test_a_sweep_beyond_the_age_limit_is_not_used():
+    radar = sweeps_at(1000)
+    assert chosen(radar, 1100) == [1000]
+    assert chosen(radar, 1101) == []
+    assert chosen(radar, 899) == []
+
+
+def test_accumulation_takes_the_nearest_and_those_before_it():
+    radar = sweeps_at(800, 900, 1000, 1100)
+    assert chosen(radar, 1010, count=3) == [1000, 900, 800]
+    assert chosen(radar, 810, count=3) == [800]
+
+
+def test_sweeps_that_arrive_out_of_order_are_sorted():
+    radar = sweeps_at(1000, 1100, 1050)
+    assert chosen(radar, 1055) == [1050]
+    assert radar.has_reached(1100 * MS)
+
+
+def test_a_jump_back_forgets_the_old_time():
+    radar = sweeps_at(5000, 5100)
+    assert radar.add(1000 * MS, "looped", 0.0)
+    assert chosen(radar, 5000) == []
+    assert chosen(radar, 1000) == [1000]
+
+
+def test_an_image_that_jumps_back_first_forgets_sweeps_of_its_future():
+    radar = sweeps_at(5000, 5100)
+    radar.forget_after(1000 * MS)
+    assert not radar.has_reached(1000 * MS)
+
+
+def test_waiting_ends_when_each_live_radar_has_reached_the_image():
+    early, late = sweeps_at(900), sweeps_at(1000)
+    assert not radar_is_complete([early, late], 950 * MS, now=0.5, silence=1.0)
+    assert radar_is_complete([early, late], 900 * MS, now=0.5, silence=1.0)
+
+
+def test_a_silent_radar_and_one_never_heard_are_not_waited_for():
+    silent, never = sweeps_at(900), RadarSweeps("/never")
+    assert radar_is_complete([silent, never], 950 * MS, now=1.1, silence=1.0)
+
+
+@given(st.lists(st.integers(0, 3000), min_size=1, max_size=40), st.integers(0, 3000))
+def test_the_choice_is_the_nearest_of_all_kept(stamps, at):
+    radar = RadarSweeps("/radar")
+    kept = []
+    for stamp in stamps:
+        if radar.add(stamp * MS, None, 0.0):
+            kept = []
+        kept.append(stamp)
+    best = min(abs(stamp - at) for stamp in kept)
+    found = chosen(radar, at)
+    assert bool(found) == (best <= 100)
+    assert not found or abs(found[0] - at) == best
