@@ -119,7 +119,10 @@ def _boxes(
     rcs: float,
     speed: np.ndarray | float = 0.0,
 ) -> Boxes:
-    """Boxes by street coordinates of their middle; (N, 3) sizes; speed along the street, m/s."""
+    """Boxes by street coordinates of their middle; (N, 3) sizes; speed along the street, m/s.
+
+    Those on the left face backwards, as traffic on the right of the road has it.
+    """
     count = len(along)
     position, yaw = place(along, left)
     size = np.broadcast_to(size, (count, 3))
@@ -128,7 +131,7 @@ def _boxes(
     return Boxes(
         centre=np.column_stack([position, bottom + size[:, 2] / 2]),
         half=size / 2,
-        yaw=np.where(speeds < 0, yaw + np.pi, yaw),
+        yaw=np.where(left > 0, yaw + np.pi, yaw),
         velocity=heading * speeds[:, None],
         material=np.full(count, material),
         colour=np.broadcast_to(colour, (count, 3)),
@@ -196,7 +199,7 @@ def _parked_cars(rng: np.random.Generator, side: int) -> Boxes:
 
 def _cars(along: np.ndarray, left: np.ndarray, speed: np.ndarray, colour: np.ndarray) -> Boxes:
     """Cars of 4.3 x 1.8 x 1.5 m: a body, a cabin and four tyres each."""
-    forward = np.where(speed < 0, -1.0, 1.0) * RADIUS / (RADIUS - left)
+    forward = np.where(left > 0, -1.0, 1.0) * RADIUS / (RADIUS - left)
 
     def part(
         x: float,

@@ -57,33 +57,36 @@ def render(boxes: Boxes, view: View, rng: np.random.Generator) -> tuple[np.ndarr
     boxes = boxes.near(view.position, _FAR)
     directions = _directions(view)
     depth, hit = cast(view.position, directions, boxes, _windows(view, boxes.corners()))
-    light: np.ndarray = np.empty((camera.height, camera.width, 3), np.float32)
-    sky, ground = hit == SKY, hit == GROUND
-    light[sky] = _sky(directions[:, sky])
-
-    reach = np.where(sky, 0, depth)
+    reach = np.where(hit == SKY, 0, depth)
     points = view.position.astype(np.float32)[:, None, None] + reach * directions
+    sunny = _sunlit_ground(boxes, view, points, hit == GROUND).reshape(-1)
+
+    # From here on pixels stand in one row and are taken by their numbers.
+    rays, points = directions.reshape(3, -1), points.reshape(3, -1)
+    hit, reach = hit.reshape(-1), reach.reshape(-1)
     footprint = reach / np.float32(camera.K[0, 0])
-    flatness = footprint * reach / np.float32(view.position[2])
-    sunny = _sunlit_ground(boxes, view, points, ground)
-    albedo = _ground(points[0][ground], points[1][ground], footprint[ground], flatness[ground])
+    light: np.ndarray = np.empty((hit.size, 3), np.float32)
+    sky, ground = np.flatnonzero(hit == SKY), np.flatnonzero(hit == GROUND)
+    light[sky] = _sky(rays[:, sky])
+    across = footprint[ground]
+    lengthwise = across * reach[ground] / np.float32(view.position[2])
+    albedo = _ground(points[0, ground], points[1, ground], across, lengthwise)
     sun = _SUNLIGHT * np.float32(TO_SUN[2])
-    light[ground] = albedo * (_SKYLIGHT + sun * sunny[ground][:, None])
-
+    light[ground] = albedo * (_SKYLIGHT + sun * sunny[ground, None])
     # `GROUND` and `SKY`, being negative, count from the end.
-    materials = np.append(boxes.material, [-1, -1])[hit]
+    materials = np.append(boxes.material, [-1, -1]).astype(np.int8)[hit]
     for material, paint in _PAINTS.items():
-        seen = materials == material
-        if seen.any():
-            surface = _Surface.of(boxes, hit[seen], points[:, seen].T, footprint[seen])
-            facing = np.maximum(surface.normal @ TO_SUN.astype(np.float32), 0)[:, None]
+        seen = np.flatnonzero(materials == material)
+        if seen.size:
+            surface = _Surface.of(boxes, hit[seen], points[:, seen], footprint[seen])
+            facing = np.maximum(TO_SUN.astype(np.float32) @ surface.normal, 0)[:, None]
             # Light from the sky is weaker near the ground, which holds a street together.
-            open_sky = 0.75 + 0.25 * np.clip(points[2][seen] / 4, 0, 1)[:, None]
+            open_sky = 0.75 + 0.25 * np.clip(surface.height / 4, 0, 1)[:, None]
             light[seen] = paint(surface) * (_SKYLIGHT * open_sky + _SUNLIGHT * facing)
+    haze = 1 - np.exp(-reach / _HAZE)[:, None]
+    light += haze * (_HORIZON - light)
 
-    clear = np.exp(-depth / _HAZE)[..., None]
-    light = np.where(sky[..., None], light, light * clear + _HORIZON * (1 - clear))
-    light = cv2.GaussianBlur(light, (0, 0), 0.6)
+    light = cv2.GaussianBlur(light.reshape(*depth.shape, 3), (0, 0), 0.6)
     noise = rng.standard_normal(depth.shape, np.float32)[..., None]
     image = 255 * _tone(light) + 1.6 * noise
     return np.clip(image + 0.5, 0, 255).astype(np.uint8), depth
@@ -192,10 +195,10 @@ class _Surface:
         number: (N,) of the box.
         across: (N,) metres along the face it lies on, from the face's middle.
         height: (N,) metres above the ground.
-        local: (N, 3) position relative to the box's half sizes, -1 to 1.
-        half: (N, 3) half sizes of the box, metres.
+        local: (3, N) position relative to the box's half sizes, -1 to 1.
+        half: (3, N) half sizes of the box, metres.
         face: (N,) 0 front or back, 1 left or right, 2 top or bottom.
-        normal: (N, 3) outward, in the map frame.
+        normal: (3, N) outward, in the map frame.
         colour: (N, 3) the box's colour.
         footprint: (N,) size of the pixel there, metres.
     """
@@ -212,42 +215,41 @@ class _Surface:
 
     @staticmethod
     def of(boxes: Boxes, box: np.ndarray, points: np.ndarray, footprint: np.ndarray) -> _Surface:
-        """From points (N, 3) in the map frame that lie on the given boxes (N,)."""
-        cos, sin = (
-            np.cos(boxes.yaw).astype(np.float32)[box],
-            np.sin(boxes.yaw).astype(np.float32)[box],
-        )
-        offset = points - boxes.centre.astype(np.float32)[box]
-        half = boxes.half.astype(np.float32)[box]
-        metres = np.stack(
-            [
-                cos * offset[:, 0] + sin * offset[:, 1],
-                cos * offset[:, 1] - sin * offset[:, 0],
-                offset[:, 2],
-            ],
-            axis=-1,
-        )
+        """From points (3, N) in the map frame that lie on the given boxes (N,)."""
+        cos, sin = (f(boxes.yaw).astype(np.float32)[box] for f in (np.cos, np.sin))
+        half = boxes.half.astype(np.float32).T[:, box]
+        x, y, z = points - boxes.centre.astype(np.float32).T[:, box]
+        metres = np.stack([cos * x + sin * y, cos * y - sin * x, z])
+        # The axis on which the point lies farthest out is that of its face.
+        face = np.argmax(np.abs(metres) - half, axis=0)
         local = metres / half
-        # The axis on which the point lies farthest out, in metres, is that of its face.
-        face = np.argmax(np.abs(metres) - half, axis=1)
-        row = np.arange(len(box))
-        sign = np.sign(local[row, face])
-        normal = np.zeros_like(local)
-        normal[:, 0] = np.where(face == 0, cos, -sin) * (face < 2) * sign
-        normal[:, 1] = np.where(face == 0, sin, cos) * (face < 2) * sign
-        normal[:, 2] = (face == 2) * sign
-        across = np.where(face == 0, metres[:, 1], metres[:, 0])
-        colour = boxes.colour.astype(np.float32)[box]
+        sign = np.sign(np.take_along_axis(local, face[None], axis=0)[0])
+        upright = (face < 2) * sign
+        normal = np.stack(
+            [
+                np.where(face == 0, cos, -sin) * upright,
+                np.where(face == 0, sin, cos) * upright,
+                (face == 2) * sign,
+            ]
+        )
         return _Surface(
-            boxes.number[box], across, points[:, 2], local, half, face, normal, colour, footprint
+            number=boxes.number.astype(np.float32)[box],
+            across=np.where(face == 0, metres[1], metres[0]),
+            height=points[2],
+            local=local,
+            half=half,
+            face=face,
+            normal=normal,
+            colour=boxes.colour.astype(np.float32)[box],
+            footprint=footprint,
         )
 
 
 def _house(surface: _Surface) -> np.ndarray:
     """Brick or plaster with a window per storey and bay, shops at street level, a flat roof."""
     storey, bay = np.float32(3.2), np.float32(2.7)
-    footprint, box = surface.footprint, surface.number.astype(np.float32)
-    reach = np.where(surface.face == 0, surface.half[:, 1], surface.half[:, 0])
+    footprint, box = surface.footprint, surface.number
+    reach = np.where(surface.face == 0, surface.half[1], surface.half[0])
     across, height = surface.across + reach, surface.height
     bays = np.maximum(np.floor(2 * reach / bay), 1)
     across_bays = across / (2 * reach) * bays
@@ -269,8 +271,8 @@ def _house(surface: _Surface) -> np.ndarray:
     wall = wall * (1 + 0.25 * ledge)[:, None]
 
     shop = level == 0
-    wide = np.where(shop, bay * 0.39, 0.62)
-    tall = np.where(shop, 1.15, 0.82)
+    wide = np.where(shop, bay * 0.39, 0.62).astype(np.float32)
+    tall = np.where(shop, 1.15, 0.82).astype(np.float32)
     top = np.where(shop, v + 0.25, v)
     frame = _inside(np.abs(u), wide + 0.09, footprint) * _inside(
         np.abs(top), tall + 0.09, footprint
@@ -284,7 +286,7 @@ def _house(surface: _Surface) -> np.ndarray:
     glass = glass + 0.45 * curtain * np.clip(0.4 + 0.6 * np.abs(u) / wide, 0, 1)[:, None]
     sign = shop * _inside(np.abs(height - 2.85), 0.26, footprint)
     tint = np.stack([_hash(box, box * k) for k in (2.0, 5.0, 11.0)], axis=-1)
-    storeys = np.round((2 * surface.half[:, 2] - 1.0) / storey)
+    storeys = np.round((2 * surface.half[2] - 1.0) / storey)
     walled = (surface.face < 2) & (level < storeys)
 
     colour = wall + (np.float32(0.55) - wall) * (frame * walled)[:, None]
@@ -295,7 +297,7 @@ def _house(surface: _Surface) -> np.ndarray:
 
 def _car_body(surface: _Surface) -> np.ndarray:
     """Paint with lamps and plates at the ends, a door line and a dark sill."""
-    x, y, z = surface.local.T
+    x, y, z = surface.local
     footprint = surface.footprint
     shine = 1 + 0.25 * z
     colour = surface.colour * shine[:, None]
@@ -315,8 +317,8 @@ def _car_body(surface: _Surface) -> np.ndarray:
 
 def _car_cabin(surface: _Surface) -> np.ndarray:
     """Dark windows between painted pillars and roof."""
-    z, footprint = surface.local[:, 2], surface.footprint
-    reach = np.where(surface.face == 0, surface.half[:, 1], surface.half[:, 0])
+    z, footprint = surface.local[2], surface.footprint
+    reach = np.where(surface.face == 0, surface.half[1], surface.half[0])
     pane = _inside(np.abs(surface.across), reach - 0.09, footprint) * _inside(
         np.abs(z), 0.74, footprint
     )
@@ -328,7 +330,7 @@ def _car_cabin(surface: _Surface) -> np.ndarray:
 
 def _tyre(surface: _Surface) -> np.ndarray:
     """A hub on black."""
-    radius = np.hypot(surface.local[:, 0], surface.local[:, 2])
+    radius = np.hypot(surface.local[0], surface.local[2])
     hub = _inside(radius, 0.55, 3 * surface.footprint) * (surface.face == 1)
     return surface.colour + 0.3 * hub[:, None]
 
@@ -340,8 +342,8 @@ def _metal(surface: _Surface) -> np.ndarray:
 
 def _hedge(surface: _Surface) -> np.ndarray:
     """Leaves."""
-    leaves = _detail(surface.across + surface.local[:, 1], surface.height, 0.07, surface.footprint)
-    return surface.colour * (1 + 1.2 * leaves + 0.3 * surface.local[:, 2])[:, None].clip(0.2)
+    leaves = _detail(surface.across + surface.local[1], surface.height, 0.07, surface.footprint)
+    return surface.colour * (1 + 1.2 * leaves + 0.3 * surface.local[2])[:, None].clip(0.2)
 
 
 _PAINTS = {
