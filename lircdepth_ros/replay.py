@@ -17,7 +17,7 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 
 from lircdepth_core.errors import InputError
-from lircdepth_ros.replay_player import ANSWER_TOPIC, ReplayOptions, replay
+from lircdepth_ros.replay_options import ANSWER_TOPIC, ReplayOptions
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -29,6 +29,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"lircdepth_replay: --ros-args: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     options = parse_arguments(plain[1:])
+    try:
+        from lircdepth_ros.replay_player import replay
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "rosbags":
+            raise
+        print(
+            "lircdepth_replay: rosbags is not installed; run: pip install 'lircdepth[bag]'",
+            file=sys.stderr,
+        )
+        return 2
     stop = threading.Event()
 
     def request_stop(number: int, frame: FrameType | None) -> None:
@@ -83,7 +93,8 @@ def parse_arguments(arguments: Sequence[str]) -> ReplayOptions:
     how = parser.add_argument_group("how to publish")
     how.add_argument(
         "--rate", type=_positive, metavar="R",
-        help="R times the recorded pace (default 1; in --lockstep: as fast as the answers come)",
+        help="R times the recorded pace (default 1; in --lockstep as fast as the answers come, "
+        "which may overrun readers of fast topics that keep few messages)",
     )  # fmt: skip
     how.add_argument(
         "--remap", type=_renaming, action="append", default=[], metavar="OLD:=NEW",

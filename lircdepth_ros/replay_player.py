@@ -4,102 +4,29 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import rclpy
 from rclpy.duration import Duration
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.publisher import Publisher
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, ReliabilityPolicy
 from rclpy.validate_full_topic_name import validate_full_topic_name
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image
 
 from lircdepth_core.errors import InputError
-from lircdepth_ros.replay_bag import Bag, BagMessage, absolute, header_stamp
+from lircdepth_ros.replay_answers import Answers
+from lircdepth_ros.replay_bag import Bag, BagMessage, absolute
+from lircdepth_ros.replay_clock import CLOCK_TOPIC, with_clock
 from lircdepth_ros.replay_lockstep import AwaitAnswer, lockstep
+from lircdepth_ros.replay_options import ReplayOptions, ReplayReport, stamp_text
 from lircdepth_ros.replay_qos import publisher_qos
 
-CLOCK_TOPIC = "/clock"
-ANSWER_TOPIC = "/depth/output/depth/image_rect"
 SETTLE_TIME = 0.5  # s without a new match until discovery counts as done
 PROGRESS_TIME = 10.0  # s between lines that tell how far the replay is
 POLL_TIME = 0.05  # s between looks at signals and at matches
 ACKNOWLEDGE_TIME = 2.0  # s that readers get at the end for what is still under way
-
-
-@dataclass(frozen=True)
-class ReplayOptions:
-    """What to play and how; the meaning of each is in `lircdepth_replay --help`.
-
-    Topic names are as recorded in `topics` and `remap`, as published (after remap) elsewhere.
-    """
-
-    bag: Path
-    rate: float | None = None
-    """Times the recorded pace; None is 1, or no pace at all in lockstep."""
-    loop: int = 1
-    """How often; 0 is for ever."""
-    start: float = 0.0
-    duration: float | None = None
-    topics: tuple[str, ...] = ()
-    remap: Mapping[str, str] = field(default_factory=dict)
-    clock: float | None = None
-    reliability: ReliabilityPolicy | None = None
-    wait: tuple[str, ...] | None = None
-    """None: not at all; empty: for any reader; else for a reader on each."""
-    wait_timeout: float = 60.0
-    lockstep: bool = False
-    image_topic: str | None = None
-    answer_topic: str = ANSWER_TOPIC
-    answer_timeout: float = 30.0
-
-
-@dataclass
-class ReplayReport:
-    """What was played. Filled while playing."""
-
-    bag: Path
-    sent: dict[str, int] = field(default_factory=dict)
-    """Messages by topic, as published."""
-    skipped: dict[str, str] = field(default_factory=dict)
-    """Reason by topic, as recorded."""
-    unusable: dict[str, int] = field(default_factory=dict)
-    """Damaged messages by topic, as recorded."""
-    answered: int = 0
-    unanswered: list[int] = field(default_factory=list)
-    """header.stamp, ns, of the images without an answer (lockstep)."""
-    latest: float | None = None
-    """s by which the latest message was behind its time; None in lockstep, where answers pace."""
-    wall_time: float = 0.0
-    """s from the first message to the last."""
-    interrupted: bool = False
-
-    @property
-    def exit_code(self) -> int:
-        """1 if an image got no answer, else 0."""
-        return 1 if self.unanswered else 0
-
-    def __str__(self) -> str:
-        end = "interrupted" if self.interrupted else "done"
-        lines = [
-            f"{self.bag}: {end}, {sum(self.sent.values())} messages in {self.wall_time:.2f} s"
-            + ("" if self.latest is None else f", at most {self.latest * 1e3:.1f} ms late")
-        ]
-        lines += [f"  {topic}: {count}" for topic, count in sorted(self.sent.items())]
-        lines += [f"  skipped {topic}: {why}" for topic, why in sorted(self.skipped.items())]
-        lines += [
-            f"  {topic}: {count} damaged messages left out"
-            for topic, count in sorted(self.unusable.items())
-        ]
-        if self.answered or self.unanswered:
-            lines.append(f"  images answered: {self.answered}, not: {len(self.unanswered)}")
-        lines += [f"  no answer to the image stamped {_seconds(x)}" for x in self.unanswered]
-        return "\n".join(lines)
 
 
 class _StoppedError(Exception):
@@ -164,7 +91,7 @@ class _Player:
         self.publishers: dict[str, Publisher] = {}
         self.message_classes: dict[str, type] = {}
         self.latched: set[str] = set()  # recorded names
-        self.answers: _Answers | None = None
+        self.answers: Answers | None = None
 
     def play(self) -> None:
         for recorded, name in self.published.items():
@@ -176,7 +103,7 @@ class _Player:
         self._wait_for_readers()
         image_topic = self._find_image_topic() if self.options.lockstep else None
         if image_topic is not None:
-            self.answers = _Answers(self.node, self.options.answer_topic)
+            self.answers = Answers(self.node, self.options.answer_topic)
             self._wait_until(
                 self.answers.matched, f"no publisher of answers on {self.options.answer_topic}"
             )
@@ -191,9 +118,11 @@ class _Player:
                 self.origin = None
                 self._play_once(image_topic)
                 passes += 1
-            self._acknowledge(ACKNOWLEDGE_TIME)
+                if not any(self.report.sent.values()):
+                    raise InputError(f"{self.bag.path}: nothing was recorded in the part to play")
         finally:
             self.report.wall_time = time.monotonic() - first
+        self._acknowledge(ACKNOWLEDGE_TIME)
 
     def close(self) -> None:
         for publisher in self.publishers.values():
@@ -213,7 +142,7 @@ class _Player:
             self._renamed, self.bag.messages(self.published, begin, end)
         )
         if self.options.clock is not None:
-            messages = _with_clock(messages, self.options.clock)
+            messages = with_clock(messages, self.options.clock)
         if image_topic is None:
             for message in messages:
                 self._send(message)
@@ -262,7 +191,9 @@ class _Player:
                 raise _StoppedError
             if time.monotonic() - asked > self.options.answer_timeout:
                 self.report.unanswered.append(stamp)
-                self.node.get_logger().warning(f"no answer to the image stamped {_seconds(stamp)}")
+                self.node.get_logger().warning(
+                    f"no answer to the image stamped {stamp_text(stamp)}"
+                )
                 break
             self.answers.spin(POLL_TIME)
         else:
@@ -303,6 +234,8 @@ class _Player:
             if name not in self.publishers:
                 known = ", ".join(sorted(self.publishers))
                 raise InputError(f"{name}: not among the topics played, which are {known}")
+        if self.options.lockstep and named and not set(self._image_topics()) & set(named):
+            raise InputError(f"--image-topic: {named[-1]} carries no Image or CompressedImage")
         if named:
             self._wait_until(
                 lambda: all(self._readers(x) for x in named),
@@ -378,52 +311,6 @@ class _Player:
             time.sleep(min(left, POLL_TIME))
 
 
-class _Answers:
-    """Collects header.stamp (ns) of the images on the answer topic, undeserialised."""
-
-    def __init__(self, node: Node, topic: str) -> None:
-        self.stamps: set[int] = set()
-        self._node, self._topic = node, absolute(topic)
-        self._subscription: Any = None
-        self._executor = SingleThreadedExecutor(context=node.context)
-        self._executor.add_node(node)
-
-    def matched(self) -> bool:
-        """Whether a publisher is there and this reader is connected to it."""
-        publishers = self._node.get_publishers_info_by_topic(self._topic)
-        if publishers and self._subscription is None:
-            reliable = all(
-                x.qos_profile.reliability == ReliabilityPolicy.RELIABLE for x in publishers
-            )
-            take: Any = self._take  # raw: bytes, for which rclpy has no annotation
-            self._subscription = self._node.create_subscription(
-                Image,
-                self._topic,
-                take,
-                QoSProfile(
-                    depth=10,
-                    reliability=ReliabilityPolicy.RELIABLE
-                    if reliable
-                    else ReliabilityPolicy.BEST_EFFORT,
-                ),
-                raw=True,
-            )
-        return self._subscription is not None and self._subscription.get_publisher_count() > 0
-
-    def _take(self, data: bytes) -> None:
-        self.stamps.add(header_stamp(BagMessage(self._topic, 0, data)))
-
-    def spin(self, seconds: float) -> None:
-        """Take answers for at most so long; returns at the first."""
-        self._executor.spin_once(timeout_sec=seconds)
-
-    def close(self) -> None:
-        self._executor.remove_node(self._node)
-        self._executor.shutdown()
-        if self._subscription is not None:
-            self._node.destroy_subscription(self._subscription)
-
-
 def _published_names(bag: Bag, options: ReplayOptions, report: ReplayReport) -> dict[str, str]:
     """Published name by recorded name; fills report.skipped."""
     known = sorted({**bag.topics, **bag.skipped})
@@ -446,27 +333,3 @@ def _published_names(bag: Bag, options: ReplayOptions, report: ReplayReport) -> 
             continue
         published[name] = new
     return published
-
-
-def _with_clock(messages: Iterator[BagMessage], frequency: float) -> Iterator[BagMessage]:
-    """Put a clock message before each message, and between them at least so many a second."""
-    step = max(round(1e9 / frequency), 1)
-    last: int | None = None
-    for message in messages:
-        while last is not None and last + step < message.time:
-            last += step
-            yield _clock_message(last)
-        if last is None or message.time > last:
-            last = message.time
-            yield _clock_message(last)
-        yield message
-
-
-def _clock_message(now: int) -> BagMessage:
-    seconds, nanoseconds = divmod(now, 10**9)
-    data = b"\x00\x01\x00\x00" + seconds.to_bytes(4, "little") + nanoseconds.to_bytes(4, "little")
-    return BagMessage(CLOCK_TOPIC, now, data)
-
-
-def _seconds(nanoseconds: int) -> str:
-    return f"{nanoseconds // 10**9}.{nanoseconds % 10**9:09d}"

@@ -17,6 +17,7 @@ import pytest
 import rclpy
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message, serialize_message
+from rosbags.convert.converter import default_message
 from rosbags.interfaces import (
     Qos,
     QosDurability,
@@ -32,11 +33,13 @@ from rosbags.typesys import Stores, get_typestore
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from std_msgs.msg import String
+from visualization_msgs.msg import Marker
 
 from lircdepth_core.errors import InputError
 from lircdepth_ros.replay import main, parse_arguments
 from lircdepth_ros.replay_bag import BagMessage, header_stamp
-from lircdepth_ros.replay_player import ReplayOptions, ReplayReport, replay
+from lircdepth_ros.replay_options import ReplayOptions, ReplayReport
+from lircdepth_ros.replay_player import replay
 
 ROOT = Path(__file__).parents[2]
 MILLISECOND = 1_000_000
@@ -249,25 +252,31 @@ def test_ros1_messages_are_converted_and_others_named(
     header = types["std_msgs/msg/Header"](
         seq=9, stamp=types["builtin_interfaces/msg/Time"](sec=12, nanosec=34), frame_id="cam"
     )
-    image_type, scan_type = "sensor_msgs/msg/Image", "sensor_msgs/msg/NavSatStatus"
+    image_type, marker_type = "sensor_msgs/msg/Image", "visualization_msgs/msg/Marker"
     picture = types[image_type](header, 1, 2, "mono8", 0, 2, np.array([5, 6], np.uint8))
+    box = default_message(store, marker_type)
+    box.header, box.text = header, "Jazzy's Marker has more fields than ROS 1's"
     with Ros1Writer(tmp_path / "old.bag") as writer:
         camera = writer.add_connection("cam_front/raw", image_type, typestore=store)
         writer.write(camera, BEGIN, store.serialize_ros1(picture, image_type))
-        status = writer.add_connection("/status", scan_type, typestore=store)
-        writer.write(status, BEGIN, store.serialize_ros1(types[scan_type](1, 3), scan_type))
+        marked = writer.add_connection("/box", marker_type, typestore=store, latching=1)
+        writer.write(marked, BEGIN, store.serialize_ros1(box, marker_type))
         own = writer.add_connection(
             "/objects", "nuscenes2bag/msg/Objects", msgdef="int32 number\n", md5sum="0" * 32
         )
         writer.write(own, BEGIN, b"\1\0\0\0")
     readers.read(Image, "/cam_front/raw")
-    report = play(tmp_path / "old.bag", wait=("cam_front/raw",))
+    readers.read(Marker, "/box", durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    report = play(tmp_path / "old.bag", wait=("cam_front/raw", "/box"))
     readers.expect("/cam_front/raw", 1)
+    readers.expect("/box", 1)
     (arrived,) = readers.messages("/cam_front/raw", Image)
     assert (arrived.header.stamp.sec, arrived.header.stamp.nanosec) == (12, 34)
     assert arrived.header.frame_id == "cam"
     assert (arrived.height, arrived.width, arrived.data.tolist()) == (1, 2, [5, 6])
-    assert report.sent == {"/cam_front/raw": 1, "/status": 1}
+    (marker,) = readers.messages("/box", Marker)
+    assert (marker.header.frame_id, marker.text) == ("cam", box.text)
+    assert report.sent == {"/cam_front/raw": 1, "/box": 1}
     assert "nuscenes2bag/msg/Objects" in report.skipped["/objects"]
 
 
@@ -480,6 +489,19 @@ def test_lockstep_with_a_rate_is_never_faster(
     assert report.wall_time >= 0.212 / 0.2
 
 
+def test_a_stop_ends_the_wait_for_an_answer(
+    tmp_path: Path, readers: Readers, play: Callable[..., ReplayReport]
+) -> None:
+    bag = write_bag(tmp_path / "bag", driving())
+    node = SlowNode(readers, unanswered=(0,))
+    stop = threading.Event()
+    readers.read(Image, "/cam/image", lambda _: stop.set())
+    report = play(bag, stop, rate=None, lockstep=True, answer_topic="/depth/image_rect")
+    assert report.interrupted
+    assert report.sent["/cam/image"] == 1
+    assert [x for x in node.events if x.startswith("image")] == ["image 0"]
+
+
 def test_lockstep_asks_which_image_if_two_are_read(
     tmp_path: Path, readers: Readers, play: Callable[..., ReplayReport]
 ) -> None:
@@ -490,6 +512,10 @@ def test_lockstep_asks_which_image_if_two_are_read(
         play(bag, rate=None, lockstep=True)
     with pytest.raises(InputError, match=r"no publisher of answers on /nobody after 0\.3 s"):
         play(bag, lockstep=True, image_topic="/left", answer_topic="/nobody", wait_timeout=0.3)
+    readers.read(String, "/note")
+    note = write_bag(tmp_path / "note", [("/note", 0, text("a"))])
+    with pytest.raises(InputError, match=r"/note carries no Image"):
+        play(note, lockstep=True, image_topic="/note")
 
 
 def damaged_bags(folder: Path) -> dict[str, Path]:
@@ -540,6 +566,8 @@ def test_options_that_do_not_fit_the_bag_name_what_it_has(
         play(bag, remap={"/foo": "/bar"})
     with pytest.raises(InputError, match=r"--start 5 is beyond its 1\.000 s"):
         play(bag, start=5.0)
+    with pytest.raises(InputError, match="nothing was recorded in the part to play"):
+        play(bag, start=0.2, duration=0.2, loop=0)
     with pytest.raises(InputError, match=r"nothing to play.*/1 is no valid topic name"):
         play(bag, remap={"/note": "/1"})
 
@@ -592,6 +620,16 @@ def test_the_command_refuses_a_missing_bag_with_one_line() -> None:
     assert out == ""
     assert len(err.splitlines()) == 1
     assert "/nothing/here" in err
+
+
+def test_without_rosbags_the_command_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for module in [x for x in sys.modules if x.startswith(("rosbags", "lircdepth_ros.replay_"))]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, "rosbags", None)
+    assert main(["bag"]) == 2
+    assert "pip install 'lircdepth[bag]'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
