@@ -77,13 +77,18 @@ class Calibration:
             InputError: the share lies outside the stored ones.
         """
         table = self._table(share)
+        depth = np.asarray(depth, np.float32)
+        uncertainty = np.asarray(uncertainty, np.float32)
         i, s = _place(depth, self.depth)
         j, t = _place(uncertainty, self.uncertainty)
         columns = table.shape[1]
         flat, corner = table.ravel(), i * columns + j
-        near = flat[corner] * (1 - t) + flat[corner + 1] * t
-        far = flat[corner + columns] * (1 - t) + flat[corner + columns + 1] * t
-        return near * (1 - s) + far * s
+        near = flat.take(corner)
+        near += (flat.take(corner + 1) - near) * t
+        far = flat.take(corner + columns)
+        far += (flat.take(corner + columns + 1) - far) * t
+        near += (far - near) * s
+        return near
 
     def _table(self, share: float) -> np.ndarray:
         """(D, U) float32 half-widths for one share."""
@@ -103,8 +108,9 @@ class Calibration:
 def _place(values: np.ndarray, knots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Index of the knot at or before each value, and the fraction of the way to the next.
 
-    A NaN gives a valid index and the fraction NaN.
+    Beyond the knots the fraction is 0 or 1; for a NaN it is NaN, and the index a valid one.
     """
-    place = np.interp(values, knots, np.arange(len(knots)))
-    index = np.clip(np.nan_to_num(place), 0, len(knots) - 2).astype(np.intp)
-    return index, (place - index).astype(np.float32)
+    knots = knots.astype(np.float32)
+    index = np.searchsorted(knots[1:-1], values, side="right")
+    fraction = (values - knots.take(index)) / np.diff(knots).take(index)
+    return index, np.clip(fraction, 0, 1)

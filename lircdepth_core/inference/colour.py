@@ -5,8 +5,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-_COLOURS = cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_TURBO)[::-1]
-"""(256, 1, 3) BGR, from near to far."""
+_COLOURS = np.ascontiguousarray(
+    cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_TURBO)[::-1, :, ::-1]
+)
+"""(256, 1, 3) RGB, from near to far."""
 
 
 def colourise(values: np.ndarray, near: float, far: float) -> np.ndarray:
@@ -20,9 +22,9 @@ def colourise(values: np.ndarray, near: float, far: float) -> np.ndarray:
     Returns:
         (H, W, 3) uint8 RGB, black where the value is NaN.
     """
-    place = np.clip((values - near) * (255.0 / (far - near)), 0, 255)
+    place = (values - near) * (255.0 / (far - near))
     missing = np.isnan(place)
-    index = np.where(missing, 0, place).astype(np.uint8)
-    colours = np.ascontiguousarray(_COLOURS[:, 0, ::-1])[index]
+    index = np.clip(np.where(missing, 0, place), 0, 255).astype(np.uint8)
+    colours = cv2.applyColorMap(index, _COLOURS)
     colours[missing] = 0
     return colours

@@ -76,7 +76,7 @@ class Predictor:
         backend: `auto` or `torch`.
         max_network_pixels: bound on the network's input. A larger image is shrunk further, which
             `notes` report.
-        max_sigma: metres; pixels above become NaN. None leaves all. "Weights" calibrates models.
+        max_sigma: metres; pixels above become NaN, if the model is calibrated. None leaves all.
 
     Attributes:
         model: what the network is.

@@ -3,6 +3,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import shutil
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -275,6 +277,20 @@ def test_models_are_found_by_path_and_by_name(folder, monkeypatch, tmp_path):
     (installed / "model.yaml").write_text("")
     assert find_model("mine") == installed
     assert find_model("models/mine") == installed
+
+
+def test_the_ros_package_s_share_comes_before_the_installed_data(tmp_path, monkeypatch):
+    for root in ("ros/models", "prefix/share/lircdepth/models"):
+        (tmp_path / root / "mine").mkdir(parents=True)
+        (tmp_path / root / "mine" / "model.yaml").write_text("")
+    shares = {"lircdepth": str(tmp_path / "ros")}
+    packages = SimpleNamespace(get_package_share_directory=shares.__getitem__)
+    monkeypatch.setitem(sys.modules, "ament_index_python", SimpleNamespace(packages=packages))
+    monkeypatch.setitem(sys.modules, "ament_index_python.packages", packages)
+    monkeypatch.setattr("sys.prefix", str(tmp_path / "prefix"))
+    assert find_model("mine") == tmp_path / "ros" / "models" / "mine"
+    shares.clear()  # ROS is there, this package is not built in it
+    assert find_model("mine") == tmp_path / "prefix/share/lircdepth/models/mine"
 
 
 def test_a_model_that_is_nowhere_lists_where_it_was_looked_for(tmp_path, monkeypatch):

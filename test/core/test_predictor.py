@@ -3,11 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lircdepth_core.camera import Camera
 from lircdepth_core.errors import InputError
 from lircdepth_core.inference.calibration import Calibration
 from lircdepth_core.inference.device import choose_backend, choose_device
+from lircdepth_core.inference.framing import frame
 from lircdepth_core.inference.model_description import Crop, NetworkInput
 from lircdepth_core.inference.predictor import Predictor
 from lircdepth_core.network.inputs import IMAGE_MEAN, IMAGE_STD
@@ -224,6 +227,37 @@ def test_without_calibration_sigma_is_nan_and_that_is_said(
     np.testing.assert_allclose(prediction.expected_uncertainty, 0.3)
     assert any("sigma is NaN, so max_sigma does nothing" in note for note in prediction.notes)
     assert "not calibrated" in predictor.description
+
+
+def test_a_teacher_gives_depth_without_uncertainty(make_camera, make_model, stand_in):
+    network = stand_in(lambda image, radar: (torch.full_like(image[:, :1], 20.0), None))
+    prediction = Predictor(make_model(network="teacher"), network, CPU)(
+        np.zeros((64, 64, 3), np.uint8), make_camera(64, 64, 200.0), None
+    )
+    assert (prediction.depth == 20).all()
+    assert np.isnan(prediction.expected_uncertainty).all()
+
+
+@given(
+    width=st.integers(1, 4000),
+    height=st.integers(1, 4000),
+    fx=st.floats(1, 20_000),
+    fy=st.floats(1, 20_000),
+    max_pixels=st.integers(1024, 200_000),
+)
+def test_any_camera_fits_the_network_s_bounds_and_comes_back(width, height, fx, fy, max_pixels):
+    camera = Camera(np.array([[fx, 0, width / 2], [0, fy, height / 2], [0, 0, 1]]), width, height)
+    framing = frame(camera, NetworkInput(557.0, "area"), max_pixels)
+    columns, rows = framing.network_size
+    assert columns % 32 == rows % 32 == 0
+    assert columns * rows <= max_pixels
+    assert 0 < framing.ratio <= 1
+    assert framing.scaled.width == pytest.approx(width * 557 / fx * framing.ratio, abs=1)
+    assert framing.scaled.height == pytest.approx(height * 557 / fy * framing.ratio, abs=1)
+    if width * height < 1_000_000:
+        restored = framing.restore(np.full((rows, columns), 7, np.float32))
+        assert restored.shape == (height, width)
+        np.testing.assert_allclose(restored, 7, rtol=1e-6)
 
 
 def test_a_wide_angle_camera_is_enlarged_and_that_is_said(
