@@ -307,7 +307,7 @@ def _car_body(surface: _Surface) -> np.ndarray:
     lamp = _inside(np.abs(np.abs(y) - 0.78), 0.17, footprint) * _inside(
         np.abs(z - 0.35), 0.25, footprint
     )
-    red, white = np.array([0.55, 0.02, 0.02], np.float32), np.array([0.9, 0.9, 0.85], np.float32)
+    red, white = np.array([1.0, 0.05, 0.03], np.float32), np.array([0.9, 0.9, 0.85], np.float32)
     colour = colour + (np.where((x > 0)[:, None], white, red) - colour) * (lamp * end)[:, None]
     plate = _inside(np.abs(y), 0.28, footprint) * _inside(np.abs(z + 0.25), 0.17, footprint)
     colour = colour + (np.float32(0.7) - colour) * (plate * end)[:, None]
