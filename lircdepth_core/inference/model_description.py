@@ -127,6 +127,8 @@ def parse_description(text: str) -> ModelDescription:
     fields.finish()
     if description.trained and isinstance(description.weights, SeededWeights):
         raise InputError("weights.seed: a trained network has stored weights; give file and sha256")
+    if description.uncertainty_trained and description.network == "teacher":
+        raise InputError("uncertainty_trained: a teacher has no uncertainty head; give false")
     if description.calibration and not description.uncertainty_trained:
         raise InputError("calibration: the uncertainty head is not trained; give null")
     return description

@@ -34,6 +34,7 @@ CARD_FILE = "README.md"
 
 _MAX_DESCRIPTION_BYTES = 1_000_000
 _MAX_WEIGHTS_BYTES = 2_000_000_000
+_DTYPES = (torch.float16, torch.float32, torch.int64)
 
 
 def find_model(name_or_path: str | Path) -> Path:
@@ -82,7 +83,7 @@ def load_network(folder: Path, description: ModelDescription) -> torch.nn.Module
     weights = description.weights
     if isinstance(weights, SeededWeights):
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(weights.seed)
+            torch.default_generator.manual_seed(weights.seed)  # the CPU's only
             return build_network(description).eval()
     path = folder / weights.file
     data = _read(path, _MAX_WEIGHTS_BYTES)
@@ -96,11 +97,14 @@ def load_network(folder: Path, description: ModelDescription) -> torch.nn.Module
         state = safetensors.torch.load(data)
     except (safetensors.SafetensorError, ValueError, KeyError) as error:
         raise InputError(f"{path}: not a safetensors file ({error}); fetch it again") from error
+    for key, value in state.items():
+        if value.dtype not in _DTYPES or not torch.isfinite(value).all():
+            raise InputError(
+                f"{path}: {key} is not finite, or none of float16, float32 and int64; "
+                "take another model"
+            )
     network = build_network(description)
     load_parameters(network, state, str(path))  # copies, so float16 becomes float32
-    infinite = [key for key, value in state.items() if not torch.isfinite(value).all()]
-    if infinite:
-        raise InputError(f"{path}: {infinite[0]} is not finite; fetch the model again")
     return network.eval()
 
 
@@ -199,6 +203,7 @@ def _stored_state(network: torch.nn.Module, half: bool) -> dict[str, torch.Tenso
         if stored.is_floating_point():
             stored = stored.to(torch.float16 if half else torch.float32)
         if not torch.isfinite(stored).all():
-            raise InputError(f"{key}: a parameter is not finite as stored; don't store half")
+            hint = "store float32" if half else "do not use this network"
+            raise InputError(f"{key}: not finite as {stored.dtype}; {hint}")
         state[key] = stored
     return state

@@ -107,7 +107,7 @@ class Predictor:
         self.backend = choose_backend(backend)
         self._network = network.eval().to(self.device)
         if self.device == "cpu":
-            # A third less time than with channels first, measured on two cores.
+            # A quarter less CPU time than with channels first (1.0 s against 1.3 s, 704x416).
             self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._mean = torch.tensor(IMAGE_MEAN, device=self.device).view(1, 3, 1, 1) * 255
         self._std = torch.tensor(IMAGE_STD, device=self.device).view(1, 3, 1, 1) * 255

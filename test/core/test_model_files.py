@@ -149,12 +149,21 @@ def test_weights_that_do_not_fit_name_their_parameters(folder):
     assert "decoder.scale1.0.weight (2x2 instead of 1x32x1x1)" in message
 
 
-def test_weights_that_are_not_finite_are_refused(folder):
+@pytest.mark.parametrize("value", [torch.tensor(float("nan")), torch.tensor(1.0 + 2.0j)])
+def test_weights_that_are_no_finite_real_numbers_are_refused(folder, value):
     state = safetensors.torch.load_file(folder / "weights.safetensors")
-    state["decoder.scale1.0.weight"][0] = float("nan")
+    state["decoder.scale1.0.weight"] = value.expand(1, 32, 1, 1).contiguous()
     rehash(folder, safetensors.torch.save(state))
-    with pytest.raises(InputError, match=r"decoder\.scale1\.0\.weight is not finite"):
+    with pytest.raises(InputError, match=r"decoder\.scale1\.0\.weight is not finite, or none of"):
         Predictor.load(folder, "cpu")
+
+
+def test_a_parameter_too_large_for_half_precision_is_not_stored(tmp_path, make_model):
+    network = torch.nn.Linear(1, 1)
+    network.weight.data[:] = 1e6
+    with pytest.raises(InputError, match=r"weight: not finite as torch\.float16; store float32"):
+        write_model(tmp_path / "model", network, make_model(), "", half=True)
+    assert not any(tmp_path.iterdir())
 
 
 def test_a_pickle_is_not_opened(folder):
@@ -171,6 +180,7 @@ def test_a_pickle_is_not_opened(folder):
         ({"name": None}, "name: this field is missing"),
         ({"colour": "red"}, "colour: this field is unknown"),
         ({"input__size": 5}, "input.size: this field is unknown"),
+        ({"network": "teacher"}, "uncertainty_trained: a teacher has no"),
         ({"network": "resnet"}, "network: give one of student, teacher"),
         ({"trained": "yes"}, "trained: give true or false"),
         ({"max_depth": 80}, "max_depth: give a number"),
