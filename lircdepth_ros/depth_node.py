@@ -175,6 +175,10 @@ class DepthNode(LifecycleNode):
             # Odometry comes in bursts of hundreds of messages a second.
             self._subscribe("~/input/odometry", _is(Odometry), worker.on_odometry, depth=200)
         worker.start()
+        self.get_logger().info(
+            f"answering images of {self.resolve_topic_name('~/input/image')} with radar of "
+            f"{', '.join(topics.values()) or 'no topic'}"
+        )
 
     def _subscribe_synchronised(self, worker: DepthWorker, radar_topics: list[str]) -> None:
         values = self._settings.values

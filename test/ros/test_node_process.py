@@ -1,0 +1,304 @@
+"""The node as a process of its own, with the real network, fed by bags and other processes."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from shutil import disk_usage
+
+import numpy as np
+import pytest
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from node_rig import START, camera_info_message, image_message, nanoseconds, wait_until
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from sensor_msgs.msg import CameraInfo, Image
+
+from lircdepth_core.dataset.bag import write_bag
+from lircdepth_core.drive.simple_scene import SCENE, write_scene
+from lircdepth_core.inference.calibration import Calibration
+from lircdepth_core.inference.model_description import (
+    ModelDescription,
+    NetworkInput,
+    SeededWeights,
+)
+from lircdepth_core.inference.model_files import write_description
+
+ROOT = Path(__file__).resolve().parents[2]
+FRAME = Path(
+    os.environ.get("LIRCDEPTH_NUSCENES_FRAME", ROOT / "../shared/data/nuscenes-mini-frame")
+)
+TOPICS = {
+    "image": "/CAM_FRONT/image_rect_compressed",
+    "camera_info": "/CAM_FRONT/camera_info",
+    "radar": "/RADAR_FRONT",
+    "odometry": "/odom",
+}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """The student at a short focal length, so that it is fast, with a calibration."""
+    folder = tmp_path_factory.mktemp("model")
+    table = np.broadcast_to([[[1.0, 2.0]], [[3.0, 4.0]]], (2, 2, 2))
+    write_description(
+        folder,
+        ModelDescription(
+            name="small",
+            network="student",
+            trained=False,
+            uncertainty_trained=True,
+            max_depth=100.0,
+            input=NetworkInput(100.0, "area"),
+            weights=SeededWeights(1),
+            calibration=Calibration([0.683, 0.95], [0.0, 100.0], [0.0, 1.0], table),
+        ),
+    )
+    return str(folder)
+
+
+class NodeProcess:
+    """lircdepth_node with its output in a file."""
+
+    def __init__(self, log, *parameters, remaps=(), environment=None):
+        self.log = log
+        arguments = [item for text in parameters for item in ("-p", text)]
+        arguments += [item for text in remaps for item in ("-r", text)]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "lircdepth_ros.depth_node", "--ros-args", *arguments],
+            stdout=log.open("w"),
+            stderr=subprocess.STDOUT,
+            env=python_environment() | (environment or {}),
+        )
+
+    def output(self):
+        return self.log.read_text()
+
+    def wait_for(self, text):
+        wait_until(lambda: text in self.output() or self.process.poll() is not None, 60, text)
+        assert text in self.output(), self.output()
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        return self.process.wait(20)
+
+
+def python_environment():
+    return {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
+
+
+@pytest.fixture
+def start_node(tmp_path):
+    """Starts nodes; those still running at the end must stop cleanly."""
+    nodes = []
+
+    def start(*parameters, **kwargs):
+        node = NodeProcess(tmp_path / f"node{len(nodes)}.log", *parameters, **kwargs)
+        nodes.append(node)
+        return node
+
+    yield start
+    for node in nodes:
+        if node.process.returncode is None:
+            assert node.stop() == 0, node.output()
+            assert "Traceback" not in node.output()
+
+
+class Listener:
+    """Collects the node's answers, its last diagnostics, and publishes inputs."""
+
+    def __init__(self):
+        self.context = Context()
+        rclpy.init(context=self.context)
+        self.node = rclpy.create_node("listener", context=self.context)
+        self.executor = SingleThreadedExecutor(context=self.context)
+        self.executor.add_node(self.node)
+        self.depths, self.sigmas, self.values = [], [], {}
+        subscribe = self.node.create_subscription
+        subscribe(Image, "/depth/output/depth/image_rect", self.depths.append, 100)
+        subscribe(Image, "/depth/output/uncertainty/image_rect", self.sigmas.append, 100)
+        subscribe(DiagnosticArray, "/diagnostics", self.keep, 10)
+        self.images = self.node.create_publisher(Image, "/depth/input/image", 10)
+        self.infos = self.node.create_publisher(CameraInfo, "/depth/input/camera_info", 10)
+
+    def keep(self, array):
+        for status in array.status:
+            self.values.update({value.key: value.value for value in status.values})
+
+    def wait(self, condition, timeout=60, what="the condition"):
+        def spun():
+            self.executor.spin_once(timeout_sec=0.05)
+            return condition()
+
+        return wait_until(spun, timeout, what)
+
+    def ask(self, at):
+        """Send an image as soon as the node listens, and wait for its answer."""
+        self.wait(lambda: self.images.get_subscription_count(), what="the node's subscription")
+        self.wait(lambda: self.infos.get_subscription_count(), what="the node's subscription")
+        self.infos.publish(camera_info_message())
+        self.images.publish(image_message(at))
+        self.wait(lambda: any(nanoseconds(m) == at for m in self.depths), what="an answer")
+
+
+@pytest.fixture
+def listener():
+    listener = Listener()
+    yield listener
+    listener.node.destroy_node()
+    rclpy.try_shutdown(context=listener.context)
+
+
+def bag_parameters(bag, model):
+    parameters = (f"model:={model}", f"calibration_file:={bag / 'calibration.yaml'}")
+    remaps = [f"~/input/{name}:={topic}" for name, topic in TOPICS.items()]
+    return parameters, remaps
+
+
+def replay(bag, *arguments):
+    """Plays a bag in lockstep; returns the process once it has ended."""
+    return subprocess.Popen(
+        [
+            *(sys.executable, "-m", "lircdepth_ros.replay", bag, "--lockstep"),
+            *("--topics", *TOPICS.values(), "--wait", *TOPICS.values(), *arguments),
+        ],
+        env=python_environment(),
+    )
+
+
+def pixels(message):
+    return np.frombuffer(message.data, np.float32).reshape(message.height, message.width)
+
+
+@pytest.mark.skipif(not FRAME.is_dir(), reason="the real nuScenes frame is not on this machine")
+def test_the_real_frame_from_bag_to_depth(tmp_path, start_node, listener, model):
+    bag = tmp_path / "bag"
+    write_bag(FRAME, bag, "scene-0061")
+    parameters, remaps = bag_parameters(bag, model)
+    start_node(*parameters, remaps=remaps)
+    player = replay(bag)
+    listener.wait(lambda: player.poll() is not None, what="the end of the bag")
+    assert player.returncode == 0
+    listener.wait(lambda: listener.sigmas and "radar points in the image" in listener.values)
+    assert len(listener.depths) == 1
+    depth, sigma = listener.depths[0], listener.sigmas[0]
+    assert (depth.width, depth.height) == (1600, 900)
+    assert depth.header.frame_id == "CAM_FRONT"
+    assert nanoseconds(depth) == 1_532_402_927_612_460_000
+    assert sigma.header == depth.header
+    assert np.isfinite(pixels(depth)).all()
+    assert (pixels(sigma) > 0).all()
+    # The sweep is stamped 51.7 ms after the image; 61 of its returns lie in the image.
+    assert listener.values["radar age [ms]"] == "-52"
+    assert listener.values["radar points in the image"] == "61"
+
+
+def test_every_image_of_a_bag_is_answered_in_lockstep(tmp_path, start_node, listener, model):
+    write_scene(tmp_path / "data", frames=12, width=320, height=180)
+    write_bag(tmp_path / "data", tmp_path / "bag", SCENE)
+    parameters, remaps = bag_parameters(tmp_path / "bag", model)
+    start_node(*parameters, remaps=remaps)
+    player = replay(tmp_path / "bag")
+    listener.wait(lambda: player.poll() is not None, what="the end of the bag")
+    assert player.returncode == 0
+    listener.wait(lambda: listener.values.get("answered") == "12", what="diagnostics")
+    assert listener.values["received"] == "12"
+    assert len({nanoseconds(message) for message in listener.depths}) == 12
+    assert not [key for key in listener.values if key.startswith(("dropped", "answered without"))]
+
+
+PUBLISHER = """
+import sys, time
+import rclpy
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, Image
+from node_rig import START, camera_info_message, image_message
+rclpy.init()
+node = rclpy.create_node("camera")
+qos = QoSProfile(depth=5, reliability=ReliabilityPolicy[sys.argv[1]])
+images = node.create_publisher(Image, "/depth/input/image", qos)
+infos = node.create_publisher(CameraInfo, "/depth/input/camera_info", 10)
+while not (images.get_subscription_count() and infos.get_subscription_count()):
+    time.sleep(0.05)
+infos.publish(camera_info_message(1600, 900, 1266.0))
+time.sleep(0.5)
+for index in range(60):
+    begin = time.monotonic()
+    images.publish(image_message(START + index * 333_000_000, width=1600, height=900))
+    time.sleep(max(0.0, 1 / 3 - (time.monotonic() - begin)))
+time.sleep(1)
+"""
+
+
+@pytest.mark.skipif(
+    not Path("/dev/shm").is_dir() or disk_usage("/dev/shm").free < 2**28,
+    reason="/dev/shm has no 256 MB for the segments of the shipped Fast DDS profile",
+)
+@pytest.mark.parametrize("reliability", ["RELIABLE", "BEST_EFFORT"])
+def test_sixty_raw_images_all_arrive(start_node, listener, model, reliability):
+    environment = {"FASTRTPS_DEFAULT_PROFILES_FILE": str(ROOT / "config" / "fastdds.xml")}
+    calibration = ROOT / "test" / "data" / "calibration.yaml"
+    parameters = (f"model:={model}", f"calibration_file:={calibration}", "image_type:=raw")
+    start_node(*parameters, environment=environment)
+    support = f"{ROOT / 'test' / 'support'}{os.pathsep}{python_environment()['PYTHONPATH']}"
+    # The listener's own publishers would offer reliability; only the camera's count here.
+    listener.node.destroy_publisher(listener.images)
+    camera = subprocess.Popen(
+        [sys.executable, "-c", PUBLISHER, reliability],
+        env=python_environment() | environment | {"PYTHONPATH": support},
+    )
+    listener.wait(lambda: camera.poll() is not None, 60, "the camera's end")
+    assert camera.returncode == 0
+    listener.wait(lambda: listener.values.get("received") == "60", 10, "60 images received")
+    listener.wait(lambda: listener.values.get("answered") == "60", 10, "60 images answered")
+    assert len({nanoseconds(message) for message in listener.sigmas}) > 0
+
+
+def test_a_killed_node_answers_again_after_a_restart(start_node, listener, model):
+    calibration = ROOT / "test" / "data" / "calibration.yaml"
+    parameters = (f"model:={model}", f"calibration_file:={calibration}", "image_type:=raw")
+    first = start_node(*parameters)
+    listener.ask(START)
+    first.process.kill()
+    first.process.wait()
+    second = start_node(*parameters)
+    second.wait_for("answering images of")
+    # DDS takes seconds to notice that the first reader is gone; it must not hold up the second.
+    listener.wait(lambda: listener.images.get_subscription_count() == 2, what="both readers")
+    listener.ask(START + 1_000_000_000)
+
+
+def test_the_start_up_line_says_that_the_shipped_model_is_untrained(start_node):
+    calibration = ROOT / "test" / "data" / "calibration.yaml"
+    node = start_node(f"calibration_file:={calibration}", "max_network_pixels:=20000")
+    node.wait_for("UNTRAINED")
+
+
+@pytest.mark.parametrize(
+    ("parameter", "word"),
+    [
+        ("model:=/nowhere", "/nowhere"),
+        ("device:=cuda:99", "cuda:99"),
+        ("backend:=abacus", "abacus"),
+        ("calibration_file:=/nowhere.yaml", "/nowhere.yaml"),
+    ],
+)
+def test_a_bad_start_fails_the_transition_with_one_clear_line(start_node, model, parameter, word):
+    parameters = [f"model:={model}", "calibration_file:=/nowhere.yaml", parameter]
+    node = start_node(*parameters)
+    node.wait_for("configure failed")
+    lines = [line for line in node.output().splitlines() if "FATAL" in line]
+    assert len(lines) == 1
+    assert word in lines[0]
+    assert node.process.poll() is None, "the node stays, unconfigured"
+
+
+@pytest.mark.parametrize("parameter", ["sync:=sometimes", "radar_wait:=-1.0", "radar_sweeps:=many"])
+def test_a_parameter_out_of_bounds_ends_the_node_with_one_line(start_node, parameter):
+    node = start_node(parameter)
+    assert node.process.wait(30) == 2
+    assert parameter.split(":")[0] in node.output()
+    assert "Traceback" not in node.output()
