@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
@@ -16,12 +18,29 @@ DEPTH_COLOURS = (0.0, 80.0)
 SIGMA_COLOURS = (10.0, 0.0)
 """Metres that are drawn red and blue."""
 
-_PANEL_WIDTH = 800
+PANEL_WIDTH = 800
 _TEXT_HEIGHT = 36
 _BAR_HEIGHT = 18
 _GAP = 8
 _BLACK = (0, 0, 0)
 _WHITE = (255, 255, 255)
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """A titled picture with its colour scale.
+
+    Attributes:
+        title: text above.
+        picture: (h, PANEL_WIDTH, 3) uint8 RGB, as `image_picture` and `map_picture` make it.
+        colours: the values drawn red and blue.
+        unit: of the scale.
+    """
+
+    title: str
+    picture: np.ndarray
+    colours: tuple[float, float] = DEPTH_COLOURS
+    unit: str = " m"
 
 
 def side_by_side(
@@ -39,8 +58,6 @@ def side_by_side(
         (h, 2416, 3) uint8 RGB. Uncertainty is sigma in metres, or without calibration the head's
         expected uncertainty; what is uncertain is red.
     """
-    scale = _PANEL_WIDTH / image.shape[1]
-    size = (_PANEL_WIDTH, max(round(image.shape[0] * scale), 1))
     untrained = "" if model.trained else "   UNTRAINED NETWORK"
     if model.calibration is None:
         head = "" if model.uncertainty_trained else ", head UNTRAINED"
@@ -49,23 +66,45 @@ def side_by_side(
     else:
         uncertainty, colours, unit = prediction.sigma, SIGMA_COLOURS, " m"
         title = "Sigma: half-width that holds 68.3 % of errors"
-    with_radar = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    _draw_returns(with_radar, visible, scale)
-    depth = _coloured(prediction.depth, size, DEPTH_COLOURS)
     panels = [
-        _panel(with_radar, f"Camera, {len(visible)} radar returns", DEPTH_COLOURS, " m"),
-        _panel(depth, f"Depth{untrained}", DEPTH_COLOURS, " m"),
-        _panel(_coloured(uncertainty, size, colours), title, colours, unit),
+        Panel(f"Camera, {len(visible)} radar returns", image_picture(image, visible)),
+        Panel(f"Depth{untrained}", map_picture(prediction.depth, DEPTH_COLOURS)),
+        Panel(title, map_picture(uncertainty, colours), colours, unit),
     ]
-    gap = np.zeros((len(panels[0]), _GAP, 3), np.uint8)
-    return np.concatenate([panels[0], gap, panels[1], gap, panels[2]], axis=1)
+    return arrange(panels, columns=3)
 
 
-def _coloured(
-    values: np.ndarray, size: tuple[int, int], colours: tuple[float, float]
-) -> np.ndarray:
-    """A map in colours at the panel's size; NaN keeps its edges."""
-    return colourise(cv2.resize(values, size, interpolation=cv2.INTER_NEAREST), *colours)
+def arrange(panels: list[Panel], columns: int) -> np.ndarray:
+    """Draw panels of one size in rows of `columns`; (h, w, 3) uint8 RGB."""
+    drawn = [_draw(panel) for panel in panels]
+    drawn += [np.zeros_like(drawn[0])] * (-len(drawn) % columns)
+    gap = np.zeros((len(drawn[0]), _GAP, 3), np.uint8)
+    rows = []
+    for first in range(0, len(drawn), columns):
+        row = [part for panel in drawn[first : first + columns] for part in (panel, gap)]
+        rows.append(np.concatenate(row[:-1], axis=1))
+    return np.concatenate(rows)
+
+
+def image_picture(image: np.ndarray, visible: VisibleReturns) -> np.ndarray:
+    """An image (H, W, 3) uint8 RGB at panel size, with radar returns as dots coloured by depth."""
+    scale = PANEL_WIDTH / image.shape[1]
+    picture = cv2.resize(image, _panel_size(image), interpolation=cv2.INTER_AREA)
+    _draw_returns(picture, visible, scale)
+    return picture
+
+
+def map_picture(values: np.ndarray, colours: tuple[float, float]) -> np.ndarray:
+    """A map (H, W) in colours at panel size, NaN black; `colours` are the red and blue values."""
+    # Nearest, because NaN keeps its edges.
+    resized = cv2.resize(values, _panel_size(values), interpolation=cv2.INTER_NEAREST)
+    return colourise(resized, *colours)
+
+
+def _panel_size(values: np.ndarray) -> tuple[int, int]:
+    """Width and height of a picture in a panel."""
+    height, width = values.shape[:2]
+    return PANEL_WIDTH, max(round(height * PANEL_WIDTH / width), 1)
 
 
 def _draw_returns(panel: np.ndarray, visible: VisibleReturns, scale: float) -> None:
@@ -78,22 +117,21 @@ def _draw_returns(panel: np.ndarray, visible: VisibleReturns, scale: float) -> N
         cv2.circle(panel, centre, 4, colour, cv2.FILLED, cv2.LINE_AA)
 
 
-def _panel(picture: np.ndarray, title: str, colours: tuple[float, float], unit: str) -> np.ndarray:
+def _draw(panel: Panel) -> np.ndarray:
     """A picture with its title above and its scale below, which rises from left to right."""
-    low, high = sorted(colours)
-    height, width = picture.shape[:2]
-    panel = np.zeros((_TEXT_HEIGHT + height + _BAR_HEIGHT + _TEXT_HEIGHT, width, 3), np.uint8)
-    panel[_TEXT_HEIGHT : _TEXT_HEIGHT + height] = picture
-    ramp = colourise(np.linspace(low, high, width)[None], *colours)
+    low, high = sorted(panel.colours)
+    height, width = panel.picture.shape[:2]
+    canvas = np.zeros((_TEXT_HEIGHT + height + _BAR_HEIGHT + _TEXT_HEIGHT, width, 3), np.uint8)
+    canvas[_TEXT_HEIGHT : _TEXT_HEIGHT + height] = panel.picture
     bar = _TEXT_HEIGHT + height
-    panel[bar : bar + _BAR_HEIGHT] = ramp
-    _write(panel, title, (10, 25), 0.65)
+    canvas[bar : bar + _BAR_HEIGHT] = colourise(np.linspace(low, high, width)[None], *panel.colours)
+    _write(canvas, panel.title, (10, 25), 0.65)
     for share in np.linspace(0, 1, 5):
-        label = f"{low + share * (high - low):g}{unit}"
+        label = f"{low + share * (high - low):g}{panel.unit}"
         (length, _), _ = cv2.getTextSize(label, cv2.FONT_HERSHEY_SIMPLEX, 0.5, 1)
         left = int(np.clip(share * width - length / 2, 5, width - length - 5))
-        _write(panel, label, (left, bar + _BAR_HEIGHT + 24), 0.5)
-    return panel
+        _write(canvas, label, (left, bar + _BAR_HEIGHT + 24), 0.5)
+    return canvas
 
 
 def _write(panel: np.ndarray, text: str, place: tuple[int, int], size: float) -> None:
