@@ -56,6 +56,7 @@ class Answers:
         self._executor.spin_once(timeout_sec=seconds)
 
     def close(self) -> None:
+        """Give the node back."""
         self._executor.remove_node(self._node)
         self._executor.shutdown()
         if self._subscription is not None:

@@ -26,7 +26,7 @@ from lircdepth_ros.replay_qos import publisher_qos
 SETTLE_TIME = 0.5  # s without a new match until discovery counts as done
 PROGRESS_TIME = 10.0  # s between lines that tell how far the replay is
 POLL_TIME = 0.05  # s between looks at signals and at matches
-ACKNOWLEDGE_TIME = 2.0  # s that readers get at the end for what is still under way
+ACKNOWLEDGE_TIME = 4.0  # s at the end for what is under way; Fast DDS asks readers every 3 s
 
 
 class _StoppedError(Exception):
@@ -105,7 +105,8 @@ class _Player:
         if image_topic is not None:
             self.answers = Answers(self.node, self.options.answer_topic)
             self._wait_until(
-                self.answers.matched, f"no publisher of answers on {self.options.answer_topic}"
+                self.answers.matched,
+                lambda: f"no publisher of answers on {self.options.answer_topic}",
             )
             self._sleep(SETTLE_TIME)  # its publisher may learn of this reader a little later
         self.node.get_logger().info(
@@ -122,7 +123,7 @@ class _Player:
                     raise InputError(f"{self.bag.path}: nothing was recorded in the part to play")
         finally:
             self.report.wall_time = time.monotonic() - first
-        self._acknowledge(ACKNOWLEDGE_TIME)
+        self._acknowledge()
 
     def close(self) -> None:
         for publisher in self.publishers.values():
@@ -176,12 +177,8 @@ class _Player:
             self.node.get_logger().info(f"at {place:.1f} s of {self.length:.1f} s")
 
     def _publish(self, message: BagMessage) -> None:
-        publisher = self.publishers[message.topic]
-        publisher.publish(message.data)
-        sent = self.report.sent[message.topic] = self.report.sent[message.topic] + 1
-        if self.rate is None and sent % publisher.qos_profile.depth == 0:
-            # Without a pace, what is not yet acknowledged would fall out of a full history.
-            publisher.wait_for_all_acked(Duration(seconds=1))
+        self.publishers[message.topic].publish(message.data)
+        self.report.sent[message.topic] += 1
 
     def _await_answer(self, stamp: int) -> None:
         assert self.answers is not None
@@ -191,9 +188,7 @@ class _Player:
                 raise _StoppedError
             if time.monotonic() - asked > self.options.answer_timeout:
                 self.report.unanswered.append(stamp)
-                self.node.get_logger().warning(
-                    f"no answer to the image stamped {stamp_text(stamp)}"
-                )
+                self.node.get_logger().warning(f"no answer to the image at {stamp_text(stamp)}")
                 break
             self.answers.spin(POLL_TIME)
         else:
@@ -223,51 +218,53 @@ class _Player:
         return self.publishers[name].get_subscription_count()
 
     def _image_topics(self) -> list[str]:
-        classes = (Image, CompressedImage)
-        return [x for x, y in self.message_classes.items() if y in classes]
+        """Topics whose images lockstep may be about."""
+        wanted = self.options.image_topic
+        images = sorted(
+            name
+            for name, kind in self.message_classes.items()
+            if kind in (Image, CompressedImage) and wanted in (None, name, name.lstrip("/"))
+        )
+        if not images:
+            raise InputError(
+                f"{self.bag.path}: --lockstep needs an Image or CompressedImage topic to play, and "
+                f"{wanted or 'there'} is none"
+            )
+        return images
 
     def _wait_for_readers(self) -> None:
         named = [absolute(x) for x in self.options.wait or ()]
-        if self.options.image_topic is not None and self.options.lockstep:
-            named.append(absolute(self.options.image_topic))
         for name in named:
             if name not in self.publishers:
                 known = ", ".join(sorted(self.publishers))
                 raise InputError(f"{name}: not among the topics played, which are {known}")
-        if self.options.lockstep and named and not set(self._image_topics()) & set(named):
-            raise InputError(f"--image-topic: {named[-1]} carries no Image or CompressedImage")
+        some = sorted(self.message_classes) if self.options.wait == () else []
+        if self.options.lockstep:
+            some = self._image_topics()
         if named:
             self._wait_until(
                 lambda: all(self._readers(x) for x in named),
                 lambda: f"no reader on {', '.join(x for x in named if not self._readers(x))}",
             )
-            self._settle()
-        elif self.options.wait is not None or self.options.lockstep:
-            names = self._image_topics() if self.options.lockstep else sorted(self.message_classes)
-            if not names:
-                raise InputError(
-                    f"{self.bag.path}: --lockstep needs an image topic; none is played"
-                )
+        if some:
             self._wait_until(
-                lambda: any(self._readers(x) for x in names),
-                f"no reader on any of {', '.join(sorted(names))}",
+                lambda: any(self._readers(x) for x in some),
+                lambda: f"no reader on any of {', '.join(some)}",
             )
+        if named or some:
             self._settle()
 
-    def _wait_until(
-        self, condition: Callable[[], bool], complaint: str | Callable[[], str]
-    ) -> None:
+    def _wait_until(self, condition: Callable[[], bool], complaint: Callable[[], str]) -> None:
         deadline = time.monotonic() + self.options.wait_timeout
         told = False
         while not condition():
-            text = complaint if isinstance(complaint, str) else complaint()
             if not told:
-                self.node.get_logger().info(f"waiting: {text} yet")
+                self.node.get_logger().info(f"waiting: {complaint()} yet")
                 told = True
             if time.monotonic() > deadline:
                 raise InputError(
-                    f"{text} after {self.options.wait_timeout:g} s; start the node first, or give "
-                    "a longer --wait-timeout"
+                    f"{complaint()} after {self.options.wait_timeout:g} s; start the node first, "
+                    "or give a longer --wait-timeout"
                 )
             self._sleep(POLL_TIME)
 
@@ -283,21 +280,20 @@ class _Player:
             self._sleep(POLL_TIME)
 
     def _find_image_topic(self) -> str:
-        if self.options.image_topic is not None:
-            return absolute(self.options.image_topic)
         read = [x for x in self._image_topics() if self._readers(x)]
         if len(read) != 1:
             raise InputError(
-                f"--image-topic must say which: readers are on {', '.join(sorted(read)) or 'none'}"
+                f"--image-topic must say which: readers are on {', '.join(read) or 'none'}"
             )
         return read[0]
 
-    def _acknowledge(self, timeout: float) -> None:
+    def _acknowledge(self) -> None:
         """Let what is under way to reliable readers arrive before the publishers go."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + ACKNOWLEDGE_TIME
         for publisher in self.publishers.values():
-            left = max(deadline - time.monotonic(), 0.001)
-            publisher.wait_for_all_acked(Duration(seconds=left))
+            while not publisher.wait_for_all_acked(Duration(seconds=POLL_TIME)):
+                if self.stop.is_set() or time.monotonic() > deadline:
+                    return
 
     def _sleep(self, seconds: float) -> None:
         """Sleep, but look for a stop in between; a signal does not end time.sleep."""
