@@ -61,22 +61,33 @@ class Launched:
         return self._log.read_text()
 
     def wait_until(self, condition, what):
-        end = time.monotonic() + START_TIMEOUT
-        while time.monotonic() < end:
-            self._executor.spin_once(timeout_sec=0.1)
-            result = condition()
-            if result:
-                return result
-        pytest.fail(f"waited {START_TIMEOUT} s for {what}; the launch said:\n{self.output}")
+        if not self._spin(condition, START_TIMEOUT):
+            pytest.fail(f"waited {START_TIMEOUT} s for {what}; the launch said:\n{self.output}")
 
     def state(self, name):
         """The lifecycle state of the node, as `ros2 lifecycle get` asks for it."""
         client = self.node.create_client(GetState, f"{name}/get_state")
+        answers = []
+
+        def asked_and_answered():
+            # Asked again: an answer is lost if its reader has not been discovered yet.
+            answer = client.call_async(GetState.Request())
+            if self._spin(answer.done, 1.0):
+                answers.append(answer.result().current_state.label)
+            return answers
+
         self.wait_until(client.service_is_ready, f"the services of {name}")
-        answer = client.call_async(GetState.Request())
-        self.wait_until(answer.done, f"the state of {name}")
+        self.wait_until(asked_and_answered, f"the state of {name}")
         self.node.destroy_client(client)
-        return answer.result().current_state.label
+        return answers[0]
+
+    def _spin(self, condition, seconds):
+        end = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > end:
+                return False
+            self._executor.spin_once(timeout_sec=0.1)
+        return True
 
     def wait_until_active(self, name):
         self.wait_until(lambda: self.state(name) == "active", f"{name} to become active")
