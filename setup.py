@@ -47,7 +47,7 @@ setup(
     install_requires=[
         "setuptools",
         "numpy",  # arrays
-        "torch>=2.4",  # the networks
+        "torch>=2.6",  # the networks; before, weights_only could be tricked
         "safetensors>=0.4",  # weights that are data, never code
         "pyyaml",  # model.yaml and parameters
         "opencv-python-headless",  # resizing, image decoding, undistortion

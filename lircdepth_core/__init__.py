@@ -1,1 +1,1 @@
-"""Radar-camera depth estimation: geometry, networks, data, training and inference. Never imports rclpy."""
+"""Radar-camera depth: geometry, networks, data, training and inference. Never imports rclpy."""

@@ -160,7 +160,8 @@ class VisibleReturns:
         """
         scale = image_camera.K[[0, 1], [0, 1]] / camera.K[[0, 1], [0, 1]]
         uv = (self.uv - camera.K[:2, 2]) * scale + image_camera.K[:2, 2]
-        inside = (uv >= 0).all(axis=1) & (uv < (image_camera.width, image_camera.height)).all(
+        # A pixel reaches half a pixel around its centre; int() rounds towards zero.
+        inside = (uv > -0.5).all(axis=1) & (uv < (image_camera.width, image_camera.height)).all(
             axis=1
         )
         column, row = uv[inside].astype(np.int64).T

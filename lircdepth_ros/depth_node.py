@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +12,9 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from nav_msgs.msg import Odometry
 from rclpy.exceptions import ParameterException
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
 
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _REVIEW_PERIOD_SECONDS = 0.2
+_SIGNAL_POLL_SECONDS = 0.2
 _WARM_UP_SIZE = (704, 384)
 _IMAGE_TYPES = {"raw": Image, "compressed": CompressedImage}
 
@@ -241,7 +245,8 @@ class DepthNode(LifecycleNode):
         outputs["~/output/uncertainty/image_rect"].publish(float_image_message(sigma, header))
         for name, picture, limits in (
             ("~/debug/depth_color", depth, values.debug_depth_range),
-            ("~/debug/uncertainty_color", sigma, values.debug_sigma_range),
+            # The other way round: what is uncertain is red.
+            ("~/debug/uncertainty_color", sigma, values.debug_sigma_range[::-1]),
         ):
             if outputs[name].get_subscription_count():
                 rgb = colourise(picture, *limits)
@@ -280,26 +285,26 @@ def _is(message_type: type) -> Callable[[list[str]], type]:
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run the node until it is told to stop; the exit code."""
-    rclpy.init(args=args)
+    """Run the node until SIGINT or SIGTERM; the exit code."""
+    # With rclpy's own handlers the context would end under callbacks that still publish.
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
     try:
-        try:
-            node = DepthNode()
-        except (InputError, ParameterException) as error:
-            print(f"lircdepth_node: {error}", file=sys.stderr)
-            return 2
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        try:
-            node.start()
-            executor.spin()
-        except (KeyboardInterrupt, ExternalShutdownException):
-            pass
-        finally:
-            node.close()
-            node.destroy_node()
-    finally:
+        node = DepthNode()
+    except (InputError, ParameterException) as error:
+        print(f"lircdepth_node: {error}", file=sys.stderr)
         rclpy.try_shutdown()
+        return 2
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    node.start()
+    while not stop.is_set():
+        executor.spin_once(timeout_sec=_SIGNAL_POLL_SECONDS)
+    node.close()
+    node.destroy_node()
+    rclpy.try_shutdown()
     return 0
 
 

@@ -50,9 +50,13 @@ class RadarSweeps:
         while self._sweeps and self._sweeps[-1].stamp > stamp + JUMP_BACK_NANOSECONDS:
             self._sweeps.pop()
 
-    def is_live(self, now: float, silence: float) -> bool:
-        """Whether a sweep arrived within the last `silence` seconds of the steady clock."""
-        return self._last_received is not None and now - self._last_received <= silence
+    def is_live(self, now: float, silence: float, since: float) -> bool:
+        """Whether a sweep arrived within the last `silence` seconds of the steady clock.
+
+        A radar that was never heard counts as heard at `since`, so that the first image waits.
+        """
+        last = since if self._last_received is None else self._last_received
+        return now - last <= silence
 
     def has_reached(self, stamp: int) -> bool:
         """Whether a sweep stamped at or after `stamp` is here."""
@@ -73,6 +77,16 @@ class RadarSweeps:
         return sweeps[max(0, nearest - count + 1) : nearest + 1][::-1]
 
 
-def radar_is_complete(radars: list[RadarSweeps], stamp: int, now: float, silence: float) -> bool:
-    """Whether waiting longer cannot bring a nearer sweep: each live radar has reached the image."""
-    return all(radar.has_reached(stamp) for radar in radars if radar.is_live(now, silence))
+def radar_is_complete(
+    radars: list[RadarSweeps], stamp: int, now: float, silence: float, since: float
+) -> bool:
+    """Whether waiting longer cannot bring a nearer sweep: each live radar has reached the image.
+
+    Args:
+        radars: all radars.
+        stamp: the image's, nanoseconds.
+        now: steady seconds.
+        silence: a radar silent for longer is not live, seconds.
+        since: when the first image came, steady seconds.
+    """
+    return all(radar.has_reached(stamp) for radar in radars if radar.is_live(now, silence, since))

@@ -8,7 +8,6 @@ stamps integer nanoseconds.
 from __future__ import annotations
 
 import importlib.util
-import math
 import threading
 import time
 from bisect import bisect_left
@@ -28,7 +27,9 @@ if TYPE_CHECKING:
 
 _FIXED_FRAMES = ("odom", "map")
 _MAX_CALIBRATION_BYTES = 1_000_000
-_ODOMETRY_SILENCE_SECONDS = 1.0
+_SILENCE_SECONDS = 1.0
+"""Data that did not come for this long is not waited for."""
+
 _ODOMETRY_KEPT = 2000
 
 
@@ -102,6 +103,7 @@ class TfPoses:
         self._buffer = tf2_ros.Buffer(node=node)
         self._listener = tf2_ros.TransformListener(self._buffer, node, spin_thread=False)
         self._fixed_frame = fixed_frame
+        self._first_asked: float | None = None
 
     def radar_pose(
         self,
@@ -113,8 +115,14 @@ class TfPoses:
         final: bool,
     ) -> RadarPose:
         """See PoseSource."""
+        now = time.monotonic()
+        if self._first_asked is None:
+            self._first_asked = now  # the first image may be there before the first TF
+        early = not final and now - self._first_asked < _SILENCE_SECONDS
         fixed_frame = self._fixed_frame or self._find_fixed_frame(camera_frame)
         if fixed_frame is None:
+            if early:
+                raise PoseMayComeError("TF: not known yet")
             reason = f"TF knows none of {', '.join(_FIXED_FRAMES)}; set fixed_frame"
             return self._static_pose(camera_frame, radar_frame, reason)
         try:
@@ -130,6 +138,8 @@ class TfPoses:
                 raise PoseMayComeError(f"TF: {error}") from error
             return self._static_pose(camera_frame, radar_frame, f"TF: {error}")
         except self._tf2_ros.TransformException as error:
+            if early:
+                raise PoseMayComeError(f"TF: {error}") from error
             return self._static_pose(camera_frame, radar_frame, f"TF: {error}")
         return RadarPose(_matrix_of_transform(transform.transform))
 
@@ -170,7 +180,7 @@ class CalibrationPoses:
         self._path = Path(path)
         self._base_frame, self._base_from_sensor = read_calibration(self._path)
         self._lock = threading.Lock()  # odometry arrives while the worker asks
-        self._last_received = -math.inf  # steady clock, seconds
+        self._last_received: float | None = None  # steady clock, seconds
         self._stamps: list[int] = []
         self._poses: list[np.ndarray] = []  # x y z, then quaternion x y z w
 
@@ -236,12 +246,17 @@ class CalibrationPoses:
 
     def _motion_gap(self, image_stamp: int, radar_stamp: int, final: bool) -> str | None:
         """Why odometry does not span the two stamps; None if it does."""
+        now = time.monotonic()
+        if self._last_received is None:
+            self._last_received = now  # the first image may be there before the first odometry
+        silent = now - self._last_received > _SILENCE_SECONDS
         if not self._stamps:
+            if not final and not silent:
+                raise PoseMayComeError("no odometry yet")
             return "no odometry"
         if min(image_stamp, radar_stamp) < self._stamps[0]:
             return "odometry begins after the stamps"
         if max(image_stamp, radar_stamp) > self._stamps[-1]:
-            silent = time.monotonic() - self._last_received > _ODOMETRY_SILENCE_SECONDS
             if not final and not silent:
                 raise PoseMayComeError("odometry is behind the stamps")
             return "odometry ended before the stamps"

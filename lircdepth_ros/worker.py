@@ -109,6 +109,7 @@ class DepthWorker:
         self._radars = {topic: RadarSweeps(topic) for topic in radar_topics}
         self._info: CameraInfo | None = None
         self._pending: _Job | None = None
+        self._first_image: float | None = None
         self._last_stamp: int | None = None
         self._stopping = False
         self._camera_model: tuple[tuple, CameraModel] | None = None
@@ -180,6 +181,8 @@ class DepthWorker:
                 for radar in self._radars.values():
                     radar.forget_after(job.stamp)
             self._last_stamp = job.stamp
+            if self._first_image is None:
+                self._first_image = job.received
             if self._pending is not None:
                 self._health.image_dropped("replaced by newer")
             self._pending = job
@@ -270,7 +273,9 @@ class DepthWorker:
     def _radar_is_complete(self, job: _Job, now: float, values: SimpleNamespace) -> bool:
         if job.sweeps is not None:
             return True
-        return radar_is_complete(list(self._radars.values()), job.stamp, now, values.radar_silence)
+        since = job.received if self._first_image is None else self._first_image
+        radars = list(self._radars.values())
+        return radar_is_complete(radars, job.stamp, now, values.radar_silence, since)
 
     def _choose(self, job: _Job, info: CameraInfo, values: SimpleNamespace, final: bool) -> _Inputs:
         frame = job.message.header.frame_id or info.header.frame_id or values.camera_frame

@@ -125,3 +125,13 @@ def test_several_radars_make_one_cloud():
 def test_arrays_of_different_length_are_refused():
     with pytest.raises(InputError, match="2 positions, 1 rcs"):
         RadarReturns(np.zeros((2, 3)), [0], np.zeros((2, 2)))
+
+
+def test_a_return_at_the_border_survives_strong_scaling(make_camera):
+    camera = make_camera(1600, 900, 1266.0, cx=800.0, cy=450.0)
+    # 1.1 px from the left edge: at an eighth, its position is 0.3 px left of pixel 0's centre.
+    position = np.array([[(1.1 - 800.0) / 1266.0 * 20.0, 0.0, 20.0]])
+    visible = RadarReturns(position, np.zeros(1), np.zeros((1, 2))).visible_in(camera)
+    image = visible.rasterise(camera, camera.resized(200, 112))
+    assert image[0].max() == pytest.approx(20.0)
+    assert np.argwhere(image[0])[0][1] == 0

@@ -59,15 +59,23 @@ def test_an_image_that_jumps_back_first_forgets_sweeps_of_its_future():
     assert not radar.has_reached(1000 * MS)
 
 
+def complete(radars, stamp, now, since=0.0):
+    return radar_is_complete(radars, stamp * MS, now, silence=1.0, since=since)
+
+
 def test_waiting_ends_when_each_live_radar_has_reached_the_image():
     early, late = sweeps_at(900), sweeps_at(1000)
-    assert not radar_is_complete([early, late], 950 * MS, now=0.5, silence=1.0)
-    assert radar_is_complete([early, late], 900 * MS, now=0.5, silence=1.0)
+    assert not complete([early, late], 950, now=0.5)
+    assert complete([early, late], 900, now=0.5)
 
 
-def test_a_silent_radar_and_one_never_heard_are_not_waited_for():
-    silent, never = sweeps_at(900), RadarSweeps("/never")
-    assert radar_is_complete([silent, never], 950 * MS, now=1.1, silence=1.0)
+def test_a_silent_radar_is_not_waited_for():
+    assert complete([sweeps_at(900)], 950, now=1.1)
+
+
+def test_a_radar_never_heard_is_waited_for_in_the_first_second_of_images_only():
+    assert not complete([RadarSweeps("/never")], 950, now=5.5, since=5.0)
+    assert complete([RadarSweeps("/never")], 950, now=6.1, since=5.0)
 
 
 @given(st.lists(st.integers(0, 3000), min_size=1, max_size=40), st.integers(0, 3000))

@@ -27,7 +27,7 @@ def ask(poses, image=START, radar=START, frame="RADAR_FRONT", final=False):
 
 
 def test_without_motion_the_extrinsics_remain(calibration_file):
-    pose = ask(CalibrationPoses(calibration_file))
+    pose = ask(CalibrationPoses(calibration_file), final=True)
     assert pose.uncompensated == "no odometry"
     # Radar: 2 m ahead of the camera, 1 m below; x forward becomes z, y left becomes -x.
     expected = [[0, -1, 0, 0], [0, 0, -1, 1], [1, 0, 0, 2], [0, 0, 0, 1]]
@@ -95,6 +95,13 @@ def test_memory_stays_bounded(calibration_file):
     for index in range(5000):
         poses.add_odometry(odometry_message(START + index * 10 * MS, x=0.0))
     assert len(poses._stamps) <= 4001
+
+
+def test_the_first_odometry_is_waited_for(calibration_file):
+    poses = CalibrationPoses(calibration_file)
+    with pytest.raises(PoseMayComeError):
+        ask(poses)
+    assert ask(poses, final=True).uncompensated == "no odometry"
 
 
 def test_an_unknown_frame_is_named(calibration_file):
@@ -197,7 +204,9 @@ class TestTf:
 
     def test_without_a_fixed_frame_the_extrinsics_remain(self, tf):
         self.extrinsics(tf)
-        pose = ask(tf)
+        with pytest.raises(PoseMayComeError):
+            ask(tf)
+        pose = ask(tf, final=True)
         assert "fixed_frame" in pose.uncompensated
         expected = [[0, -1, 0, 0], [0, 0, -1, 1], [1, 0, 0, 2], [0, 0, 0, 1]]
         np.testing.assert_allclose(pose.camera_from_radar, expected, atol=1e-12)
@@ -221,10 +230,10 @@ class TestTf:
 
     def test_unknown_frames_are_named(self, tf):
         with pytest.raises(PoseUnavailableError, match=r"RADAR_FRONT|CAM_FRONT"):
-            ask(tf)
+            ask(tf, final=True)
 
     def test_clear_keeps_static_transforms(self, tf):
         self.extrinsics(tf)
         self.put(tf, "map", "base_link", 0.0, at=START)
         tf.clear()
-        assert ask(tf).uncompensated is not None
+        assert ask(tf, final=True).uncompensated is not None

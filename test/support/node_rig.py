@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from collections import defaultdict
@@ -15,7 +14,7 @@ from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
 from nav_msgs.msg import Odometry
 from rclpy.context import Context
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2, PointField
 from std_msgs.msg import Header
@@ -140,6 +139,7 @@ class Rig:
         self.infos = publish(CameraInfo, "/depth/input/camera_info", 10)
         self.odometry = publish(Odometry, "/depth/input/odometry", 100)
         self.radars = {topic: publish(PointCloud2, topic, 10) for topic in radar_topics}
+        self._stopping = False
         self._threads = []
         self.executors = []
         for member in (self.node, self.peer):
@@ -169,10 +169,9 @@ class Rig:
             wait_until(lambda: key in self.diagnostics, what="the camera_info's arrival")
         return self
 
-    @staticmethod
-    def _spin(executor):
-        with contextlib.suppress(ExternalShutdownException):
-            executor.spin()
+    def _spin(self, executor):
+        while not self._stopping:
+            executor.spin_once(timeout_sec=0.1)
 
     def _on_diagnostics(self, message):
         for status in message.status:
@@ -196,10 +195,11 @@ class Rig:
         return self.node._health.snapshot()
 
     def close(self):
-        # As a signal does it: the context goes first, then the executors end by themselves.
-        rclpy.try_shutdown(context=self.context)
+        self._stopping = True
         for thread in self._threads:
-            thread.join(5)
+            if thread.is_alive():
+                thread.join(5)
         self.node.close()
         self.node.destroy_node()
         self.peer.destroy_node()
+        rclpy.try_shutdown(context=self.context)
