@@ -67,7 +67,10 @@ class Framing:
         """
         width, height = self.network_size
         radar = np.zeros((len(RADAR_CHANNELS), height, width), np.float32)
-        radar[:, : self.seen.height, : self.seen.width] = visible.rasterise(self.camera, self.seen)
+        rows = slice(self.top, self.top + self.seen.height)
+        # Drawn first and cropped then, as in training: int() knows nothing of the crop.
+        drawn = visible.rasterise(self.camera, self.scaled)[:, rows]
+        radar[:, : self.seen.height, : self.seen.width] = drawn
         radar[0] /= self.ratio
         return radar
 
