@@ -99,33 +99,9 @@ def processes(context: LaunchContext) -> list[Node]:
     """The node and, where asked for, replay and RViz."""
     given = {argument.name: context.launch_configurations[argument.name] for argument in ARGUMENTS}
     environment = fastdds_environment(given["fastdds_profile"], context.environment)
-    started: list[Node] = [
-        LifecycleNode(
-            package=PACKAGE,
-            executable="lircdepth_node",
-            name="depth",
-            namespace=given["namespace"],
-            parameters=[existing("params_file", given["params_file"]), node_parameters(given)],
-            remappings=node_remappings(given),
-            ros_arguments=["--log-level", given["log_level"]],
-            additional_env=environment,
-            output="screen",
-        )
-    ]
-    if given["bag"]:
-        started.append(
-            Node(
-                package=PACKAGE,
-                executable="lircdepth_replay",
-                arguments=[
-                    *(existing("bag", given["bag"]), "--clock"),
-                    *("--wait", given["image"], given["camera_info"], *radar_topics(given)),
-                ],
-                additional_env=environment,
-                output="screen",
-            )
-        )
+    started: list[Node] = []
     if given["rviz"] == "true":
+        # First: where RViz is missing, launch stops here and leaves no node behind.
         sim_time = bool(given["bag"]) or given["use_sim_time"] == "true"
         started.append(
             Node(
@@ -139,6 +115,32 @@ def processes(context: LaunchContext) -> list[Node]:
                 ],
                 parameters=[{"use_sim_time": sim_time}],
                 additional_env=environment,
+            )
+        )
+    started.append(
+        LifecycleNode(
+            package=PACKAGE,
+            executable="lircdepth_node",
+            name="depth",
+            namespace=given["namespace"],
+            parameters=[existing("params_file", given["params_file"]), node_parameters(given)],
+            remappings=node_remappings(given),
+            ros_arguments=["--log-level", given["log_level"]],
+            additional_env=environment,
+            output="screen",
+        )
+    )
+    if given["bag"]:
+        started.append(
+            Node(
+                package=PACKAGE,
+                executable="lircdepth_replay",
+                arguments=[
+                    *(existing("bag", given["bag"]), "--clock"),
+                    *("--wait", given["image"], given["camera_info"], *radar_topics(given)),
+                ],
+                additional_env=environment,
+                output="screen",
             )
         )
     return started
