@@ -226,8 +226,7 @@ class DepthWorker:
         predicted = time.monotonic()
         self._publish(Answer(job.message, inputs.frame, model, prediction))
         published = time.monotonic()
-        for note in prediction.notes:
-            self._health.fact(f"note: {note}", "yes")
+        self._health.fact("notes", "; ".join(prediction.notes))
         self._health.fact("radar points in the image", prediction.radar_points)
         self._health.fact(
             "radar age [ms]",

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Callable
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -94,14 +92,3 @@ def constant_network() -> Callable[..., StandIn]:
         )
 
     return make
-
-
-@pytest.fixture
-def nuscenes_frame() -> Path:
-    """The folder of the one real nuScenes frame, which cannot be shipped with the project."""
-    default = Path(__file__).parents[2].parent / "shared" / "data" / "nuscenes-mini-frame"
-    folder = Path(os.environ.get("LIRCDEPTH_NUSCENES_FRAME", default))
-    if not (folder / "v1.0-mini").is_dir():
-        pytest.skip(f"no nuScenes frame in {folder}; set LIRCDEPTH_NUSCENES_FRAME")
-    pytest.importorskip("nuscenes", reason="nuscenes-devkit is not installed")
-    return folder

@@ -18,10 +18,10 @@ IN_VIEW = 61
 
 
 @pytest.fixture
-def nusc(nuscenes_frame):
+def nusc(real_frame):
     from lircdepth_core.dataset.devkit import open_dataset
 
-    return open_dataset(nuscenes_frame)
+    return open_dataset(real_frame)
 
 
 @pytest.fixture
@@ -69,9 +69,9 @@ def test_velocities_stay_the_radars_own_but_for_its_small_yaw(nusc):
     np.testing.assert_array_equal(frame.radar.rcs, raw["rcs"])
 
 
-def test_predict_writes_maps_a_record_and_a_picture(nuscenes_frame, small_model, tmp_path, capsys):
+def test_predict_writes_maps_a_record_and_a_picture(real_frame, small_model, tmp_path, capsys):
     out = tmp_path / "out"
-    arguments = ["predict", str(nuscenes_frame), "--sample", SAMPLE, "--out", str(out)]
+    arguments = ["predict", str(real_frame), "--sample", SAMPLE, "--out", str(out)]
     assert main([*arguments, "--model", str(small_model), "--device", "cpu"]) == 0
     stem = out / f"{SAMPLE}-CAM_FRONT"
     record = json.loads(stem.with_suffix(".json").read_text())
@@ -96,10 +96,8 @@ def test_predict_writes_maps_a_record_and_a_picture(nuscenes_frame, small_model,
         (["--version", "v1.0-test"], "v1.0-test"),
     ],
 )
-def test_predict_names_what_is_wrong(
-    option, complaint, nuscenes_frame, small_model, tmp_path, capsys
-):
-    arguments = ["predict", str(nuscenes_frame), "--sample", SAMPLE, "--out", str(tmp_path / "out")]
+def test_predict_names_what_is_wrong(option, complaint, real_frame, small_model, tmp_path, capsys):
+    arguments = ["predict", str(real_frame), "--sample", SAMPLE, "--out", str(tmp_path / "out")]
     arguments += ["--model", str(small_model), "--device", "cpu", *option]
     assert main(arguments) == 2
     error = capsys.readouterr().err.splitlines()[-1]

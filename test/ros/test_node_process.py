@@ -27,9 +27,6 @@ from lircdepth_core.inference.model_description import (
 from lircdepth_core.inference.model_files import write_description
 
 ROOT = Path(__file__).resolve().parents[2]
-FRAME = Path(
-    os.environ.get("LIRCDEPTH_NUSCENES_FRAME", ROOT / "../shared/data/nuscenes-mini-frame")
-)
 TOPICS = {
     "image": "/CAM_FRONT/image_rect_compressed",
     "camera_info": "/CAM_FRONT/camera_info",
@@ -173,10 +170,9 @@ def pixels(message):
     return np.frombuffer(message.data, np.float32).reshape(message.height, message.width)
 
 
-@pytest.mark.skipif(not FRAME.is_dir(), reason="the real nuScenes frame is not on this machine")
-def test_the_real_frame_from_bag_to_depth(tmp_path, start_node, listener, model):
+def test_the_real_frame_from_bag_to_depth(real_frame, tmp_path, start_node, listener, model):
     bag = tmp_path / "bag"
-    write_bag(FRAME, bag, "scene-0061")
+    write_bag(real_frame, bag, "scene-0061")
     parameters, remaps = bag_parameters(bag, model)
     start_node(*parameters, remaps=remaps)
     player = replay(bag)
