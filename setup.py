@@ -5,6 +5,8 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 PACKAGE = "lircdepth"
+# colcon build --symlink-install runs this file from its build folder.
+README = Path(__file__).resolve().parent / "README.md"
 
 
 def share(*folders: str) -> list[tuple[str, list[str]]]:
@@ -30,7 +32,7 @@ setup(
     name=PACKAGE,
     version="0.1.0",
     description="Dense metric depth and its uncertainty from one camera and automotive radar",
-    long_description=Path("README.md").read_text(encoding="utf-8"),
+    long_description=README.read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     author="Lircdepth developers",
     maintainer="Lircdepth developers",
