@@ -20,11 +20,15 @@ class Mesh:
         vertices: (V, 3) float32, metres.
         faces: (F, 3) int32, anticlockwise seen from outside.
         materials: (F,) int32, indices into `lircdepth_core.drive.materials.MATERIALS`.
+        tints: (F, 3) float32 linear RGB, times the material's colour.
+
+    Faces that share a vertex are shaded smoothly across it.
     """
 
     vertices: np.ndarray
     faces: np.ndarray
     materials: np.ndarray
+    tints: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,647 @@
+"""All that is annotated: traffic, parked vehicles, people, road works; and the ego vehicle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import shapely
+
+from lircdepth_core.drive import street_furniture
+from lircdepth_core.drive.materials import INDEX
+from lircdepth_core.drive.mesh_builder import MeshBuilder, merged
+from lircdepth_core.drive.people import add_person
+from lircdepth_core.drive.road_surface import KERB
+from lircdepth_core.drive.roads import CROSSING_WIDTH, PARKING_WIDTH, RoadNetwork
+from lircdepth_core.drive.terrain import Terrain, pose_upright
+from lircdepth_core.drive.traffic import (
+    Mover,
+    Route,
+    Signals,
+    lane_route,
+    route_along,
+    simulate,
+    turning_route,
+)
+from lircdepth_core.drive.vehicles import Model, make_vehicle, model_of
+from lircdepth_core.drive.world import Thing
+
+EGO_SIZE = (1.73, 4.08, 1.56)
+"""Width, length and height of the ego vehicle, a Renault Zoe as nuScenes' own."""
+
+EGO_MIDDLE = 1.35
+"""Metres from the rear axle forward to the ego vehicle's middle."""
+
+_NEAR = 110.0
+
+Pose = Callable[[float], np.ndarray]
+Maker = Callable[[np.random.Generator, Mover, Terrain], list[Thing]]
+"""Makes the things that follow a mover."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cast:
+    """Who is in a scene, and where the ego vehicle goes."""
+
+    things: tuple[Thing, ...]
+    ego_pose: Pose
+    ego_route: Route
+
+
+def cast_road_users(
+    rng: np.random.Generator,
+    network: RoadNetwork,
+    terrain: Terrain,
+    duration: float,
+    busy: float,
+    signals: Signals,
+) -> Cast:
+    """Fill the streets.
+
+    Args:
+        rng: what all is drawn from.
+        network: the streets.
+        terrain: what all stand on.
+        duration: seconds.
+        busy: 0 (quiet) to 1 (crowded).
+        signals: the traffic lights.
+    """
+    route, start = _ego_route(rng, network, duration)
+    near = shapely.LineString(
+        route.at(np.arange(start, min(start + 14 * duration, route.length), 4.0))[0]
+    )
+    ego = Mover(route, start, float(rng.uniform(8, 14)), EGO_SIZE[1] + 0.4, EGO_SIZE[0] + 0.2)
+    others = [
+        *_traffic(rng, network, near, busy, ego),
+        *_cyclists(rng, network, near, busy),
+        *_crossing_people(rng, network, near, busy, signals, duration),
+        *_walkers(rng, network, near, busy),
+    ]
+    simulate([ego, *(mover for mover, _ in others)], signals, duration)
+    moving = [thing for mover, make in others for thing in make(rng, mover, terrain)]
+    standing = [
+        *_road_works(rng, network, terrain, near),
+        *_parked(rng, network, terrain, near),
+        *_bystanders(rng, network, terrain, near, busy),
+    ]
+    ego_pose = _pose_on_road(ego, terrain)
+    middle = np.eye(4)
+    middle[0, 3] = EGO_MIDDLE
+    ego_thing = Thing(
+        None,
+        EGO_SIZE,
+        merged([]),
+        lambda t: ego_pose(t) @ middle,
+        _velocity(ego, ego_pose),
+        lambda t: "",
+        True,
+    )
+    return Cast(tuple(without_collisions(ego_thing, standing + moving, duration)), ego_pose, route)
+
+
+def footprint(thing: Thing, time: float, margin: float = 0.0) -> shapely.Polygon:
+    """The outline of a thing's box on the ground, grown by a margin in metres."""
+    pose, (width, length, _) = thing.pose(time), thing.size
+    corners = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]]) * (
+        length / 2 + margin,
+        width / 2 + margin,
+    )
+    return shapely.Polygon(corners @ pose[:2, :2].T + pose[:2, 3])
+
+
+def without_collisions(ego: Thing, things: Iterable[Thing], duration: float) -> list[Thing]:
+    """The things, those left out that run into the ego vehicle or one of those before them."""
+    kept: list[Thing] = []
+    times = np.arange(-0.5, duration + 0.75, 0.25)
+
+    def outlines(thing: Thing) -> np.ndarray:
+        if not thing.moves:
+            return np.array([footprint(thing, 0.0)] * len(times))
+        return np.array([footprint(thing, time) for time in times])
+
+    taken = [shapely.buffer(outlines(ego), 0.4, join_style="mitre")]
+    bounds = [shapely.total_bounds(taken[0])]
+    for thing in things:
+        mine = outlines(thing)
+        low_x, low_y, high_x, high_y = shapely.total_bounds(mine)
+        clash = any(
+            low_x < b[2] and high_x > b[0] and low_y < b[3] and high_y > b[1]
+            and shapely.intersects(mine, theirs).any()
+            for theirs, b in zip(taken, bounds, strict=True)
+        )  # fmt: skip
+        if not clash:
+            kept.append(thing)
+            taken.append(mine)
+            bounds.append(np.array([low_x, low_y, high_x, high_y]))
+    return kept
+
+
+def _ego_route(
+    rng: np.random.Generator, network: RoadNetwork, duration: float
+) -> tuple[Route, float]:
+    """The ego vehicle's way and where it starts on it: along the main street, or off it."""
+    street = network.streets[0]
+    start = 130.0
+    goal = float(rng.choice([0, 1, -1], p=[0.4, 0.3, 0.3]))
+    ahead = [
+        junction
+        for junction in network.junctions_of(0)
+        if start + 40 < junction.along_street(0) < start + 40 + 5.5 * duration
+        and street.length - junction.along_street(0) > 30
+    ]
+    if goal and ahead and duration <= 30:
+        junction = ahead[rng.integers(len(ahead))]
+        other = junction.streets[1]
+        cross = network.streets[other]
+        at = junction.along_street(other)
+        # Streets cross the main one from its right to its left.
+        direction = int(goal)
+        if (cross.length - at if direction > 0 else at) > 60:
+            lanes = (street.lanes - 1, cross.lanes - 1) if goal < 0 else (0, 0)
+            return turning_route(network, junction, (0, other), (1, direction), lanes), start
+    return lane_route(network, 0, 1, int(rng.integers(street.lanes))), start
+
+
+def _traffic(
+    rng: np.random.Generator,
+    network: RoadNetwork,
+    near: shapely.LineString,
+    busy: float,
+    ego: Mover,
+) -> list[tuple[Mover, Maker]]:
+    """Vehicles in the lanes near the ego vehicle's way."""
+    found = []
+    ego_place = ego.route.at(np.array(ego.start))[0]
+    share = {
+        "car": 0.60, "van": 0.11, "pickup": 0.06, "lorry": 0.07, "tractor": 0.03, "bus": 0.05,
+        "bendy bus": 0.015, "motorcycle": 0.05, "police": 0.01, "ambulance": 0.005,
+    }  # fmt: skip
+    kinds, odds = list(share), np.array(list(share.values()))
+    for number, street in enumerate(network.streets):
+        for direction in (-1, 1):
+            for lane in range(street.lanes):
+                route = lane_route(network, number, direction, lane)
+                along = rng.uniform(4, 30)
+                while along < route.length - 25:
+                    kind = str(rng.choice(kinds, p=odds / odds.sum()))
+                    model = make_vehicle(rng, kind)
+                    extra = _pulled(rng, kind)
+                    place = route.at(np.array(along))[0]
+                    clear = all(abs(stop + 12 - along) > 14 for stop, _, _ in route.stops)
+                    far_from_ego = np.linalg.norm(place - ego_place) > 12 + model.size[1] / 2
+                    if clear and far_from_ego and near.distance(shapely.Point(place)) < _NEAR:
+                        length = model.size[1] + sum(m.size[1] + 0.9 for m in extra)
+                        speed = rng.uniform(7.5, 14.5) * (0.85 if len(extra) else 1.0)
+                        mover = Mover(route, along, float(speed), length, model.size[0])
+                        found.append((mover, _vehicle_maker([model, *extra])))
+                    along += model.size[1] + 10 + rng.exponential(95 - 70 * busy)
+    return found
+
+
+def _pulled(rng: np.random.Generator, kind: str) -> list[Model]:
+    """What a vehicle pulls."""
+    if kind == "tractor":
+        return [make_vehicle(rng, "trailer")]
+    return [make_vehicle(rng, "bendy bus")] if kind == "bendy bus" else []
+
+
+def _vehicle_maker(models: list[Model]) -> Maker:
+    """Makes the things of a vehicle and what it pulls from its mover."""
+
+    def make(_: np.random.Generator, mover: Mover, terrain: Terrain) -> list[Thing]:
+        things, front = [], mover.length / 2
+        for model in models:
+            length = model.size[1]
+            pose = _pose_on_road(mover, terrain, front - length / 2)
+            front -= length + (0.9 if model.category == "vehicle.truck" else 0.35)
+            things.append(_moving(model, mover, pose, "vehicle.moving", "vehicle.stopped"))
+        return things
+
+    return make
+
+
+def _cyclists(
+    rng: np.random.Generator, network: RoadNetwork, near: shapely.LineString, busy: float
+) -> list[tuple[Mover, Maker]]:
+    """Cyclists near the kerb."""
+    found: list[tuple[Mover, Maker]] = []
+    for number, street in enumerate(network.streets):
+        for direction in (-1, 1):
+            lane = street.lanes - 1
+            route = lane_route(network, number, direction, lane, street.lane_width / 2 - 0.55)
+            along = rng.exponential(60)
+            while along < route.length - 30:
+                place = route.at(np.array(along))[0]
+                if near.distance(shapely.Point(place)) < 70:
+                    model = make_vehicle(rng, "bicycle")
+                    mover = Mover(
+                        route, along, float(rng.uniform(3.2, 6.5)), model.size[1], model.size[0]
+                    )
+                    found.append((mover, _vehicle_maker([model])))
+                along += 15 + rng.exponential(160 - 100 * busy)
+    return found
+
+
+def _crossing_people(
+    rng: np.random.Generator,
+    network: RoadNetwork,
+    near: shapely.LineString,
+    busy: float,
+    signals: Signals,
+    duration: float,
+) -> list[tuple[Mover, Maker]]:
+    """People who cross streets on the crossings while the traffic there has red."""
+    found: list[tuple[Mover, Maker]] = []
+    for number, junction in enumerate(network.junctions):
+        if near.distance(shapely.Point(junction.place)) > 60:
+            continue
+        for group, street_number in enumerate(junction.streets):
+            street = network.streets[street_number]
+            for side in (-1, 1):
+                gap = network.clearance(junction, street_number) + CROSSING_WIDTH / 2
+                along = junction.along_street(street_number) + side * gap
+                if not 3 < along < street.length - 3:
+                    continue
+                reach = street.half_width + 1.2
+                for _ in range(rng.poisson(0.5 + 1.5 * busy)):
+                    speed = float(rng.uniform(1.0, 1.7))
+                    begins = [
+                        time
+                        for time in np.arange(-2.0, duration, 0.5)
+                        if all(
+                            signals.state(number, group, time + later) == "red"
+                            for later in (-1.5, 0.0, 2 * reach / speed)
+                        )
+                    ]
+                    if not begins:
+                        continue
+                    way = 1 if rng.random() < 0.5 else -1
+                    left = np.linspace(-reach, reach, 12) * way
+                    points, _ = street.at(np.full(12, along + rng.uniform(-1.2, 1.2)), left)
+                    mover = Mover(
+                        route_along(points), 0.1, speed, 0.6, 0.6, walks=True,
+                        departs=float(rng.choice(begins)),
+                    )  # fmt: skip
+                    found.append((mover, _walker_maker(street.half_width)))
+    return found
+
+
+def _walkers(
+    rng: np.random.Generator, network: RoadNetwork, near: shapely.LineString, busy: float
+) -> list[tuple[Mover, Maker]]:
+    """People on the pavements."""
+    found: list[tuple[Mover, Maker]] = []
+    for number, street in enumerate(network.streets):
+        for begin, end in network.free_stretches(number, -1.0):
+            for side in (-1, 1):
+                for _ in range(rng.poisson((end - begin) / (130 - 100 * busy))):
+                    at, way = rng.uniform(begin, end), (1 if rng.random() < 0.5 else -1)
+                    left = side * (street.half_width + rng.uniform(1.25, street.pavement - 0.45))
+                    place, _ = street.at(np.array(at), np.array(left))
+                    if near.distance(shapely.Point(place)) > 60:
+                        continue
+                    along = np.arange(at, end if way > 0 else begin, way * 0.5)
+                    if len(along) < 20:
+                        continue
+                    route = route_along(street.at(along, np.full(len(along), left))[0])
+                    mover = Mover(route, 0.0, float(rng.uniform(0.8, 1.8)), 0.6, 0.6, walks=True)
+                    found.append((mover, _walker_maker(None)))
+    return found
+
+
+def _walker_maker(half_width: float | None) -> Maker:
+    """Makes a walking person from a mover; `half_width` of the street that is crossed, if any."""
+
+    def make(rng: np.random.Generator, mover: Mover, terrain: Terrain) -> list[Thing]:
+        model = _walking(rng)
+        middle = mover.route.length / 2
+
+        def pose(time: float) -> np.ndarray:
+            along, _ = mover.state(time)
+            lift = KERB
+            if half_width is not None:
+                outside = abs(along - middle) - half_width
+                lift = KERB * float(np.clip(outside / 0.2 + 1.0, 0, 1))
+            place, yaw = mover.route.at(np.array(along))
+            return pose_upright(np.append(place, terrain.height(place) + lift), float(yaw))
+
+        moving, still = "pedestrian.moving", "pedestrian.standing"
+        return [_moving(model, mover, pose, moving, still)]
+
+    return make
+
+
+def _moving(model: Model, mover: Mover, pose: Pose, moving: str, still: str) -> Thing:
+    """A thing that follows a mover."""
+    cycle = model.category in ("vehicle.bicycle", "vehicle.motorcycle")
+
+    def attribute(time: float) -> str:
+        if cycle:
+            return "cycle.with_rider"
+        if model.category in ("animal", "human.pedestrian.stroller"):
+            return ""
+        return moving if mover.state(time)[1] > 0.2 else still
+
+    return Thing(
+        model.category, model.size, model.mesh, pose, _velocity(mover, pose), attribute, True
+    )
+
+
+def _pose_on_road(mover: Mover, terrain: Terrain, shift: float = 0.0) -> Pose:
+    """Where the point `shift` metres ahead of a mover's middle is, tilted with the road."""
+
+    def pose(time: float) -> np.ndarray:
+        along, _ = mover.state(time)
+        place, yaw = mover.route.at(np.array(along + shift))
+        return terrain.pose(place, float(yaw))
+
+    return pose
+
+
+def _velocity(mover: Mover, pose: Pose) -> Callable[[float], np.ndarray]:
+    def velocity(time: float) -> np.ndarray:
+        return pose(time)[:3, 0] * mover.state(time)[1]
+
+    return velocity
+
+
+def _standing(model: Model, pose: np.ndarray, attribute: str) -> Thing:
+    """A thing that stands still."""
+    still = np.zeros(3)
+    return Thing(
+        model.category,
+        model.size,
+        model.mesh,
+        lambda t: pose,
+        lambda t: still,
+        lambda t: attribute,
+        False,
+    )
+
+
+def _parked(
+    rng: np.random.Generator, network: RoadNetwork, terrain: Terrain, near: shapely.LineString
+) -> list[Thing]:
+    """Vehicles in the parking strips, bicycles at racks on the pavements."""
+    things = []
+    share = {
+        "car": 0.76, "van": 0.11, "pickup": 0.05, "lorry": 0.025, "trailer": 0.012,
+        "parked motorcycle": 0.04, "police": 0.003,
+    }  # fmt: skip
+    kinds, odds = list(share), np.array(list(share.values()))
+    for number, street in enumerate(network.streets):
+        full = rng.uniform(0.3, 0.9)
+        for begin, end in network.free_stretches(number, 4.0):
+            for side in (-1, 1):
+                along = begin + rng.uniform(0.5, 4)
+                while street.parking and along < end - 9:
+                    model = make_vehicle(rng, str(rng.choice(kinds, p=odds / odds.sum())))
+                    length = model.size[1]
+                    middle = along + length / 2
+                    left = side * (street.half_width - PARKING_WIDTH / 2 + rng.uniform(-0.1, 0.15))
+                    place, yaw = street.at(np.array(middle), np.array(left))
+                    along += length + rng.uniform(0.7, 1.6)
+                    if rng.random() > full or near.distance(shapely.Point(place)) > 90:
+                        continue
+                    facing = float(yaw) + (0 if side < 0 else np.pi) + rng.normal(0, 0.02)
+                    attribute = (
+                        "cycle.without_rider"
+                        if "motorcycle" in model.category
+                        else "vehicle.parked"
+                    )
+                    things.append(_standing(model, terrain.pose(place, facing), attribute))
+                if rng.random() < 0.25 and end - begin > 20:
+                    things += _bicycle_rack(rng, terrain, street.at(
+                        np.array(rng.uniform(begin + 5, end - 5)),
+                        np.array(side * (street.half_width + 0.95)),
+                    ), near)  # fmt: skip
+    return things
+
+
+def _bicycle_rack(
+    rng: np.random.Generator,
+    terrain: Terrain,
+    at: tuple[np.ndarray, np.ndarray],
+    near: shapely.LineString,
+) -> list[Thing]:
+    """Bicycles side by side along the kerb; the rack as a whole is annotated, as in nuScenes."""
+    place, yaw = at
+    if near.distance(shapely.Point(place)) > 60:
+        return []
+    builder = MeshBuilder()
+    builder.add_mesh(street_furniture.make_bicycle_rack())
+    for y in np.arange(-2, 3) * 0.8:
+        if rng.random() < 0.7:
+            matrix = pose_upright(np.array([0.0, y + 0.12, 0.0]), float(rng.choice([0, np.pi])))
+            builder.add_mesh(make_vehicle(rng, "parked bicycle").mesh, matrix)
+    model = model_of("static_object.bicycle_rack", builder.mesh())
+    return [_standing(model, terrain.pose(place, float(yaw) + np.pi / 2, KERB), "")]
+
+
+def _bystanders(
+    rng: np.random.Generator,
+    network: RoadNetwork,
+    terrain: Terrain,
+    near: shapely.LineString,
+    busy: float,
+) -> list[Thing]:
+    """People who stand or sit about, containers, rubbish."""
+    things = []
+    makers: dict[str, Callable[[], tuple[Model, str]]] = {
+        "person": lambda: (_person(rng, 0.0), "pedestrian.standing"),
+        "sitting": lambda: (_sitting(rng), "pedestrian.sitting_lying_down"),
+        "police": lambda: (_officer(rng), "pedestrian.standing"),
+        "container": lambda: (
+            model_of("movable_object.pushable_pullable", street_furniture.make_container(rng)),
+            "",
+        ),
+        "debris": lambda: (
+            model_of("movable_object.debris", street_furniture.make_debris(rng)),
+            "",
+        ),
+    }
+    for number, street in enumerate(network.streets):
+        for begin, end in network.free_stretches(number, 0.0):
+            for _ in range(rng.poisson((end - begin) / (60 - 30 * busy))):
+                side = 1 if rng.random() < 0.5 else -1
+                along = rng.uniform(begin, end)
+                left = side * (street.half_width + rng.uniform(0.6, street.pavement - 0.3))
+                place, yaw = street.at(np.array(along), np.array(left))
+                kind = str(rng.choice(list(makers), p=[0.66, 0.06, 0.04, 0.16, 0.08]))
+                if near.distance(shapely.Point(place)) > 60:
+                    continue
+                model, attribute = makers[kind]()
+                facing = (
+                    float(yaw)
+                    - side * np.pi / 2
+                    + (rng.normal(0, 1.2) if kind in ("person", "police") else 0)
+                )
+                position = np.append(place, terrain.height(place) + KERB)
+                things.append(_standing(model, pose_upright(position, facing), attribute))
+    return things
+
+
+def _road_works(
+    rng: np.random.Generator, network: RoadNetwork, terrain: Terrain, near: shapely.LineString
+) -> list[Thing]:
+    """An excavator behind cones and barriers at the kerb of a street, with workers."""
+    things: list[Thing] = []
+    for number, street in enumerate(network.streets):
+        for begin, end in network.free_stretches(number, 3.0):
+            if end - begin < 30 or rng.random() > 0.3:
+                continue
+            side = 1 if rng.random() < 0.5 else -1
+            at = rng.uniform(begin + 4, end - 22)
+            inner = street.half_width - (1.9 if street.parking else -0.4)
+            place, _ = street.at(np.array(at + 9), np.array(side * inner))
+            if near.distance(shapely.Point(place)) > 60:
+                continue
+
+            def put(
+                model: Model, along: float, left: float, turn: float, attribute: str = ""
+            ) -> None:
+                place, yaw = street.at(np.array(at + along), np.array(side * left))  # noqa: B023
+                lift = KERB if left > street.half_width else 0.0  # noqa: B023
+                pose = terrain.pose(place, float(yaw) + turn, lift)
+                things.append(_standing(model, pose, attribute))
+
+            for along in np.arange(0, 18, 2.4):
+                if rng.random() < 0.8:
+                    put(
+                        model_of("movable_object.trafficcone", street_furniture.make_cone()),
+                        along,
+                        inner + 0.25,
+                        0.0,
+                    )
+            for along in (-1.2, 19.0):
+                put(
+                    model_of("movable_object.barrier", street_furniture.make_barrier(rng)),
+                    along,
+                    inner + 1.1,
+                    rng.normal(0, 0.1),
+                )
+            for along in np.arange(2, 17, 2.3):
+                put(
+                    model_of("movable_object.barrier", street_furniture.make_barrier(rng)),
+                    along,
+                    street.half_width + street.pavement - 0.3,
+                    np.pi / 2,
+                )
+            put(
+                make_vehicle(rng, "excavator"),
+                9.0,
+                inner + 2.4,
+                float(rng.choice([0, np.pi])),
+                "vehicle.stopped",
+            )
+            for along in (4.0, 14.5):
+                put(
+                    _worker(rng),
+                    along + rng.uniform(-1, 1),
+                    inner + rng.uniform(1, 2),
+                    rng.uniform(0, 6),
+                    "pedestrian.standing",
+                )
+    return things
+
+
+def _person(rng: np.random.Generator, stride: float) -> Model:
+    child = rng.random() < 0.1
+    builder = MeshBuilder()
+    height = rng.uniform(1.05, 1.4) if child else rng.normal(1.72, 0.08)
+    add_person(builder, rng, float(np.clip(height, 1.0, 2.0)), stride)
+    return model_of(f"human.pedestrian.{'child' if child else 'adult'}", builder.mesh())
+
+
+def _worker(rng: np.random.Generator) -> Model:
+    builder = MeshBuilder()
+    orange = rng.random() < 0.5
+    vest = (0.75, 0.16, 0.01) if orange else (0.5, 0.65, 0.03)
+    add_person(builder, rng, float(rng.normal(1.76, 0.06)), 0.0, vest, (0.7, 0.6, 0.05))
+    return model_of("human.pedestrian.construction_worker", builder.mesh())
+
+
+def _officer(rng: np.random.Generator) -> Model:
+    builder = MeshBuilder()
+    add_person(
+        builder, rng, float(rng.normal(1.78, 0.05)), 0.0, (0.02, 0.03, 0.08), (0.02, 0.02, 0.03)
+    )
+    return model_of("human.pedestrian.police_officer", builder.mesh())
+
+
+def _sitting(rng: np.random.Generator) -> Model:
+    """Somebody on a low wall: the lower half hangs in front of it."""
+    builder = MeshBuilder()
+    builder.box((-0.2, 0, 0.22), (0.5, 1.4, 0.44), "concrete", (0.4, 0.39, 0.37))
+    person = MeshBuilder()
+    add_person(person, rng, 1.7, 0.0)
+    mesh = person.mesh()
+    vertices = mesh.vertices.copy()
+    hip = 0.5 * 1.7
+    below = vertices[:, 2] < hip
+    # Thighs forward, shins down: the leg's upper half is bent to the front at the hip.
+    drop = hip - vertices[below, 2]
+    thigh = np.minimum(drop, 0.42)
+    vertices[below, 0] += thigh
+    vertices[below, 2] = hip - np.maximum(drop - 0.42, 0) - 0.04
+    vertices[:, 2] -= hip - 0.5
+    builder.add_mesh(type(mesh)(vertices, mesh.faces, mesh.materials, mesh.tints))
+    return model_of("human.pedestrian.adult", builder.mesh())
+
+
+def _walking(rng: np.random.Generator) -> Model:
+    """Somebody on the way: alone, with a push chair, in a wheelchair, on a scooter; or a dog."""
+    kind = rng.choice(
+        ["alone", "push chair", "wheelchair", "scooter", "dog"], p=[0.88, 0.035, 0.025, 0.04, 0.02]
+    )
+    dark = (0.03, 0.03, 0.035)
+    builder = MeshBuilder()
+    if kind == "alone":
+        return _person(rng, float(rng.uniform(0.2, 0.34)))
+    if kind == "dog":
+        tint = tuple(rng.uniform(0.03, 0.3) * np.array([1, 0.75, 0.5]))
+        builder.ball((0, 0, 0.42), (0.36, 0.13, 0.14), "hair", tint, 10)
+        builder.ball((0.4, 0, 0.56), (0.15, 0.09, 0.1), "hair", tint, 8)
+        for x in (-0.22, 0.24):
+            for y in (-0.08, 0.08):
+                builder.tube(np.array([[x, y, 0.4], [x, y, 0.0]]), 0.04, "hair", tint, 6)
+        builder.tube(np.array([[-0.33, 0, 0.45], [-0.5, 0, 0.6]]), 0.025, "hair", tint, 5)
+        return model_of("animal", builder.mesh())
+    if kind == "push chair":
+        builder.ball((0.05, 0, 0.62), (0.38, 0.24, 0.25), "fabric", (0.05, 0.08, 0.2), 10)
+        for x in (-0.28, 0.35):
+            for y in (-0.24, 0.24):
+                wheel = np.array([[x, y - 0.02, 0.13], [x, y + 0.02, 0.13]])
+                builder.tube(wheel, 0.13, "rubber", sides=10)
+        for y in (-0.2, 0.2):
+            builder.tube(
+                np.array([[0.35, y, 0.13], [-0.2, y, 0.7], [-0.5, y, 1.02]]),
+                0.018,
+                "metal",
+                sides=5,
+            )
+        return model_of("human.pedestrian.stroller", builder.mesh())
+    if kind == "wheelchair":
+        for y in (-0.3, 0.3):
+            wheel = np.array([[-0.1, y - 0.02, 0.31], [-0.1, y + 0.02, 0.31]])
+            builder.tube(wheel, 0.31, "rubber", sides=14)
+        builder.box((0.0, 0, 0.5), (0.45, 0.5, 0.06), "fabric", dark)
+        builder.box((-0.24, 0, 0.75), (0.05, 0.5, 0.5), "fabric", dark)
+        sitter = _sitting(rng).mesh
+        keep = sitter.materials != INDEX["concrete"]
+        builder.add_mesh(
+            type(sitter)(
+                sitter.vertices, sitter.faces[keep], sitter.materials[keep], sitter.tints[keep]
+            )
+        )
+        return model_of("human.pedestrian.wheelchair", builder.mesh())
+    builder.box((0, 0, 0.12), (0.75, 0.14, 0.05), "plastic", dark)
+    builder.tube(np.array([[0.4, 0, 0.1], [0.3, 0, 1.05]]), 0.025, "metal", sides=6)
+    builder.tube(np.array([[0.3, -0.22, 1.05], [0.3, 0.22, 1.05]]), 0.02, "plastic", dark, 6)
+    for x in (-0.42, 0.42):
+        builder.tube(np.array([[x, -0.03, 0.1], [x, 0.03, 0.1]]), 0.1, "rubber", sides=10)
+    person = MeshBuilder()
+    add_person(person, rng, float(rng.normal(1.72, 0.07)), 0.08)
+    builder.add_mesh(person.mesh(), pose_upright(np.array([-0.08, 0, 0.14]), 0.0))
+    return model_of("human.pedestrian.personal_mobility", builder.mesh())
