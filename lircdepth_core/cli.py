@@ -10,8 +10,11 @@ from collections.abc import Sequence
 from lircdepth_core.errors import InputError
 
 VERBS = {
+    "drive": ("lircdepth_core.drive.drive_writer", "generate drives as a nuScenes data set"),
     "bag": ("lircdepth_core.dataset.bag", "convert a nuScenes scene to a ROS 2 bag"),
+    "prepare": ("lircdepth_core.dataset.prepare", "make training samples of nuScenes scenes"),
     "predict": ("lircdepth_core.predict_sample", "predict depth for a nuScenes sample"),
+    "evaluate": ("lircdepth_core.evaluation.command", "measure a model's depth and uncertainty"),
     "import-weights": (
         "lircdepth_core.inference.import_weights",
         "turn a published checkpoint into a model folder",

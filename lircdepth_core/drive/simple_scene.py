@@ -9,11 +9,16 @@ import cv2
 import numpy as np
 
 from lircdepth_core.camera import Camera
+from lircdepth_core.drive.exact_depth import depth_path, read_depth, write_depth
 from lircdepth_core.drive.nuscenes_tables import (
     Measurement,
+    SceneRecord,
     Sensor,
     assign_to_samples,
+    map_filename,
     measurement_filename,
+    scene_rows,
+    write_map,
     write_radar,
     write_tables,
 )
@@ -78,17 +83,16 @@ def write_scene(
         _measure(dataroot, measurement, street, camera, radar_noise, [seed, index])
         if progress:
             progress(index + 1, len(measurements))
-    write_tables(
-        dataroot,
-        VERSION,
-        scene=SCENE,
+    record = SceneRecord(
+        name=SCENE,
         description="Generated: ring road between houses, parked cars, traffic both ways",
         log=_LOG,
         location="generated-ring",
         sample_stamps=sample_stamps,
         measurements=measurements,
-        street_map=_street_map(),
     )
+    write_map(dataroot / map_filename(_LOG), _street_map())
+    write_tables(dataroot, VERSION, [scene_rows(record)])
 
 
 def true_depth(dataroot: Path, image: str) -> np.ndarray:
@@ -101,14 +105,7 @@ def true_depth(dataroot: Path, image: str) -> np.ndarray:
     Returns:
         (H, W) float32 metres along the optical axis at the pixels' centres, +Inf at the sky.
     """
-    with np.load(_depth_path(dataroot, image)) as file:
-        return file["depth"]
-
-
-def _depth_path(dataroot: Path, image: str) -> Path:
-    """depth/<channel>/<stem>.npz, for key frames and sweeps alike."""
-    path = Path(image)
-    return dataroot / "depth" / path.parent.name / f"{path.stem}.npz"
+    return read_depth(dataroot, image)
 
 
 def _plan(camera: Camera, frames: int, sample_stamps: list[int], lidar: bool) -> list[Measurement]:
@@ -178,9 +175,9 @@ def _measure(
         view = View(camera, ego.position + axes @ translation, axes @ optical)
         image, depth = render(boxes, view, rng)
         cv2.imwrite(str(path), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
-        depth_path = _depth_path(dataroot, measurement.filename)
-        depth_path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(depth_path, depth=depth)
+        exact = dataroot / depth_path(measurement.filename)
+        exact.parent.mkdir(parents=True, exist_ok=True)
+        write_depth(exact, depth)
 
 
 def _stamp(time: float) -> int:

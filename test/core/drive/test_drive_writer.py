@@ -1,0 +1,392 @@
+"""The data set that `lircdepth drive` writes, as the official devkit and an interruption see it.
+
+The worlds are tiny and rendered by ray casting, so no graphics library is needed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from nuscenes.nuscenes import NuScenes
+from nuscenes.utils.data_classes import LidarPointCloud
+from nuscenes.utils.geometry_utils import points_in_box
+from pyquaternion import Quaternion
+
+pytest.importorskip("embreex", reason="needs the extra 'drive'")
+
+from tiny_world import EGO_SPEED, MAKERS
+
+from lircdepth_core.cli import main
+from lircdepth_core.dataset.bag import write_bag
+from lircdepth_core.dataset.devkit import read_lidar, read_radar
+from lircdepth_core.drive.drive_writer import VERSION, DriveSettings, write_drive
+from lircdepth_core.drive.exact_depth import read_depth
+from lircdepth_core.drive.sensor_rig import CAMERAS, RADARS
+from lircdepth_core.errors import InputError
+
+SMALL = DriveSettings(
+    seed=5,
+    duration=0.5,
+    cameras=("CAM_FRONT",),
+    radars=("RADAR_FRONT",),
+    width=64,
+    height=36,
+)
+
+
+@pytest.fixture(scope="module")
+def nusc(tmp_path_factory: pytest.TempPathFactory) -> NuScenes:
+    """Two scenes of all sensors."""
+    root = tmp_path_factory.mktemp("drive")
+    settings = DriveSettings(seed=5, duration=1.4, width=320, height=180, weather="clear")
+    write_drive(root, settings, scenes=2, workers=1, makers=MAKERS)
+    return NuScenes(VERSION, str(root), verbose=False)
+
+
+def rows(nusc: NuScenes, channel: str, scene: int = 0) -> list[dict]:
+    """All measurements of a sensor in a scene."""
+    log = nusc.get("log", nusc.scene[scene]["log_token"])["logfile"]
+    found = [
+        r for r in nusc.sample_data if r["channel"] == channel and f"/{log}__" in r["filename"]
+    ]
+    return sorted(found, key=lambda row: row["timestamp"])
+
+
+def chain(nusc: NuScenes, row: dict) -> tuple[np.ndarray, np.ndarray]:
+    """global_from_sensor (4, 4) and global_from_ego of a measurement, from the tables."""
+    matrices = []
+    for table, token in (
+        ("ego_pose", row["ego_pose_token"]),
+        ("calibrated_sensor", row["calibrated_sensor_token"]),
+    ):
+        pose = nusc.get(table, token)
+        matrix = Quaternion(pose["rotation"]).transformation_matrix
+        matrix[:3, 3] = pose["translation"]
+        matrices.append(matrix)
+    return matrices[0] @ matrices[1], matrices[0]
+
+
+def digests(root: Path) -> dict[str, str]:
+    """Every file of the data set, without the writer's own state."""
+    return {
+        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and ".drive" not in path.parts
+    }
+
+
+def test_the_devkit_loads_it_and_every_token_and_file_is_there(nusc: NuScenes) -> None:
+    assert [scene["name"] for scene in nusc.scene] == ["scene-0001", "scene-0002"]
+    assert {row["channel"] for row in nusc.sample_data} == {*CAMERAS, *RADARS, "LIDAR_TOP"}
+    for table in nusc.table_names:
+        for row in getattr(nusc, table):
+            for field, value in row.items():
+                if not field.endswith(("_token", "_tokens", "prev", "next")) or not value:
+                    continue
+                name = field.removesuffix("_tokens").removesuffix("_token")
+                name = table if name in ("prev", "next") else name
+                name = name.split("first_")[-1].split("last_")[-1]
+                name = "sample_annotation" if name == "annotation" else name
+                for token in value if isinstance(value, list) else [value]:
+                    assert nusc.get(name, token)
+    for row in nusc.sample_data:
+        assert (Path(nusc.dataroot) / row["filename"]).is_file()
+    for row in nusc.sample_data + nusc.sample_annotation:
+        if row["next"]:
+            table = "sample_data" if "filename" in row else "sample_annotation"
+            assert nusc.get(table, row["next"])["prev"] == row["token"]
+    listed = {row["filename"] for row in nusc.sample_data}
+    assert len(listed) == len(nusc.sample_data)
+    on_disk = [*Path(nusc.dataroot).glob("s*/*/*")]
+    assert len(on_disk) == len(listed)
+
+
+def test_the_devkit_draws_it(nusc: NuScenes, tmp_path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    sample = nusc.sample[0]
+    for channel in ("CAM_FRONT", "RADAR_FRONT", "LIDAR_TOP"):
+        picture = tmp_path / f"{channel}.png"
+        nusc.render_sample_data(sample["data"][channel], out_path=str(picture), verbose=False)
+        assert picture.stat().st_size > 5000
+    for channel in ("RADAR_FRONT", "LIDAR_TOP"):
+        picture = tmp_path / f"{channel}_in_image.png"
+        nusc.render_pointcloud_in_image(
+            sample["token"], pointsensor_channel=channel, out_path=str(picture), verbose=False
+        )
+        assert picture.stat().st_size > 5000
+
+
+def test_sensors_keep_their_rates_stamps_and_poses(nusc: NuScenes) -> None:
+    phases = set()
+    for channel, rate in {
+        **dict.fromkeys(CAMERAS, 12),
+        **dict.fromkeys(RADARS, 13),
+        "LIDAR_TOP": 20,
+    }.items():
+        found = rows(nusc, channel)
+        stamps = np.array([row["timestamp"] for row in found])
+        np.testing.assert_allclose(np.diff(stamps), 1e6 / rate, atol=1)
+        assert np.ptp(stamps) > 1.4e6 - 3e6 / rate
+        for row in found[:3]:
+            pose = nusc.get("ego_pose", row["ego_pose_token"])
+            assert pose["timestamp"] == row["timestamp"]
+            way = (row["timestamp"] - stamps[0]) * 1e-6 * EGO_SPEED
+            start = nusc.get("ego_pose", found[0]["ego_pose_token"])["translation"][0]
+            assert pose["translation"][0] == pytest.approx(start + way, abs=1e-6)
+        keys = [row for row in found if row["is_key_frame"]]
+        samples = [nusc.get("sample", row["sample_token"])["timestamp"] for row in keys]
+        assert np.diff(samples).tolist() == [500_000] * 2
+        phases.add(keys[0]["timestamp"] - samples[0])
+        assert np.ptp([row["timestamp"] - s for row, s in zip(keys, samples, strict=True)]) < 8e4
+    # Lidar stands for the sample; every other sensor has a time of its own.
+    assert 0 in phases
+    assert len(phases) == 12
+
+
+def test_cameras_are_mounted_as_in_nuscenes(nusc: NuScenes) -> None:
+    for channel, heading, focal in (
+        ("CAM_FRONT", 0, 1266),
+        ("CAM_FRONT_LEFT", 55, 1273),
+        ("CAM_BACK", 180, 809),
+        ("CAM_BACK_RIGHT", -111, 1260),
+    ):
+        row = rows(nusc, channel)[0]
+        calibration = nusc.get("calibrated_sensor", row["calibrated_sensor_token"])
+        axis = Quaternion(calibration["rotation"]).rotate([0, 0, 1])
+        assert np.rad2deg(np.arctan2(axis[1], axis[0])) % 360 == pytest.approx(heading % 360)
+        K = np.array(calibration["camera_intrinsic"])
+        assert K[0, 0] == pytest.approx(focal / 5)
+        assert K[:2, 2] == pytest.approx((np.array([816, 491]) + 0.5) / 5 - 0.5)
+        assert cv2.imread(str(Path(nusc.dataroot) / row["filename"])).shape == (180, 320, 3)
+
+
+def test_accumulated_lidar_agrees_with_exact_depth_of_what_stands(nusc: NuScenes) -> None:
+    front = rows(nusc, "CAM_FRONT")[8]
+    camera, _ = chain(nusc, front)
+    depth = read_depth(Path(nusc.dataroot), front["filename"])
+    points = []
+    for row in rows(nusc, "LIDAR_TOP"):
+        pose, _ = chain(nusc, row)
+        cloud = LidarPointCloud.from_file(nusc.get_sample_data_path(row["token"])).points[:3]
+        points.append(pose[:3, :3] @ cloud + pose[:3, 3:])
+    here = camera[:3, :3].T @ (np.concatenate(points, axis=1) - camera[:3, 3:])
+    # Walls left and right, above the cars, and the wall at the end: nothing moves there.
+    here = here[:, (here[2] > 25) & (here[2] < 60) & (here[1] < -1)]
+    K = np.array(
+        nusc.get("calibrated_sensor", front["calibrated_sensor_token"])["camera_intrinsic"]
+    )
+    u, v, _ = (K @ here / here[2]).astype(np.float32)
+    inside = (u >= 0) & (u < 319) & (v >= 0) & (v < 179)
+    # Between pixels it is the inverse depth of a plane that is linear.
+    truth = 1 / cv2.remap(1 / depth, u[inside], v[inside], cv2.INTER_LINEAR)[:, 0]
+    error = np.abs(truth - here[2, inside])
+    assert inside.sum() > 2000
+    assert np.median(error) < 0.03
+
+
+def test_radar_returns_agree_with_exact_depth_through_the_devkits_chain(nusc: NuScenes) -> None:
+    # The devkit's default filters drop most clutter and ghosts.
+    errors = []
+    for sample in nusc.sample:
+        data = sample["data"]
+        uv, depth, _ = nusc.explorer.map_pointcloud_to_image(data["RADAR_FRONT"], data["CAM_FRONT"])
+        truth = read_depth(
+            Path(nusc.dataroot), nusc.get("sample_data", data["CAM_FRONT"])["filename"]
+        )
+        column, row = np.round(uv[:2]).astype(int)
+        patch = truth[
+            row + np.arange(-2, 3)[:, None, None],
+            np.clip(column + np.arange(-4, 5)[None, :, None], 0, 319),
+        ]
+        in_sight = patch.max(axis=(0, 1)) > depth - 2
+        errors.append(np.abs(patch - depth).min(axis=(0, 1))[in_sight])
+    error = np.concatenate(errors)
+    assert len(error) > 50
+    # The rest is clutter and ghosts.
+    assert np.median(error) < 0.3
+    assert np.mean(error < 1.0) > 0.8
+
+
+def test_boxes_hold_as_many_points_as_the_tables_say(nusc: NuScenes) -> None:
+    for annotation in nusc.sample_annotation:
+        sample = nusc.get("sample", annotation["sample_token"])
+        counts = {"lidar": 0, "radar": 0}
+        for channel, token in sample["data"].items():
+            if channel.startswith("CAM"):
+                continue
+            path, boxes, _ = nusc.get_sample_data(token, selected_anntokens=[annotation["token"]])
+            cloud = (read_radar if channel.startswith("RADAR") else read_lidar)(Path(path))
+            points = np.stack([cloud[axis] for axis in "xyz"]).astype(np.float64)
+            counts["radar" if channel.startswith("RADAR") else "lidar"] += points_in_box(
+                boxes[0], points
+            ).sum()
+        assert annotation["num_lidar_pts"] == counts["lidar"]
+        assert annotation["num_radar_pts"] == counts["radar"]
+    assert sum(a["num_lidar_pts"] for a in nusc.sample_annotation) > 300
+    assert sum(a["num_radar_pts"] for a in nusc.sample_annotation) > 30
+
+
+def test_instances_go_on_over_the_samples(nusc: NuScenes) -> None:
+    assert len(nusc.instance) >= 8
+    for instance in nusc.instance:
+        token, stamps = instance["first_annotation_token"], []
+        while token:
+            annotation = nusc.get("sample_annotation", token)
+            assert annotation["instance_token"] == instance["token"]
+            stamps.append(nusc.get("sample", annotation["sample_token"])["timestamp"])
+            token = annotation["next"]
+        assert len(stamps) == instance["nbr_annotations"]
+        assert (np.diff(stamps) == 500_000).all()
+    speeds = {
+        round(float(np.linalg.norm(nusc.box_velocity(a["token"]))), 3)
+        for a in nusc.sample_annotation
+        if nusc.get("instance", a["instance_token"])["nbr_annotations"] > 1
+    }
+    assert speeds == {0.0, 8.0, 10.0, 12.0}
+
+
+def test_conditions_and_depth_stand_beside_the_folders(nusc: NuScenes) -> None:
+    root = Path(nusc.dataroot)
+    conditions = json.loads((root / "conditions.json").read_text())
+    assert sorted(conditions) == ["scene-0001", "scene-0002"]
+    for one in conditions.values():
+        assert one["weather"] == "clear"
+        assert one["light"] in ("day", "dusk", "night")
+    images = [row for row in nusc.sample_data if row["channel"].startswith("CAM")]
+    assert len([*root.glob("depth/*/*.npz")]) == len(images)
+    depth = read_depth(root, images[0]["filename"])
+    assert (depth.dtype, depth.shape) == (np.float32, (180, 320))
+    assert np.isinf(depth).any()
+    assert depth.min() > 1
+
+
+def test_a_bag_can_be_made_of_it(nusc: NuScenes, tmp_path: Path) -> None:
+    summary = write_bag(
+        Path(nusc.dataroot), tmp_path / "bag", "scene-0002", sensors=["CAM_FRONT", "RADAR_FRONT"]
+    )
+    assert summary.missing == ()
+    assert summary.messages["/RADAR_FRONT"] == len(rows(nusc, "RADAR_FRONT", 1))
+    assert summary.messages["/CAM_FRONT/image_rect_compressed"] == len(rows(nusc, "CAM_FRONT", 1))
+
+
+def test_only_key_frames_and_no_cameras_or_radars_can_be_asked_for(tmp_path: Path) -> None:
+    settings = DriveSettings(duration=0.9, cameras=(), radars=(), keyframes_only=True)
+    write_drive(tmp_path, settings, workers=1, makers=MAKERS)
+    nusc = NuScenes(VERSION, str(tmp_path), verbose=False)
+    assert [row["channel"] for row in nusc.sample_data] == ["LIDAR_TOP"] * 2
+    assert not (tmp_path / "sweeps").exists() or not [*(tmp_path / "sweeps").rglob("*.*")]
+
+
+def test_files_follow_from_the_seed_alone_and_scenes_differ(tmp_path: Path) -> None:
+    for name, seed, workers in (("a", 5, 1), ("b", 5, 2), ("c", 6, 1)):
+        settings = replace(SMALL, seed=seed)
+        write_drive(tmp_path / name, settings, scenes=2, workers=workers, makers=MAKERS)
+    first, again, other = (digests(tmp_path / name) for name in "abc")
+    assert first == again
+    assert not set(first.values()) & {d for n, d in other.items() if n.endswith((".pcd", ".bin"))}
+    sweeps = [d for n, d in first.items() if n.endswith(".bin")]
+    assert len(set(sweeps)) == len(sweeps)
+
+
+def test_scenes_can_be_added(tmp_path: Path) -> None:
+    steps: list[tuple[int, int]] = []
+    write_drive(tmp_path / "a", SMALL, scenes=1, workers=1, makers=MAKERS)
+    write_drive(
+        tmp_path / "a",
+        SMALL,
+        scenes=2,
+        workers=1,
+        makers=MAKERS,
+        progress=lambda done, total: steps.append((done, total)),
+    )
+    write_drive(tmp_path / "b", SMALL, scenes=2, workers=1, makers=MAKERS)
+    assert digests(tmp_path / "a") == digests(tmp_path / "b")
+    # The scene that was there is not made again.
+    assert steps[0][0] == steps[-1][1] // 2 + 1
+    assert steps[-1][0] == steps[-1][1]
+
+
+def test_a_killed_run_leaves_nothing_half_and_goes_on(tmp_path: Path) -> None:
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    write_drive(whole, SMALL, scenes=3, workers=1, makers=MAKERS)
+    script = (
+        "import sys\n"
+        f"sys.path[:] = {sys.path!r}\n"
+        "from pathlib import Path\n"
+        "from tiny_world import MAKERS\n"
+        "from lircdepth_core.drive.drive_writer import DriveSettings, write_drive\n"
+        "if __name__ == '__main__':\n"
+        f"    write_drive(Path({str(killed)!r}), {SMALL!r}, scenes=3, workers=2, makers=MAKERS)\n"
+    )
+    (tmp_path / "run.py").write_text(script)
+    process = subprocess.Popen([sys.executable, tmp_path / "run.py"], start_new_session=True)
+    deadline = time.monotonic() + 60
+    try:
+        while not [*killed.glob(".drive/*.part/samples/LIDAR_TOP/*.bin")]:
+            assert process.poll() is None, "ended before it could be killed"
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    assert not (killed / VERSION).exists()
+    write_drive(killed, SMALL, scenes=3, workers=1, makers=MAKERS)
+    assert digests(killed) == digests(whole)
+    assert not [*killed.glob(".drive/*.part")]
+
+
+def test_joining_can_be_broken_off(tmp_path: Path) -> None:
+    write_drive(tmp_path / "whole", SMALL, scenes=1, workers=1, makers=MAKERS)
+    broken = tmp_path / "broken"
+    shutil.copytree(tmp_path / "whole", broken)
+    # As if killed when half of the files had been moved and no table written.
+    shutil.rmtree(broken / VERSION)
+    scene = broken / ".drive" / "scene-0001"
+    (scene / "samples").mkdir(parents=True)
+    shutil.move(broken / "samples" / "RADAR_FRONT", scene / "samples" / "RADAR_FRONT")
+    shutil.move(broken / ".drive" / "scene-0001.json", scene / "scene.json")
+    write_drive(broken, SMALL, scenes=1, workers=1, makers=MAKERS)
+    assert digests(broken) == digests(tmp_path / "whole")
+
+
+def test_bad_input_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "note").write_text("mine")
+    (tmp_path / "file").write_text("no folder")
+    for arguments, message in (
+        ([str(tmp_path)], "is no generated drive"),
+        ([str(tmp_path / "file")], "is no generated drive"),
+        ([str(tmp_path / "x"), "--scenes", "0"], "scenes 0"),
+        ([str(tmp_path / "x"), "--workers", "0"], "workers 0"),
+        ([str(tmp_path / "x"), "--duration", "0.1"], "duration 0.1"),
+        ([str(tmp_path / "x"), "--seed", "-1"], "seed -1"),
+        ([str(tmp_path / "x"), "--size", "4x4"], "size 4x4"),
+        ([str(tmp_path / "x"), "--cameras", "CAM_TOP"], "no camera CAM_TOP; choose from CAM_FRONT"),
+    ):
+        assert main(["drive", *arguments]) == 2
+        error = capsys.readouterr().err
+        assert message in error
+        assert error.count("\n") == 1
+    assert not (tmp_path / "x").exists()
+    with pytest.raises(SystemExit):
+        main(["drive", str(tmp_path / "x"), "--size", "big"])
+    assert "no size such as 1600x900" in capsys.readouterr().err
+
+
+def test_other_settings_do_not_mix_with_what_is_there(tmp_path: Path) -> None:
+    write_drive(tmp_path, SMALL, workers=1, makers=MAKERS)
+    with pytest.raises(InputError, match="other settings"):
+        write_drive(tmp_path, DriveSettings(seed=6), workers=1, makers=MAKERS)
