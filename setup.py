@@ -22,10 +22,20 @@ BAG = [
     "rosbags>=0.11.9,<0.12",  # reads and writes ROS 1 and ROS 2 bags without ROS
     "nuscenes-devkit>=1.2,<1.3",  # the official nuScenes reader
 ]
+TRAIN = [
+    "nuscenes-devkit>=1.2,<1.3",  # the official nuScenes reader
+    "scipy",  # triangulation and rotations
+    "webdataset>=1,<2",  # shards as tar files, from disk or a URL
+    "torchmetrics>=1.4,<2",  # error measures with the usual definitions
+    "matplotlib",  # curves of an evaluation
+    "jinja2",  # the page of an evaluation
+    "tqdm",  # progress
+]
 TEST = [
     "pytest>=8,<9",  # pytest 9 breaks Jazzy's own launch_testing plugin
     "hypothesis>=6",  # property tests of the parsers
     *BAG,
+    *TRAIN,
 ]
 
 setup(
@@ -40,7 +50,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["lircdepth_core*", "lircdepth_ros*"]),
-    package_data={"lircdepth_ros": ["*.yaml"]},
+    package_data={"lircdepth_core": ["evaluation/*.j2"], "lircdepth_ros": ["*.yaml"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
         (f"share/{PACKAGE}", ["package.xml"]),
@@ -57,7 +67,8 @@ setup(
     extras_require={
         "test": TEST,
         "bag": BAG,
-        "train": [],
+        "train": TRAIN,
+        "ray": ["ray>=2"],  # preparation on a cluster
         "drive": [],
         "export": [],
         "dev": [

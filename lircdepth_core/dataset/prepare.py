@@ -1,0 +1,401 @@
+"""nuScenes data sets as shards of training samples: `prepare` and `lircdepth prepare`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import json
+import multiprocessing
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+
+from lircdepth_core.dataset.devkit import find_scene, open_dataset
+from lircdepth_core.dataset.prepare_scene import (
+    PRODUCTS,
+    RADARS_OF_CAMERA,
+    PrepareOptions,
+    prepare_scene,
+    prepared,
+    read_record,
+    write_atomically,
+)
+from lircdepth_core.dataset.scene_tables import Scene, read_conditions, read_scene
+from lircdepth_core.dataset.shards import INDEX_FILE, INDEX_FORMAT
+from lircdepth_core.errors import InputError
+
+if TYPE_CHECKING:
+    from nuscenes.nuscenes import NuScenes
+
+ENGINES = ("process", "ray")
+SPLITS = ("train", "val", "test", "mini_train", "mini_val")
+
+_VERSIONS_OF = ("lircdepth", "numpy", "scipy", "opencv-python-headless", "nuscenes-devkit")
+
+
+@dataclass(frozen=True)
+class PrepareSummary:
+    """What a preparation did.
+
+    Attributes:
+        out: folder of the shards.
+        scenes: names of the scenes that are complete in it, of this call.
+        samples: how many samples the folder's index holds.
+        skipped: reasons by the names of the scenes that could not be prepared.
+    """
+
+    out: Path
+    scenes: tuple[str, ...]
+    samples: int
+    skipped: dict[str, str]
+
+
+def prepare(
+    dataroot: Path,
+    out: Path,
+    options: PrepareOptions | None = None,
+    *,
+    version: str | None = None,
+    split: str | None = None,
+    scenes: Sequence[str] | None = None,
+    workers: int = 1,
+    engine: str = "process",
+    report: Callable[[int, int, str, str | None], None] | None = None,
+) -> PrepareSummary:
+    """Make the shards of a data set's scenes, and an index of all that are in the folder.
+
+    Each scene is prepared on its own, `workers` at a time; the result does not depend on how. One
+    that cannot be is left out, the others are made. What an earlier call completed is kept, so a
+    killed run goes on where it was.
+
+    Args:
+        dataroot: root of the data set.
+        out: folder of the shards, made if it is not there.
+        options: what to make; None: as published.
+        version: folder of tables; None takes the only one.
+        split: one of `SPLITS`, nuScenes' own; those of its scenes that the data set has.
+        scenes: names; None and no split: all.
+        workers: processes, with the engine `process`.
+        engine: `process`, or `ray` for a cluster, whose machines must all see both folders.
+        report: called after each scene with the number done, the number of all, its name, and why
+            it was skipped, if it was.
+
+    Raises:
+        InputError: the data set cannot be read, has no such scene, or `out` holds something else.
+    """
+    options = options or PrepareOptions()
+    if engine not in ENGINES:
+        raise InputError(f"engine {engine}: not known; choose from {', '.join(ENGINES)}")
+    # The same folder whatever the working directory of a worker is.
+    dataroot, out = dataroot.resolve(), out.resolve()
+    if options.masks:
+        options = replace(options, masks=options.masks.resolve())
+    nusc = open_dataset(dataroot, version)
+    rows = _choose_scenes(nusc, split, scenes)
+    conditions = read_conditions(dataroot)
+    channels = _channels(nusc, options)
+    _make_folder(out)
+
+    skipped: dict[str, str] = {}
+    done: list[str] = []
+
+    def finish(name: str, reason: str | None) -> None:
+        if reason is None:
+            done.append(name)
+        else:
+            skipped[name] = reason
+        if report:
+            report(len(done) + len(skipped), len(rows), name, reason)
+
+    def jobs() -> Iterator[_Job]:
+        for row in rows:
+            try:
+                scene = read_scene(
+                    nusc,
+                    row,
+                    channels,
+                    all_images=options.cameras if options.masks else (),
+                    conditions=conditions,
+                )
+            except InputError as error:
+                finish(row["name"], str(error))
+                continue
+            if prepared(dataroot, scene, out, options):
+                finish(row["name"], None)
+            else:
+                yield dataroot, scene, out, options
+
+    for name, reason in _run(jobs(), workers, engine):
+        finish(name, reason)
+    samples = _write_index(out, options, nusc.version, skipped)
+    return PrepareSummary(out, tuple(sorted(done)), samples, dict(sorted(skipped.items())))
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `lircdepth prepare`."""
+    parser.add_argument(
+        "dataroot", type=Path, metavar="DATAROOT", help="root of a nuScenes data set"
+    )
+    parser.add_argument("out", type=Path, metavar="OUT", help="folder of the shards")
+    parser.add_argument("--version", help="such as v1.0-mini; needed only if there are several")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--split", choices=SPLITS, help="nuScenes' own split (default: all scenes)")
+    which.add_argument(
+        "--scenes", nargs="+", metavar="NAME", help="scenes, or a file with one name per line"
+    )
+    parser.add_argument(
+        "--cameras",
+        nargs="+",
+        default=["CAM_FRONT"],
+        metavar="CHANNEL",
+        help="cameras, or all (default: CAM_FRONT)",
+    )
+    parser.add_argument(
+        "--radars",
+        nargs="+",
+        metavar="CHANNEL",
+        help="radars for every camera (default: those that look its way)",
+    )
+    parser.add_argument(
+        "--radar-filters",
+        action="store_true",
+        help="keep only what the devkit's default filters keep (default: all, as published)",
+    )
+    parser.add_argument(
+        "--sweeps",
+        type=int,
+        default=80,
+        metavar="N",
+        help="lidar sweeps accumulated before and after, at most (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--masks",
+        type=Path,
+        metavar="DIR",
+        help="DIR/CHANNEL/<image's stem>.png of every image, not 0 where something movable is "
+        "(default: the annotated boxes say so)",
+    )
+    parser.add_argument(
+        "--leave-out", nargs="+", choices=PRODUCTS, default=[], help="what not to store"
+    )
+    parser.add_argument(
+        "--keep-last",
+        action="store_true",
+        help="keep the last key frame of each scene (default: skipped, as published)",
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="scenes prepared at a time (default: one per core, %(default)s here)",
+    )
+    parser.add_argument(
+        "--engine",
+        choices=ENGINES,
+        default="process",
+        help="a process pool, or Ray: the cluster in RAY_ADDRESS, else this machine "
+        "(default: %(default)s)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run `lircdepth prepare`; 1 if a scene was skipped. Errors are raised as `InputError`."""
+    if args.sweeps < 0:
+        raise InputError(f"--sweeps {args.sweeps}: give 0 or more")
+    if args.workers < 1:
+        raise InputError(f"--workers {args.workers}: give at least 1")
+    cameras = tuple(RADARS_OF_CAMERA) if args.cameras == ["all"] else tuple(args.cameras)
+    options = PrepareOptions(
+        cameras=cameras,
+        radars=tuple(args.radars) if args.radars else None,
+        radar_filters=args.radar_filters,
+        sweeps=args.sweeps,
+        masks=args.masks,
+        leave_out=tuple(sorted(set(args.leave_out))),
+        keep_last=args.keep_last,
+    )
+    summary = prepare(
+        args.dataroot,
+        args.out,
+        options,
+        version=args.version,
+        split=args.split,
+        scenes=_scene_names(args.scenes),
+        workers=args.workers,
+        engine=args.engine,
+        report=_print_progress if sys.stderr.isatty() else None,
+    )
+    print(f"{summary.out}: {len(summary.scenes)} scenes done, {summary.samples} samples in all")
+    for name, reason in summary.skipped.items():
+        print(f"skipped {name}: {' '.join(reason.split())}", file=sys.stderr)
+    return 1 if summary.skipped else 0
+
+
+_Job = tuple[Path, Scene, Path, PrepareOptions]
+_Outcome = tuple[str, str | None]
+
+
+def _attempt(job: _Job) -> _Outcome:
+    """Prepare a scene; its name, and why it could not be done."""
+    dataroot, scene, out, options = job
+    cv2.setNumThreads(1)
+    try:
+        prepare_scene(dataroot, scene, out, options)
+    except InputError as error:
+        return scene.name, str(error)
+    return scene.name, None
+
+
+def _run(jobs: Iterator[_Job], workers: int, engine: str) -> Iterator[_Outcome]:
+    """Do all jobs, each outcome as soon as it is there."""
+    if engine == "ray":
+        return _run_by_ray(jobs)
+    if workers == 1:
+        return map(_attempt, jobs)
+    return _run_in_processes(jobs, workers)
+
+
+def _run_in_processes(jobs: Iterator[_Job], workers: int) -> Iterator[_Outcome]:
+    # Spawned, not forked: the devkit's tables need not be copied, and threads may be running.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
+        futures = [pool.submit(_attempt, job) for job in jobs]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        except BrokenProcessPool as error:
+            raise InputError(
+                "a worker died, perhaps for want of memory; run again with fewer --workers, what "
+                "is done is kept"
+            ) from error
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _run_by_ray(jobs: Iterator[_Job]) -> Iterator[_Outcome]:
+    try:
+        import ray
+    except ImportError as error:
+        raise InputError("ray is not installed; run: pip install 'lircdepth[ray]'") from error
+    if not ray.is_initialized():
+        ray.init(log_to_driver=False)
+    attempt = ray.remote(_attempt)
+    waiting = [attempt.remote(job) for job in jobs]
+    while waiting:
+        ready, waiting = ray.wait(waiting)
+        yield from ray.get(ready)
+
+
+def _end_with_parent() -> None:
+    """End this worker when the process that started it is killed."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch(sentinel: int) -> None:
+        wait([sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, args=(parent.sentinel,), daemon=True).start()
+
+
+def _choose_scenes(
+    nusc: NuScenes, split: str | None, names: Sequence[str] | None
+) -> list[dict[str, Any]]:
+    """Rows of the chosen scenes, by name."""
+    if split is not None:
+        from nuscenes.utils.splits import create_splits_scenes
+
+        wanted = set(create_splits_scenes()[split])
+        chosen = [scene for scene in nusc.scene if scene["name"] in wanted]
+        if not chosen:
+            raise InputError(f"{nusc.dataroot}: {nusc.version} has no scene of the split {split}")
+    elif names is not None:
+        chosen = [find_scene(nusc, name) for name in sorted(set(names))]
+    else:
+        chosen = list(nusc.scene)
+    unfit = [scene["name"] for scene in chosen if not _is_plain(scene["name"])]
+    if unfit:
+        raise InputError(f"{nusc.dataroot}: scene {unfit[0]!r} cannot name a file; rename it")
+    return sorted(chosen, key=lambda scene: scene["name"])
+
+
+def _is_plain(name: str) -> bool:
+    return name.replace("-", "").replace("_", "").isalnum() and name.isascii()
+
+
+def _scene_names(given: list[str] | None) -> list[str] | None:
+    """Names, or those in a file."""
+    if given is None or len(given) != 1 or not Path(given[0]).is_file():
+        return given
+    lines = Path(given[0]).read_text(encoding="utf-8").split("\n")
+    return [line.strip() for line in lines if line.strip()]
+
+
+def _channels(nusc: NuScenes, options: PrepareOptions) -> list[str]:
+    """Every camera and radar that is needed; they must exist, if not in every scene."""
+    modality = {sensor["channel"]: sensor["modality"] for sensor in nusc.sensor}
+    cameras = list(options.cameras)
+    unknown = [name for name in cameras if modality.get(name) != "camera"]
+    if unknown:
+        known = sorted(name for name, kind in modality.items() if kind == "camera")
+        raise InputError(f"no camera {', '.join(unknown)}; there are {', '.join(known)}")
+    radars = {radar: None for camera in cameras for radar in options.radars_of(camera)}
+    return [*cameras, *radars]
+
+
+def _make_folder(out: Path) -> None:
+    """Make the folder and remove what a killed run left unfinished."""
+    out.mkdir(parents=True, exist_ok=True)
+    if any(out.iterdir()) and not any((*out.glob("*.tar"), *out.glob(".*.part"))):
+        raise InputError(f"{out}: holds something else; choose another folder")
+    for unfinished in out.glob(".*.part"):
+        unfinished.unlink()
+
+
+def _write_index(out: Path, options: PrepareOptions, version: str, skipped: dict[str, str]) -> int:
+    """Write the index of all complete scenes in the folder; how many samples they hold."""
+    records = [read_record(path) for path in sorted(out.glob("*.json")) if path.name != INDEX_FILE]
+    shards = [shard for record in records for shard in record["shards"]]
+    samples = sum(shard["samples"] for shard in shards)
+    index = {
+        "format": INDEX_FORMAT,
+        "data": version,
+        "options": options.record(),
+        "versions": _versions(),
+        "samples": samples,
+        "shards": shards,
+        "conditions": {record["scene"]: record["conditions"] for record in records},
+        "skipped": skipped,
+    }
+    write_atomically(out / INDEX_FILE, json.dumps(index, indent=1, sort_keys=True))
+    return samples
+
+
+def _versions() -> dict[str, str]:
+    """Of the packages that the result depends on."""
+    versions = {}
+    for package in _VERSIONS_OF:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            versions[package] = "not installed"
+    return versions
+
+
+def _print_progress(done: int, total: int, scene: str, reason: str | None) -> None:
+    """One line that is written over."""
+    end = "\n" if done == total else ""
+    state = "skipped" if reason else "done"
+    print(
+        f"\r{done} of {total} scenes, {scene} {state}\x1b[K", end=end, file=sys.stderr, flush=True
+    )

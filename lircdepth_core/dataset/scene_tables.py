@@ -1,0 +1,250 @@
+"""What preparation needs to know of one scene, taken out of the devkit's tables once.
+
+A `Scene` is small and can be sent to another process or machine, where the tables of a whole data
+set (gigabytes for v1.0-trainval) need not be loaded again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lircdepth_core.camera import Camera
+from lircdepth_core.dataset.box_tracks import Annotation, Boxes3D, BoxTracks
+from lircdepth_core.errors import InputError
+
+if TYPE_CHECKING:
+    from nuscenes.nuscenes import NuScenes
+
+LIDAR = "LIDAR_TOP"
+
+
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """One file of one sensor.
+
+    Attributes:
+        file: relative to the data set's root.
+        stamp: microseconds.
+        ego_from_sensor: (4, 4) mounting.
+        global_from_sensor: (4, 4) pose at its own stamp: sensor -> ego -> global.
+        camera: of an image, with the size that the tables say; None for other sensors.
+    """
+
+    file: str
+    stamp: int
+    ego_from_sensor: np.ndarray
+    global_from_sensor: np.ndarray
+    camera: Camera | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class KeyFrame:
+    """A sample.
+
+    Attributes:
+        token: of the sample.
+        measurements: by channel: the wanted cameras and radars, and LIDAR_TOP.
+        lidar_sweep: which of the scene's lidar sweeps is this sample's.
+        boxes: the annotations, global frame, in the order of the table.
+    """
+
+    token: str
+    measurements: Mapping[str, Measurement]
+    lidar_sweep: int
+    boxes: Boxes3D
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A scene.
+
+    Attributes:
+        name: such as scene-0061.
+        token: of the scene.
+        key_frames: in the order of time.
+        lidar: all sweeps of LIDAR_TOP, key frames' included, in the order of time.
+        images: by camera all images, key frames' and others, in the order of time; empty unless
+            asked for.
+        tracks: the annotated boxes at any time.
+        conditions: weather, light; empty if unknown.
+    """
+
+    name: str
+    token: str
+    key_frames: tuple[KeyFrame, ...]
+    lidar: tuple[Measurement, ...]
+    images: Mapping[str, tuple[Measurement, ...]]
+    tracks: BoxTracks
+    conditions: Mapping[str, str]
+
+    def fingerprint(self, dataroot: Path) -> str:
+        """SHA-256 over tokens, names and sizes of the key frames' files."""
+        files = [
+            (key_frame.token, channel, measurement.file, _size(dataroot / measurement.file))
+            for key_frame in self.key_frames
+            for channel, measurement in sorted(key_frame.measurements.items())
+        ]
+        return hashlib.sha256(json.dumps([self.token, files]).encode()).hexdigest()
+
+
+def read_scene(
+    nusc: NuScenes,
+    row: dict[str, Any],
+    channels: Sequence[str],
+    *,
+    all_images: Sequence[str] = (),
+    conditions: Mapping[str, Mapping[str, str]] | None = None,
+) -> Scene:
+    """Take one scene out of the tables.
+
+    Args:
+        nusc: the data set.
+        row: of the scene table.
+        channels: cameras and radars that every sample must have, besides LIDAR_TOP.
+        all_images: cameras whose images between the key frames are wanted too.
+        conditions: by the scenes' names.
+
+    Raises:
+        InputError: a sample lacks a sensor, a table names what is not there, or a pose or an
+            intrinsic matrix is damaged.
+    """
+    name = row["name"]
+    try:
+        samples = list(_chain(nusc, "sample", row["first_sample_token"]))
+        lidar_rows = _sweeps(nusc, name, samples, LIDAR)
+        number = {sweep["token"]: index for index, sweep in enumerate(lidar_rows)}
+        annotations = [
+            [_annotation(nusc, token, sample["timestamp"]) for token in sample["anns"]]
+            for sample in samples
+        ]
+        key_frames = tuple(
+            KeyFrame(
+                sample["token"],
+                {
+                    channel: _measurement(nusc, _key_row(nusc, name, sample, channel))
+                    for channel in (*channels, LIDAR)
+                },
+                number[sample["data"][LIDAR]],
+                Boxes3D.of_annotations(boxes),
+            )
+            for sample, boxes in zip(samples, annotations, strict=True)
+        )
+        return Scene(
+            name=name,
+            token=row["token"],
+            key_frames=key_frames,
+            lidar=tuple(_measurement(nusc, sweep) for sweep in lidar_rows),
+            images={
+                channel: tuple(
+                    _measurement(nusc, image) for image in _sweeps(nusc, name, samples, channel)
+                )
+                for channel in all_images
+            },
+            tracks=BoxTracks([box for boxes in annotations for box in boxes]),
+            conditions=dict((conditions or {}).get(name, {})),
+        )
+    except KeyError as error:
+        raise InputError(
+            f"{nusc.dataroot}: the tables of {name} refer to {error}, which is not there; "
+            "unpack them again"
+        ) from error
+    except (ValueError, TypeError) as error:
+        if isinstance(error, InputError):
+            raise InputError(f"{name}: {error}") from error
+        raise InputError(f"{nusc.dataroot}: the tables of {name} are damaged ({error})") from error
+
+
+def read_conditions(dataroot: Path) -> dict[str, dict[str, str]]:
+    """conditions.json beside the data set's folders: {scene: {weather, light, ...}}; {} if none.
+
+    Raises:
+        InputError: it is there and not such a file.
+    """
+    path = dataroot / "conditions.json"
+    if not path.is_file():
+        return {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return {
+            scene: {name: str(value) for name, value in values.items()}
+            for scene, values in found.items()
+        }
+    except (ValueError, AttributeError) as error:
+        raise InputError(
+            f"{path}: not {{scene: {{name: value}}}} in JSON; mend or remove it"
+        ) from error
+
+
+def _chain(nusc: NuScenes, table: str, token: str) -> Iterator[dict[str, Any]]:
+    """A row and all that follow it."""
+    while token:
+        row = nusc.get(table, token)
+        yield row
+        token = row["next"]
+
+
+def _sweeps(
+    nusc: NuScenes, scene: str, samples: list[dict[str, Any]], channel: str
+) -> list[dict[str, Any]]:
+    """All sample_data rows of a channel, from before the first sample to after the last."""
+    first = _key_row(nusc, scene, samples[0], channel)
+    while first["prev"]:
+        first = nusc.get("sample_data", first["prev"])
+    return list(_chain(nusc, "sample_data", first["token"]))
+
+
+def _key_row(nusc: NuScenes, scene: str, sample: dict[str, Any], channel: str) -> dict[str, Any]:
+    """The sample_data row of a sensor's key frame."""
+    if channel not in sample["data"]:
+        raise InputError(
+            f"sample {sample['token']} has no {channel}; it has {', '.join(sorted(sample['data']))}"
+        )
+    return nusc.get("sample_data", sample["data"][channel])
+
+
+def _measurement(nusc: NuScenes, row: dict[str, Any]) -> Measurement:
+    from nuscenes.utils.geometry_utils import transform_matrix
+    from pyquaternion import Quaternion
+
+    calibration = nusc.get("calibrated_sensor", row["calibrated_sensor_token"])
+    pose = nusc.get("ego_pose", row["ego_pose_token"])
+    global_from_ego, ego_from_sensor = (
+        transform_matrix(np.array(step["translation"]), Quaternion(step["rotation"]))
+        for step in (pose, calibration)
+    )
+    camera = None
+    if row["sensor_modality"] == "camera":
+        camera = Camera(np.array(calibration["camera_intrinsic"]), row["width"], row["height"])
+    return Measurement(
+        row["filename"],
+        row["timestamp"],
+        ego_from_sensor,
+        global_from_ego @ ego_from_sensor,
+        camera,
+    )
+
+
+def _annotation(nusc: NuScenes, token: str, stamp: int) -> Annotation:
+    row = nusc.get("sample_annotation", token)
+    w, x, y, z = row["rotation"]
+    width, length, height = row["size"]
+    return Annotation(
+        instance=row["instance_token"],
+        category=row["category_name"],
+        stamp=stamp,
+        centre=tuple(row["translation"]),
+        rotation=(x, y, z, w),
+        size=(length, width, height),
+    )
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, -1 where it is not there: who reads it says so."""
+    return path.stat().st_size if path.is_file() else -1

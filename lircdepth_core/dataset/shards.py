@@ -1,0 +1,197 @@
+"""Shards of prepared samples on disk or behind a URL: which there are, and reading them.
+
+A shard is a WebDataset tar file. `index.json` in their folder lists them with their numbers of
+samples, so that readers can be given equal shares without opening one.
+"""
+
+from __future__ import annotations
+
+import json
+import tarfile
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, cast
+
+from lircdepth_core.dataset.sample import Sample
+from lircdepth_core.dataset.sample_files import decode_sample
+from lircdepth_core.errors import InputError
+
+INDEX_FILE = "index.json"
+INDEX_FORMAT = 1
+
+Source = str | Path | Sequence[str | Path]
+"""A folder with an index, an index, a tar file, a pattern such as `train/*.tar`, or a list of such;
+an index and a tar file may be URLs."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A tar file of samples.
+
+    Attributes:
+        location: path or URL.
+        samples: how many it holds; None if no index says so.
+    """
+
+    location: str
+    samples: int | None = None
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is a file, in which any sample can be read at once."""
+        return not _is_url(self.location)
+
+
+def read_samples(source: Source, *, part: int = 0, parts: int = 1) -> Iterator[Sample]:
+    """All samples, as they were prepared, always in the same order.
+
+    Args:
+        source: where the shards are.
+        part: with `parts`, gives every parts-th sample from this one on, so that several processes
+            read each sample once; others are not decoded.
+        parts: number of processes.
+
+    Raises:
+        InputError: there are no shards, or one is missing or damaged.
+    """
+    number = 0
+    for shard in find_shards(source):
+        for key, files in read_shard(shard):
+            if number % parts == part:
+                yield decode_sample(files, f"{shard.location}: {key}")
+            number += 1
+
+
+def find_shards(source: Source) -> list[Shard]:
+    """The shards of a source, in order: an index's as it lists them, a pattern's by name.
+
+    Raises:
+        InputError: there are none, or an index is damaged or names files outside its folder.
+    """
+    if not isinstance(source, str | Path):
+        return [shard for part in source for shard in find_shards(part)]
+    location = str(source)
+    if not _is_url(location) and Path(location).is_dir():
+        location = str(Path(location) / INDEX_FILE)
+    if location.endswith(".json"):
+        return _indexed(location)
+    if _is_url(location):
+        return [Shard(location)]
+    paths = sorted(Path(location).parent.glob(Path(location).name))
+    if not paths:
+        raise InputError(f"{location}: no shards there; give the folder of `lircdepth prepare`")
+    return [Shard(str(path)) for path in paths]
+
+
+def read_shard(shard: Shard) -> Iterator[tuple[str, dict[str, bytes]]]:
+    """Stream a shard: each sample's key and its files by their extensions.
+
+    Raises:
+        InputError: it cannot be opened, or is cut off or damaged.
+    """
+    webdataset = _webdataset()
+    try:
+        with closing(_open(shard.location)) as stream:
+            members = webdataset.tariterators.tar_file_expander(
+                [{"stream": stream, "url": shard.location}]
+            )
+            for sample in webdataset.tariterators.group_by_keys(members):
+                key = sample["__key__"]
+                yield key, {name: data for name, data in sample.items() if name[:2] != "__"}
+    except (OSError, EOFError, ValueError, tarfile.TarError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{shard.location}: cannot be read ({_one_line(error)})") from error
+
+
+class SeekableShard:
+    """A shard on disk, of which any sample can be read.
+
+    Raises:
+        InputError: it is missing or damaged.
+    """
+
+    def __init__(self, shard: Shard) -> None:
+        self._path = Path(shard.location)
+        samples: dict[str, dict[str, tuple[int, int]]] = {}
+        try:
+            with tarfile.open(self._path, "r:") as tar:
+                for member in tar:
+                    key, _, extension = member.name.partition(".")
+                    place = (member.offset_data, member.size)
+                    samples.setdefault(key, {})[extension] = place
+        except (OSError, tarfile.TarError) as error:
+            raise InputError(f"{self._path}: cannot be read ({_one_line(error)})") from error
+        self._keys = list(samples)
+        self._places = list(samples.values())
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def files(self, number: int, leave_out: Collection[str] = ()) -> dict[str, bytes]:
+        """A sample's files, by its number in the shard, but for some extensions."""
+        files = {}
+        with self._path.open("rb") as file:
+            for extension, (offset, size) in self._places[number].items():
+                if extension not in leave_out:
+                    file.seek(offset)
+                    files[extension] = file.read(size)
+        return files
+
+
+def _indexed(location: str) -> list[Shard]:
+    """The shards of an index."""
+    try:
+        with closing(_open(location)) as stream:
+            index = json.loads(stream.read())
+        if index["format"] != INDEX_FORMAT:
+            raise InputError(
+                f"{location}: of format {index['format']}, this program reads {INDEX_FORMAT}; "
+                "update it or prepare the data again"
+            )
+        entries = [(str(shard["file"]), int(shard["samples"])) for shard in index["shards"]]
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"{location}: no index of shards ({_one_line(error)}); run `lircdepth prepare`"
+        ) from error
+    for name, _ in entries:
+        # An index from elsewhere must not make us open other files, or commands (`pipe:`).
+        if "/" in name or "\\" in name or ":" in name or name.startswith("."):
+            raise InputError(f"{location}: {name!r} is no file beside it; prepare the data again")
+    folder = location.rpartition("/")[0]
+    return [Shard(f"{folder}/{name}" if folder else name, count) for name, count in entries]
+
+
+def _open(location: str) -> IO[bytes]:
+    """Open a file or URL; webdataset opens what is neither a file nor http(s)."""
+    scheme = urllib.parse.urlsplit(location).scheme if _is_url(location) else ""
+    if scheme in ("http", "https"):
+        return cast(IO[bytes], urllib.request.urlopen(location, timeout=60))
+    if scheme:
+        return cast(IO[bytes], _webdataset().gopen(location))
+    return Path(location).open("rb")
+
+
+def _is_url(location: str) -> bool:
+    return "://" in location or location.startswith("pipe:")
+
+
+def _webdataset() -> Any:
+    try:
+        import webdataset
+    except ImportError as error:
+        raise InputError(
+            "webdataset is not installed; run: pip install 'lircdepth[train]'"
+        ) from error
+    return webdataset
+
+
+def _one_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

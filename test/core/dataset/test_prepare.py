@@ -1,0 +1,335 @@
+"""`lircdepth prepare` against the slow implementation, the exact depth, and bad input."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from annotated_drive import annotate, edit_table
+from slow_samples import SlowSample
+
+from lircdepth_core import cli
+from lircdepth_core.dataset.devkit import open_dataset
+from lircdepth_core.dataset.prepare import PrepareOptions, prepare
+from lircdepth_core.dataset.sample import Sample
+from lircdepth_core.dataset.shards import read_samples
+from lircdepth_core.drive.simple_scene import write_scene
+from lircdepth_core.errors import InputError
+
+SCENE = "scene-0001"
+
+
+def prepared(root: Path, out: Path, **options) -> list[Sample]:
+    summary = prepare(root, out, PrepareOptions(**options))
+    assert not summary.skipped
+    return list(read_samples(out))
+
+
+def tree(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+
+
+def stored(depth: np.ndarray) -> np.ndarray:
+    """As the table says: depth x 256 truncated."""
+    return (depth * 256).astype(np.int64)
+
+
+def test_equal_to_the_slow_implementation(annotated, tmp_path):
+    sample = prepared(annotated, tmp_path / "out", sweeps=1)[0]
+    slow = SlowSample(open_dataset(annotated), sample.key.split("/")[1])
+
+    radar = slow.radar()
+    assert len(radar) > 50
+    assert set(radar[:, 6]) == {0, 1, 2, 3}
+    np.testing.assert_allclose(sample.radar, radar, atol=2e-5)
+    np.testing.assert_allclose(sample.boxes, slow.boxes()[1], atol=1e-4)
+
+    np.testing.assert_array_equal(stored(sample.single_scan), stored(slow.single_scan()))
+    accumulated = slow.accumulated(sweeps=1)
+    assert (accumulated > 0).sum() > 1.5 * (sample.single_scan > 0).sum()
+    np.testing.assert_array_equal(stored(sample.accumulated), stored(accumulated))
+    np.testing.assert_array_equal(stored(sample.dense), stored(slow.dense(accumulated)))
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """A larger drive, in which a pixel is small enough to hold one surface."""
+    root = tmp_path_factory.mktemp("large") / "data"
+    write_scene(root, frames=13, width=800, height=450)
+    annotate(root)
+    return root
+
+
+def test_accumulated_lidar_agrees_with_the_exact_depth(large, tmp_path):
+    for sample in prepared(large, tmp_path / "out", leave_out=("dense",)):
+        near_30 = (sample.accumulated > 0) & (np.abs(sample.exact - 30) < 3)
+        assert near_30.sum() > 2000
+        error = np.abs(sample.accumulated - sample.exact)[near_30]
+        assert np.median(error) < 0.1
+
+
+def phantoms(sample: Sample) -> int:
+    """Pixels with a depth well before anything that is there now."""
+    nearest = cv2.erode(sample.exact, np.ones((3, 3)))
+    return int(((sample.accumulated > 0) & (sample.accumulated < 0.95 * nearest - 0.5)).sum())
+
+
+def test_moving_things_leave_no_trail(annotated, tmp_path):
+    bare = tmp_path / "bare"
+    write_scene(bare, frames=19, width=320, height=180)
+    with_boxes = prepared(annotated, tmp_path / "with", leave_out=("dense",))
+    without = prepared(bare, tmp_path / "without", leave_out=("dense",))
+    assert sum(map(phantoms, without)) > 300
+    assert sum(map(phantoms, with_boxes)) < 0.1 * sum(map(phantoms, without))
+
+
+def test_the_last_sample_of_a_scene_is_skipped_unless_asked_for(annotated, tmp_path):
+    nusc = open_dataset(annotated)
+    assert len(nusc.sample) == 4
+    keys = [f"{SCENE}/{sample['token']}/CAM_FRONT" for sample in nusc.sample]
+    some = prepared(annotated, tmp_path / "some", leave_out=("accumulated", "dense", "exact"))
+    every = prepared(
+        annotated, tmp_path / "all", leave_out=("accumulated", "dense"), keep_last=True
+    )
+    assert [sample.key for sample in some] == keys[:3]
+    assert [sample.key for sample in every] == keys
+    assert some[0].accumulated is some[0].dense is some[0].exact is None
+    assert every[0].exact is not None
+
+
+def test_without_sweeps_the_single_scan_is_what_is_accumulated(annotated, tmp_path):
+    for sample in prepared(annotated, tmp_path / "out", sweeps=0):
+        np.testing.assert_array_equal(sample.accumulated, sample.single_scan)
+
+
+def test_masks_say_what_is_movable(annotated, tmp_path):
+    masks = tmp_path / "masks" / "CAM_FRONT"
+    masks.mkdir(parents=True)
+
+    def write(value: int) -> None:
+        for image in annotated.glob("s*/CAM_FRONT/*.jpg"):
+            cv2.imwrite(str(masks / f"{image.stem}.png"), np.full((180, 320), value, np.uint8))
+
+    options = {"sweeps": 5, "masks": tmp_path / "masks", "leave_out": ("dense",)}
+    write(255)
+    for sample in prepared(annotated, tmp_path / "all", **options):
+        np.testing.assert_array_equal(sample.accumulated, sample.single_scan)
+    write(0)
+    for sample in prepared(annotated, tmp_path / "none", **options):
+        assert (sample.accumulated > 0).sum() > 2 * (sample.single_scan > 0).sum()
+
+    next(masks.iterdir()).unlink()
+    summary = prepare(annotated, tmp_path / "missing", PrepareOptions(**options))
+    assert str(masks) in summary.skipped[SCENE]
+
+
+def test_one_and_two_workers_write_the_same(two_scenes, tmp_path):
+    options = PrepareOptions(sweeps=1)
+    prepare(two_scenes, tmp_path / "one", options, workers=1)
+    prepare(two_scenes, tmp_path / "two-workers", options, workers=2)
+    assert tree(tmp_path / "one") == tree(tmp_path / "two-workers")
+    assert len(tree(tmp_path / "one")) == 2 * 2 + 1
+
+
+def test_ray_writes_the_same(two_scenes, tmp_path):
+    pytest.importorskip("ray", reason="ray is not installed")
+    options = PrepareOptions(sweeps=1)
+    prepare(two_scenes, tmp_path / "one", options)
+    prepare(two_scenes, tmp_path / "ray", options, engine="ray")
+    assert tree(tmp_path / "one") == tree(tmp_path / "ray")
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from lircdepth_core.dataset import prepare_scene
+from lircdepth_core.dataset.prepare import PrepareOptions, prepare
+
+original, calls = prepare_scene._Samples.files, []
+
+def files(self, frame, channel):
+    calls.append(frame)
+    if len(calls) == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return original(self, frame, channel)
+
+prepare_scene._Samples.files = files
+prepare(Path(sys.argv[1]), Path(sys.argv[2]), PrepareOptions(sweeps=1))
+"""
+
+
+def test_a_killed_run_leaves_no_half_shard_and_goes_on(two_scenes, tmp_path):
+    out, clean = tmp_path / "out", tmp_path / "clean"
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(two_scenes), str(out)])
+    assert killed.returncode == -signal.SIGKILL
+    finished = out / f"{SCENE}-CAM_FRONT.tar"
+    assert list(out.glob("*.tar")) == [finished]
+    before = finished.stat()
+
+    options = PrepareOptions(sweeps=1)
+    assert not prepare(two_scenes, out, options).skipped
+    after = finished.stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    prepare(two_scenes, clean, options)
+    assert tree(out) == tree(clean)
+
+
+def test_other_options_or_data_do_not_mix_in_one_folder(annotated, two_scenes, tmp_path):
+    out = tmp_path / "out"
+    prepare(annotated, out, PrepareOptions(sweeps=0))
+    with pytest.raises(InputError, match="other options"):
+        prepare(annotated, out, PrepareOptions(sweeps=1))
+    edit_table(two_scenes, "scene", lambda rows: rows[0].update(token=rows[0]["token"]))
+    image = next((two_scenes / "samples" / "CAM_FRONT").iterdir())
+    image.write_bytes(image.read_bytes() + b"\0")
+    with pytest.raises(InputError, match="other data"):
+        prepare(two_scenes, out, PrepareOptions(sweeps=0), scenes=[SCENE])
+
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "thesis.tex").write_text("years of work")
+    with pytest.raises(InputError, match="something else"):
+        prepare(annotated, elsewhere)
+
+
+def test_splits_and_lists_of_scenes(two_scenes, tmp_path):
+    """nuScenes' scene-0001 is a training scene, scene-0003 one for validation."""
+    bare = PrepareOptions(leave_out=("accumulated", "dense", "exact"))
+    for name, choice, scenes in (
+        ("train", {"split": "train"}, (SCENE,)),
+        ("val", {"split": "val"}, ("scene-0003",)),
+        ("list", {"scenes": ["scene-0003"]}, ("scene-0003",)),
+        ("all", {}, (SCENE, "scene-0003")),
+    ):
+        assert prepare(two_scenes, tmp_path / name, bare, **choice).scenes == scenes
+    for choice in ({"split": "mini_val"}, {"scenes": ["scene-0002"]}):
+        with pytest.raises(InputError, match="no scene"):
+            prepare(two_scenes, tmp_path / "none", bare, **choice)
+
+
+def spoil_file(channel: str, content: bytes | None):
+    """Give the second scene a damaged file of its own for its second sample; None: no file."""
+
+    def spoil(root: Path) -> str:
+        samples = [
+            row["token"]
+            for row in json.loads((root / "v1.0-mini" / "sample.json").read_text())
+            if row["token"].endswith("+scene-0003")
+        ]
+        suffix = {"CAM": ".jpg", "RAD": ".pcd", "LID": ".pcd.bin"}[channel[:3]]
+        name = f"samples/{channel}/damaged{suffix}"
+        if content is not None:
+            (root / name).write_bytes(content)
+
+        def change(rows: list[dict]) -> None:
+            for row in rows:
+                if row["sample_token"] == samples[1] and f"samples/{channel}/" in row["filename"]:
+                    row["filename"] = name
+
+        edit_table(root, "sample_data", change)
+        return f"damaged{suffix}"
+
+    return spoil
+
+
+def take_radar_away(root: Path) -> str:
+    def change(rows: list[dict]) -> None:
+        rows[:] = [
+            row
+            for row in rows
+            if not (row["token"].endswith("+scene-0003") and "RADAR" in row["filename"])
+        ]
+
+    edit_table(root, "sample_data", change)
+    return "no RADAR_FRONT"
+
+
+def dangling_pose(root: Path) -> str:
+    def change(rows: list[dict]) -> None:
+        rows[:] = [row for row in rows if not row["token"].endswith("+scene-0003")]
+
+    edit_table(root, "ego_pose", change)
+    return "refer to"
+
+
+SMALL_IMAGE = cv2.imencode(".jpg", np.zeros((90, 160, 3), np.uint8))[1].tobytes()
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        pytest.param(spoil_file("RADAR_FRONT", b"# .PCD v0.7\nhalf a hea"), id="radar"),
+        pytest.param(spoil_file("LIDAR_TOP", b"123"), id="lidar"),
+        pytest.param(spoil_file("LIDAR_TOP", None), id="missing lidar"),
+        pytest.param(spoil_file("CAM_FRONT", b"GIF"), id="image"),
+        pytest.param(spoil_file("CAM_FRONT", SMALL_IMAGE), id="image size"),
+        pytest.param(take_radar_away, id="no radar"),
+        pytest.param(dangling_pose, id="dangling token"),
+    ],
+)
+def test_a_bad_scene_is_skipped_in_one_line_and_the_rest_is_complete(
+    spoil, two_scenes, tmp_path, capsys
+):
+    words = spoil(two_scenes)
+    out = tmp_path / "out"
+    arguments = ["prepare", str(two_scenes), str(out), "--leave-out", "dense", "--sweeps", "1"]
+    assert cli.main([*arguments, "--workers", "1"]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert error.startswith("skipped scene-0003: ")
+    assert words in error
+    assert {sample.scene for sample in read_samples(out)} == {SCENE}
+    assert len(list(read_samples(out))) == 3
+    assert words in json.loads((out / "index.json").read_text())["skipped"]["scene-0003"]
+    assert sorted(tree(out)) == ["index.json", f"{SCENE}-CAM_FRONT.tar", f"{SCENE}.json"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--cameras", "CAM_BACK"], "CAM_BACK"),
+        (["--scenes", "scene-9999"], "scene-9999"),
+        (["--sweeps", "-1"], "--sweeps"),
+        (["--workers", "0"], "--workers"),
+    ],
+)
+def test_what_cannot_be_meant_is_one_line_and_status_2(
+    arguments, words, annotated, tmp_path, capsys
+):
+    assert cli.main(["prepare", str(annotated), str(tmp_path / "out"), *arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert words in error
+
+
+def test_a_missing_table_is_one_line_and_status_2(two_scenes, tmp_path, capsys):
+    (two_scenes / "v1.0-mini" / "ego_pose.json").unlink()
+    assert cli.main(["prepare", str(two_scenes), str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "ego_pose.json" in error
+
+
+def test_conditions_go_along(two_scenes, tmp_path):
+    conditions = {SCENE: {"weather": "rain", "light": "dusk"}}
+    (two_scenes / "conditions.json").write_text(json.dumps(conditions))
+    bare = PrepareOptions(leave_out=("accumulated", "dense", "exact"))
+    prepare(two_scenes, tmp_path / "out", bare)
+    found = {sample.scene: sample.conditions for sample in read_samples(tmp_path / "out")}
+    assert found == {**conditions, "scene-0003": {}}
+
+
+def test_the_index_counts_and_hashes_the_shards(shards):
+    index = json.loads((shards / "index.json").read_text())
+    assert index["samples"] == 9
+    for shard in index["shards"]:
+        data = (shards / shard["file"]).read_bytes()
+        assert (shard["samples"], shard["bytes"]) == (3, len(data))
+        assert shard["sha256"] == hashlib.sha256(data).hexdigest()
