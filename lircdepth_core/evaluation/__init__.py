@@ -1,0 +1,1 @@
+"""How good depth and its uncertainty are: metrics, breakdowns, and a page that shows them."""

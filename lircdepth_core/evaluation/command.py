@@ -1,0 +1,137 @@
+"""`lircdepth evaluate`: how good a model's depth and uncertainty are on prepared samples."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from lircdepth_core.errors import InputError
+from lircdepth_core.evaluation.options import RADAR_CHANGES, EvaluationOptions
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `lircdepth evaluate`."""
+    default = EvaluationOptions()
+    parser.add_argument("model", metavar="MODEL", help="model folder or name")
+    parser.add_argument(
+        "data",
+        nargs="+",
+        metavar="DATA",
+        help="folder of lircdepth prepare, its index.json, or tar files, patterns and URLs",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("evaluation"),
+        metavar="DIR",
+        help="folder for evaluation.json and evaluation.html (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--caps",
+        type=float,
+        nargs="+",
+        default=default.caps,
+        metavar="METRES",
+        help="truth is used up to each; uncertainty and breakdowns up to the last "
+        "(default: 50 70 80)",
+    )
+    parser.add_argument(
+        "--range-step",
+        type=float,
+        default=default.range_step,
+        metavar="METRES",
+        help="width of the bins of true depth (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--coverage",
+        type=float,
+        nargs="+",
+        default=default.coverage_shares,
+        metavar="SHARE",
+        help="shares of errors whose intervals are checked (default: 0.5 0.683 0.9 0.95)",
+    )
+    parser.add_argument(
+        "--radar",
+        nargs="*",
+        choices=RADAR_CHANGES[1:],
+        default=RADAR_CHANGES[1:],
+        help="besides the radar as it is, evaluate without it, with half of its returns, and with "
+        "every return where it was before; each takes as long again (default: all three)",
+    )
+    parser.add_argument(
+        "--radar-shift",
+        type=float,
+        default=default.radar_shift,
+        metavar="SECONDS",
+        help="how much too old 'shifted' radar is: every return goes back by its velocity times "
+        "this (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=default.seed,
+        help="of the returns that 'half' keeps (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--clamp-to-cap",
+        action="store_true",
+        help="limit predictions to each cap before depth metrics are taken, as some published "
+        "evaluations do (default: no)",
+    )
+    parser.add_argument(
+        "--frames",
+        type=int,
+        default=2,
+        metavar="N",
+        help="how many best, typical and worst frames the page shows (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=1,
+        metavar="N",
+        help="number of processes, each with the model in memory (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--max-network-pixels",
+        type=int,
+        default=1_000_000,
+        metavar="N",
+        help="shrink larger images further than the model asks (default: %(default)s)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run `lircdepth evaluate`; errors are raised as `InputError`."""
+    options = EvaluationOptions(
+        caps=tuple(args.caps),
+        range_step=args.range_step,
+        coverage_shares=tuple(args.coverage),
+        radar=("full", *args.radar),
+        radar_shift=args.radar_shift,
+        seed=args.seed,
+        clamp_to_cap=args.clamp_to_cap,
+    )
+    if args.frames < 0:
+        raise InputError(f"--frames {args.frames}: give 0 or more")
+    try:
+        from lircdepth_core.evaluation.write_evaluation import write_evaluation
+    except ImportError as error:
+        raise InputError(
+            f"{error.name} is not installed; run: pip install 'lircdepth[train]'"
+        ) from error
+    written = write_evaluation(
+        args.model,
+        args.data,
+        args.out,
+        options,
+        frames=args.frames,
+        workers=args.workers,
+        device=args.device,
+        max_network_pixels=args.max_network_pixels,
+    )
+    print(written)
+    return 0

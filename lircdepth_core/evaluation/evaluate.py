@@ -1,0 +1,244 @@
+"""Evaluate a model on samples, in one process or several, with equal results."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+from lircdepth_core.dataset.sample import Sample
+from lircdepth_core.errors import InputError
+from lircdepth_core.evaluation.measures import Measures, PredictedMaps, measure
+from lircdepth_core.evaluation.options import EvaluationOptions
+from lircdepth_core.evaluation.radar_changes import change_radar
+from lircdepth_core.evaluation.sources import SampleSource
+from lircdepth_core.evaluation.totals import Totals
+from lircdepth_core.inference import Predictor
+
+TRUTHS = ("single_scan", "exact")
+"""What predictions are compared with, where a sample has it; named as the fields of `Sample`."""
+
+ROW_METRICS = ("mae", "rmse", "abs_rel")
+"""What is kept of every image, for the last cap."""
+
+
+@dataclass(frozen=True, eq=False)
+class ImageResult:
+    """All measures of one sample.
+
+    Attributes:
+        key: the sample's.
+        scene: name of its scene.
+        conditions: weather, light and the like.
+        radar_points: returns in the image.
+        truths: those of `TRUTHS` that the sample has.
+        measures: by truth and radar change; a truth with no pixel to compare is missing.
+    """
+
+    key: str
+    scene: str
+    conditions: dict[str, str]
+    radar_points: int
+    truths: tuple[str, ...]
+    measures: dict[str, dict[str, Measures]]
+
+
+@dataclass(eq=False)
+class Evaluation:
+    """What a model reaches on a data set.
+
+    Attributes:
+        options: those used.
+        shares: whose intervals were measured; empty for a model that is not calibrated.
+        images: number of samples seen.
+        scenes: names of their scenes, in order.
+        truths: those of `TRUTHS` that any sample has.
+        left_out: per truth, keys of samples that have it, but no pixel with truth up to the last
+            cap and a prediction.
+        totals: by truth and radar change.
+        by_condition: with all radar, by truth, condition and its value.
+        rows: per truth, for every image the errors with all radar, at the last cap.
+    """
+
+    options: EvaluationOptions
+    shares: tuple[float, ...]
+    images: int = 0
+    scenes: list[str] = field(default_factory=list)
+    truths: list[str] = field(default_factory=list)
+    left_out: dict[str, list[str]] = field(default_factory=dict)
+    totals: dict[str, dict[str, Totals]] = field(default_factory=dict)
+    by_condition: dict[str, dict[str, dict[str, Totals]]] = field(default_factory=dict)
+    rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+
+    def add(self, result: ImageResult) -> None:
+        """Add the next image."""
+        if result.scene not in self.scenes:
+            self.scenes.append(result.scene)
+        for truth in result.truths:
+            if truth not in self.truths:
+                self.truths.append(truth)
+            if truth in result.measures:
+                self._add_measures(truth, result)
+            else:
+                self.left_out.setdefault(truth, []).append(result.key)
+        self.images += 1
+
+    def _add_measures(self, truth: str, result: ImageResult) -> None:
+        for change, measures in result.measures[truth].items():
+            totals = self.totals.setdefault(truth, {})
+            totals.setdefault(change, Totals()).add(measures)
+        full = result.measures[truth]["full"]
+        for condition, value in sorted(result.conditions.items()):
+            values = self.by_condition.setdefault(truth, {}).setdefault(condition, {})
+            values.setdefault(value, Totals()).add(full)
+        last_cap = full.averages["depth"][-1].tolist()
+        self.rows.setdefault(truth, []).append(
+            {
+                "key": result.key,
+                "number": self.images,
+                "radar_points": result.radar_points,
+                **dict(zip(ROW_METRICS, last_cap[: len(ROW_METRICS)], strict=True)),
+            }
+        )
+
+
+def evaluate(
+    source: SampleSource,
+    load_predictor: Callable[[], Predictor],
+    options: EvaluationOptions,
+    workers: int = 1,
+    progress: Callable[[], None] | None = None,
+) -> Evaluation:
+    """Predict every sample, with the radar as it is and changed, and compare with all truth.
+
+    Args:
+        source: the samples; picklable if there are several workers.
+        load_predictor: loads the model, once per process; picklable as well.
+        options: what is evaluated.
+        workers: number of processes; worker k of N takes the samples k, k + N, ... Results are
+            added in the samples' order, so they do not depend on it.
+        progress: called after every image.
+
+    Raises:
+        InputError: there is no sample, none has truth, a key comes twice, or the model or a
+            sample cannot be read.
+        OSError: the same.
+    """
+    if workers < 1:
+        raise InputError(f"workers: {workers}; give 1 or more")
+    evaluation = Evaluation(options, measured_shares(load_predictor(), options))
+    seen = set()
+    for result in _results(source, load_predictor, options, workers):
+        if result.key in seen:
+            raise InputError(f"{result.key}: comes twice in the data; give every shard once")
+        seen.add(result.key)
+        evaluation.add(result)
+        if progress:
+            progress()
+    if not evaluation.images:
+        raise InputError("the data has no sample; prepare some with lircdepth prepare")
+    if not evaluation.totals:
+        raise InputError(
+            f"none of {evaluation.images} samples has a pixel with truth up to "
+            f"{options.caps[-1]:g} m and a prediction; check how the data was prepared"
+        )
+    return evaluation
+
+
+def measured_shares(predictor: Predictor, options: EvaluationOptions) -> tuple[float, ...]:
+    """Shares whose intervals a model can give: those asked for and those its calibration stores."""
+    calibration = predictor.model.calibration
+    if calibration is None:
+        return ()
+    stored = calibration.shares.tolist()
+    asked = {share for share in options.coverage_shares if stored[0] <= share <= stored[-1]}
+    return tuple(sorted(asked | set(stored)))
+
+
+def measure_sample(
+    sample: Sample, predictor: Predictor, options: EvaluationOptions, shares: tuple[float, ...]
+) -> ImageResult:
+    """All measures of one sample."""
+    truths = {name: getattr(sample, name) for name in TRUTHS}
+    truths = {name: truth for name, truth in truths.items() if truth is not None}
+    returns = sample.radar_returns()
+    measures: dict[str, dict[str, Measures]] = {}
+    for change in options.radar:
+        radar = change_radar(returns, change, sample.key, options)
+        maps = PredictedMaps.of(predictor(sample.image, sample.camera, radar), shares)
+        for name, truth in truths.items():
+            measured = measure(maps, truth, sample.boxes, options)
+            if measured is not None and (change == "full" or name in measures):
+                measures.setdefault(name, {})[change] = measured
+    return ImageResult(
+        key=sample.key,
+        scene=sample.scene,
+        conditions=dict(sample.conditions),
+        radar_points=len(returns.visible_in(sample.camera)),
+        truths=tuple(truths),
+        measures=measures,
+    )
+
+
+def _results(
+    source: SampleSource,
+    load_predictor: Callable[[], Predictor],
+    options: EvaluationOptions,
+    workers: int,
+) -> Iterator[ImageResult]:
+    """Results in the order of the samples."""
+    share_of_work = _Work(source, load_predictor, options, max(1, (os.cpu_count() or 1) // workers))
+    if workers == 1:
+        yield from share_of_work.measure(0, 1)
+        return
+    # It asks its workers in turn, so that worker k's i-th result is the (i * workers + k)-th.
+    loader: Iterable[ImageResult | Exception] = DataLoader(
+        share_of_work,
+        batch_size=None,
+        num_workers=workers,
+        collate_fn=_as_it_is,
+        multiprocessing_context="spawn",
+    )
+    try:
+        for result in loader:
+            if isinstance(result, Exception):
+                raise result
+            yield result
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        first_line = str(error).splitlines()[0]
+        raise InputError(f"{first_line}; if memory ran out, use fewer workers") from error
+
+
+@dataclass(eq=False)
+class _Work(IterableDataset):
+    """What every process does; errors that a user can mend come back as values."""
+
+    source: SampleSource
+    load_predictor: Callable[[], Predictor]
+    options: EvaluationOptions
+    threads: int
+
+    def measure(self, start: int, step: int) -> Iterator[ImageResult]:
+        predictor = self.load_predictor()
+        shares = measured_shares(predictor, self.options)
+        for sample in self.source(lambda number: number % step == start):
+            yield measure_sample(sample, predictor, self.options, shares)
+
+    def __iter__(self) -> Iterator[ImageResult | Exception]:
+        worker = get_worker_info()
+        assert worker is not None
+        torch.set_num_threads(self.threads)
+        try:
+            yield from self.measure(worker.id, worker.num_workers)
+        except (InputError, OSError) as error:
+            yield error
+
+
+def _as_it_is(result: Any) -> Any:
+    return result

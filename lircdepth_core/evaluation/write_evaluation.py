@@ -1,0 +1,88 @@
+"""Evaluate a model on prepared samples, and write what comes out."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from lircdepth_core.evaluation.evaluate import evaluate
+from lircdepth_core.evaluation.frames import choose_frames, draw_frames
+from lircdepth_core.evaluation.options import EvaluationOptions
+from lircdepth_core.evaluation.report import report_page
+from lircdepth_core.evaluation.results import results
+from lircdepth_core.evaluation.sources import PreparedSamples
+from lircdepth_core.evaluation.tables import TRUTH_NAMES, truth_tables
+from lircdepth_core.inference import Predictor
+
+RESULTS_FILE, PAGE_FILE = "evaluation.json", "evaluation.html"
+
+
+def write_evaluation(
+    model: str | Path,
+    data: Sequence[str],
+    out: Path,
+    options: EvaluationOptions,
+    *,
+    frames: int = 2,
+    workers: int = 1,
+    device: str = "auto",
+    max_network_pixels: int = 1_000_000,
+) -> str:
+    """Evaluate, and write `RESULTS_FILE` and `PAGE_FILE`; progress goes to a terminal's stderr.
+
+    Args:
+        model: folder or name.
+        data: folders of `lircdepth prepare`, tar files, patterns or URLs.
+        out: folder for the two files, made if it is missing.
+        options: what is evaluated.
+        frames: how many best, typical and worst frames the page shows.
+        workers: number of processes.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        max_network_pixels: larger images are shrunk further than the model asks.
+
+    Returns:
+        The results as tables for a terminal.
+
+    Raises:
+        InputError: see `evaluate`.
+        OSError: a file cannot be read or written.
+    """
+    load = partial(Predictor.load, model, device=device, max_network_pixels=max_network_pixels)
+    source = PreparedSamples(tuple(data))
+    predictor = load()
+    print(f"model: {predictor.description}", file=sys.stderr)
+    # disable=None: silent where stderr is no terminal.
+    with tqdm(total=source.count(), unit="image", disable=None) as bar:
+        evaluation = evaluate(source, load, options, workers, progress=bar.update)
+    found = results(evaluation, predictor.model, " ".join(data))
+    frame_truth = "exact" if "exact" in evaluation.rows else "single_scan"
+    chosen = choose_frames(evaluation.rows[frame_truth], frames) if frames else []
+    pictures = list(draw_frames(chosen, source, predictor, frame_truth, options.caps[-1]))
+
+    out.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(found, indent=1, allow_nan=False, ensure_ascii=False)
+    (out / RESULTS_FILE).write_text(text + "\n", encoding="utf-8")
+    (out / PAGE_FILE).write_text(report_page(found, pictures, frame_truth), encoding="utf-8")
+    return f"{_tables(found)}\n\n{out / RESULTS_FILE}, {out / PAGE_FILE}"
+
+
+def _tables(found: dict[str, Any]) -> str:
+    """Notes and tables."""
+    parts = [f"note: {note}" for note in found["model"]["notes"]]
+    for name, truth in found["truths"].items():
+        if truth["by_radar"]:
+            images = truth["by_radar"]["full"]["images"]
+            parts.append(f"\n== Against {TRUTH_NAMES[name]}: {images} images ==")
+            parts += ["\n" + table.text() for table in truth_tables(truth, found["options"])]
+        if truth["left_out"]:
+            parts.append(
+                f"\n{len(truth['left_out'])} images left out: no pixel has both "
+                f"{TRUTH_NAMES[name]} up to {found['options']['caps'][-1]:g} m and a prediction"
+            )
+    return "\n".join(parts)

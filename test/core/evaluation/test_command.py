@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import io
+import json
+import re
+import sys
+import tarfile
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from evaluation_rig import make_sample
+
+from lircdepth_core.camera import Camera
+from lircdepth_core.cli import main
+from lircdepth_core.dataset.sample_files import encode_sample
+from lircdepth_core.evaluation.frames import choose_frames
+
+MODEL = str(Path(__file__).parents[3] / "models" / "lircdepth")
+
+# The model's own focal length: the small images are not enlarged.
+CAMERA = Camera(np.array([[557.0, 0, 47.5], [0, 557, 31.5], [0, 0, 1]]), 96, 64)
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five prepared samples in two shards with an index."""
+    folder = tmp_path_factory.mktemp("prepared")
+    index = []
+    for name, numbers in (("a.tar", (0, 1, 2)), ("b.tar", (3, 4))):
+        with tarfile.open(folder / name, "w") as tar:
+            for number in numbers:
+                sample = make_sample(number, camera=CAMERA)
+                for extension, data in encode_sample(sample).items():
+                    member = tarfile.TarInfo(f"{number:06d}.{extension}")
+                    member.size = len(data)
+                    tar.addfile(member, io.BytesIO(data))
+        index.append({"file": name, "samples": len(numbers)})
+    (folder / "index.json").write_text(json.dumps({"format": 1, "shards": index}))
+    return folder
+
+
+class Page(HTMLParser):
+    """Tags that are open, text, ids, and every address in the page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.text: list[str] = []
+        self.ids: set[str] = set()
+        self.tags: list[str] = []
+        self.addresses: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        if tag not in ("meta", "img", "link", "br"):
+            self.open.append(tag)
+        for name, value in attrs:
+            if name in ("src", "href", "xlink:href", "action", "data"):
+                self.addresses.append(value or "")
+            if name == "id":
+                self.ids.add(value or "")
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if self.open and self.open[-1] == tag:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def test_the_whole_command(
+    shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    arguments = ["--out", str(out), "--device", "cpu", "--radar", "none", "--frames", "1"]
+    assert main(["evaluate", MODEL, str(shards), *arguments, "--caps", "60", "80"]) == 0
+
+    found = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))
+    assert found["data"]["images"] == 5
+    assert found["data"]["scenes"] == 2
+    assert list(found["truths"]) == ["single_scan", "exact"]
+    for truth in found["truths"].values():
+        assert set(truth["by_radar"]) == {"full", "none"}
+        assert truth["by_radar"]["full"]["images"] == 5
+        assert set(truth["by_radar"]["full"]["depth"]) == {"60", "80"}
+        assert set(truth["by_condition"]["weather"]) == {"clear", "rain"}
+        assert len(truth["per_image"]) == 5
+    assert any("UNTRAINED" in note for note in found["model"]["notes"])
+
+    printed = capsys.readouterr().out
+    mae = found["truths"]["exact"]["by_radar"]["full"]["depth"]["60"]["mae"]
+    assert re.search(rf"up to 60 m +{mae:.3f} ", printed)
+    assert "UNTRAINED" in printed
+    assert "none, the model is not calibrated" in printed
+
+    text = (out / "evaluation.html").read_text(encoding="utf-8")
+    page = Page(text)
+    assert page.open == []
+    assert page.ids >= {"single_scan", "exact", "frames", "definitions"}
+    shown = " ".join(page.text)
+    for part in (
+        "Depth, averages over images", "What radar is worth", "Uncertainty as a ranking",
+        "By true depth", "By content", "By weather", "Sparsification", "Best", "Typical", "Worst",
+        "UNTRAINED", "not calibrated", f"{mae:.3f}",
+    ):  # fmt: skip
+        assert part in shown
+    assert page.tags.count("svg") == 4
+    assert page.tags.count("img") == 3
+    assert not {"script", "link", "iframe"} & set(page.tags)
+    assert all(address.startswith(("data:image/jpeg;base64,", "#")) for address in page.addresses)
+    assert not re.search(r"@import|url\((?!#)", text)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([MODEL, "{folder}/missing"], "missing"),
+        (["{folder}/no-model", "{shards}"], "no-model"),
+        ([MODEL, "{shards}", "--caps", "80", "50"], "caps: 80, 50; give increasing"),
+        ([MODEL, "{shards}", "--workers", "0"], "workers: 0; give 1 or more"),
+        ([MODEL, "{shards}", "--frames", "-1"], "--frames -1: give 0 or more"),
+        ([MODEL, "{shards}/a.tar", "{shards}/a.tar", "--radar"], "comes twice"),
+        ([MODEL, "{folder}/cut.tar", "--radar"], "cut.tar"),
+    ],
+)
+def test_bad_input_is_one_line(
+    arguments: list[str],
+    message: str,
+    shards: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "cut.tar").write_bytes((shards / "a.tar").read_bytes()[:5000])
+    filled = [part.format(folder=tmp_path, shards=shards) for part in arguments]
+    assert main(["evaluate", *filled, "--device", "cpu", "--out", str(tmp_path / "out")]) == 2
+    errors = [
+        line for line in capsys.readouterr().err.splitlines() if not line.startswith("model: ")
+    ]
+    assert len(errors) == 1
+    assert errors[0].startswith("lircdepth evaluate: ")
+    assert message in errors[0]
+    assert not (tmp_path / "out").exists()
+
+
+def test_frames_are_the_best_the_median_and_the_worst() -> None:
+    rows = [{"key": f"{mae}", "number": mae, "mae": mae} for mae in (5, 1, 8, 3, 9, 2, 7, 4, 6)]
+    chosen = [(frame.kind, frame.number) for frame in choose_frames(rows, 2)]
+    assert chosen == [
+        ("best", 1), ("best", 2), ("typical", 4), ("typical", 5), ("worst", 8), ("worst", 9),
+    ]  # fmt: skip
+    # No image stands twice.
+    assert len(choose_frames(rows[:2], 3)) == 2
+    assert [frame.number for frame in choose_frames(rows[:1], 3)] == [5]
+
+
+def test_a_missing_package_is_one_line(
+    shards: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(sys.modules, "lircdepth_core.evaluation.write_evaluation", raising=False)
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    assert main(["evaluate", MODEL, str(shards)]) == 2
+    assert "tqdm is not installed; run: pip install 'lircdepth[train]'" in capsys.readouterr().err

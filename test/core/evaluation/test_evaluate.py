@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import numpy as np
+import pytest
+from evaluation_rig import HEIGHT, WIDTH, MadeSamples, brightness_model, make_sample
+
+from lircdepth_core.dataset.sample import Sample
+from lircdepth_core.errors import InputError
+from lircdepth_core.evaluation.evaluate import evaluate, measured_shares
+from lircdepth_core.evaluation.options import EvaluationOptions
+from lircdepth_core.evaluation.results import results
+
+OPTIONS = EvaluationOptions()
+
+
+def _source(*samples: Sample) -> Callable[[Callable[[int], bool]], Iterator[Sample]]:
+    return lambda wanted: (sample for number, sample in enumerate(samples) if wanted(number))
+
+
+def test_two_processes_find_what_one_does_to_the_last_bit() -> None:
+    model = brightness_model().model
+    one = evaluate(MadeSamples(5), brightness_model, OPTIONS)
+    two = evaluate(MadeSamples(5), brightness_model, OPTIONS, workers=2)
+    assert one.images == 5
+    found = results(one, model, "made")
+    assert found == results(two, model, "made")
+    assert [row["number"] for row in found["truths"]["exact"]["per_image"]] == [0, 1, 2, 3, 4]
+
+
+def test_the_depth_error_of_every_image_against_every_truth() -> None:
+    samples = [make_sample(number) for number in range(3)]
+    evaluation = evaluate(_source(*samples), brightness_model, OPTIONS)
+    predictor = brightness_model()
+    for truth in ("single_scan", "exact"):
+        errors = []
+        for sample in samples:
+            depth = predictor(sample.image, sample.camera, sample.radar_returns()).depth
+            true_depth = getattr(sample, truth)
+            used = (true_depth > 0) & (true_depth <= 70)
+            errors.append(np.abs(depth[used] - true_depth[used]).mean())
+        summary = evaluation.totals[truth]["full"].summary(OPTIONS, evaluation.shares)
+        assert summary["depth"]["70"]["mae"] == pytest.approx(np.mean(errors), rel=1e-6)
+
+
+def test_the_network_sees_the_changed_radar() -> None:
+    evaluation = evaluate(MadeSamples(2), brightness_model, OPTIONS)
+    mae = {
+        change: totals.summary(OPTIONS, evaluation.shares)["depth"]["80"]["mae"]
+        for change, totals in evaluation.totals["exact"].items()
+    }
+    assert list(mae) == ["full", "none", "half", "shifted"]
+    assert len(set(mae.values())) == 4
+
+
+def test_conditions_are_averaged_apart() -> None:
+    evaluation = evaluate(MadeSamples(4), brightness_model, OPTIONS)
+    weather = evaluation.by_condition["exact"]["weather"]
+    assert {value: totals.images for value, totals in weather.items()} == {"clear": 2, "rain": 2}
+    rows = {row["key"]: row["mae"] for row in evaluation.rows["exact"]}
+    clear = [rows[make_sample(number).key] for number in (0, 3)]
+    found = weather["clear"].summary(OPTIONS, evaluation.shares)["depth"]["80"]["mae"]
+    assert found == pytest.approx(np.mean(clear))
+
+
+def test_a_sample_without_truth_is_left_out_and_named() -> None:
+    nothing = np.zeros((HEIGHT, WIDTH), np.float32)
+    samples = [make_sample(0), make_sample(1, single_scan=nothing), make_sample(2, exact=None)]
+    evaluation = evaluate(_source(*samples), brightness_model, OPTIONS)
+    assert evaluation.images == 3
+    assert evaluation.left_out == {"single_scan": [samples[1].key]}
+    assert evaluation.totals["single_scan"]["full"].images == 2
+    assert evaluation.totals["exact"]["full"].images == 2
+
+
+def test_intervals_are_those_asked_for_and_those_stored() -> None:
+    options = EvaluationOptions(coverage_shares=(0.3, 0.6, 0.9))
+    assert measured_shares(brightness_model(), options) == (0.5, 0.6, 0.683, 0.9, 0.95)
+    assert measured_shares(brightness_model(calibrated=False), options) == ()
+
+
+def test_an_uncalibrated_model_is_ranked_by_its_expected_uncertainty() -> None:
+    load = partial(brightness_model, calibrated=False)
+    evaluation = evaluate(MadeSamples(2), load, EvaluationOptions(radar=("full",)))
+    found = results(evaluation, load().model, "made")
+    uncertainty = found["truths"]["exact"]["by_radar"]["full"]["uncertainty"]
+    assert uncertainty["score"] == "expected_uncertainty"
+    assert "coverage" not in uncertainty
+    assert any("not calibrated" in note for note in found["model"]["notes"])
+
+
+@pytest.mark.parametrize(
+    ("samples", "message"),
+    [
+        ((), "no sample"),
+        ((make_sample(0), make_sample(1), make_sample(0)), "scene-0/sample-0/CAM_FRONT: .*twice"),
+        (
+            (make_sample(0, exact=None, single_scan=np.zeros((HEIGHT, WIDTH), np.float32)),),
+            "none of 1 samples has a pixel",
+        ),
+    ],
+)
+def test_data_that_cannot_be_evaluated(samples: tuple[Sample, ...], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        evaluate(_source(*samples), brightness_model, EvaluationOptions(radar=("full",)))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"caps": (70.0, 50.0)}, "caps: 70, 50; give increasing"),
+        ({"caps": (0.0, 50.0)}, "caps"),
+        ({"caps": ()}, "caps"),
+        ({"coverage_shares": (0.5, 1.0)}, "coverage: 0.5, 1; give"),
+        ({"range_step": 0.0}, "range_step"),
+        ({"radar_shift": np.nan}, "radar_shift"),
+        ({"radar": ("half",)}, "radar: give full first"),
+        ({"radar": ("full", "double")}, "radar: no double"),
+    ],
+)
+def test_options_out_of_range(options: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        EvaluationOptions(**options)
