@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import functools
+import http.server
 import shutil
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -46,3 +50,19 @@ def shards(annotated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     add_scene(root, "scene-0003")
     prepare(root, folder / "out", PrepareOptions(sweeps=1))
     return folder / "out"
+
+
+@pytest.fixture(scope="session")
+def url(shards: Path) -> Iterator[str]:
+    """Where the shards are served over HTTP."""
+    handler = functools.partial(QuietHandler, directory=str(shards))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args: object) -> None:
+        pass

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+from collections import Counter
+from itertools import chain
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from lircdepth_core.dataset.augmentation import InputSpec, centred
+from lircdepth_core.dataset.reader import Batch, TrainingBatches
+from lircdepth_core.dataset.shards import read_samples
+from lircdepth_core.errors import InputError
+
+SPEC = InputSpec(96, 160, focal_length=200.0)
+
+
+def batches(dataset: TrainingBatches, workers: int = 0) -> list[Batch]:
+    return list(DataLoader(dataset, batch_size=None, num_workers=workers))
+
+
+def keys(found: list[Batch]) -> list[str]:
+    return [key for batch in found for key in batch.keys]
+
+
+def assert_equal(one: list[Batch], other: list[Batch]) -> None:
+    assert keys(one) == keys(other)
+    for first, second in zip(one, other, strict=True):
+        for a, b in zip(first[1:], second[1:], strict=True):
+            assert torch.equal(a, b)
+
+
+def every_key(shards) -> list[str]:
+    return [sample.key for sample in read_samples(shards)]
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("streamed", [False, True])
+def test_ranks_and_workers_cover_each_sample_exactly_once(ranks, workers, streamed, shards, url):
+    source = f"{url}/index.json" if streamed else shards
+    found = [
+        keys(
+            batches(
+                TrainingBatches(source, SPEC, 2, training=False, rank=rank, ranks=ranks), workers
+            )
+        )
+        for rank in range(ranks)
+    ]
+    assert Counter(chain(*found)) == Counter(every_key(shards))
+
+
+def test_training_gives_every_rank_the_same_number_of_different_samples(shards):
+    found = [keys(batches(TrainingBatches(shards, SPEC, 2, rank=n, ranks=2))) for n in (0, 1)]
+    assert [len(part) for part in found] == [4, 4]
+    assert len(set(chain(*found))) == 8
+
+
+def test_the_number_of_loader_workers_changes_nothing(shards):
+    dataset = TrainingBatches(shards, SPEC, 2, seed=3)
+    assert len(dataset) == 4
+    expected = batches(dataset)
+    for workers in (1, 2):
+        assert_equal(batches(dataset, workers), expected)
+
+
+def test_two_ranks_give_together_what_one_gives(shards):
+    one = batches(TrainingBatches(shards, SPEC, 2))
+    two = [batches(TrainingBatches(shards, SPEC, 2, rank=rank, ranks=2)) for rank in (0, 1)]
+    assert_equal([batch for pair in zip(*two, strict=True) for batch in pair], one)
+
+
+def test_seed_and_epoch_decide(shards):
+    def epoch(seed: int, number: int) -> list[Batch]:
+        dataset = TrainingBatches(shards, SPEC, 3, seed=seed)
+        dataset.set_epoch(number)
+        return batches(dataset)
+
+    assert_equal(epoch(1, 2), epoch(1, 2))
+    first, later, other = epoch(1, 2), epoch(1, 3), epoch(2, 2)
+    assert Counter(keys(first)) == Counter(keys(later)) == Counter(keys(other))
+    assert keys(first) != keys(later)
+    assert keys(first) != keys(other)
+    crops = {batch.keys[n]: batch.K[n] for batch in first for n in range(3)}
+    assert any(not torch.equal(crops[b.keys[n]], b.K[n]) for b in later for n in range(3))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_resumed_epoch_goes_on_where_it_was(workers, shards):
+    dataset = TrainingBatches(shards, SPEC, 1)
+    whole = batches(dataset)
+    dataset.set_epoch(0, first_batch=5)
+    assert_equal(batches(dataset, workers), whole[5:])
+
+
+def test_a_stream_mixes_covers_and_resumes_at_a_shard(shards, url):
+    dataset = TrainingBatches(f"{url}/index.json", SPEC, 1, buffer=4)
+    whole = keys(batches(dataset))
+    assert Counter(whole) == Counter(every_key(shards))
+    assert whole != every_key(shards)
+    dataset.set_epoch(0, first_batch=4)
+    rest = keys(batches(dataset))
+    assert len(rest) == 5
+    assert len({key.split("/")[0] for key in rest}) == 2
+    dataset.set_epoch(1)
+    assert keys(batches(dataset)) != whole
+    with pytest.raises(TypeError):
+        len(dataset)
+
+
+def test_streamed_samples_are_augmented_as_from_disk(shards, url):
+    disk = batches(TrainingBatches(shards, SPEC, 1, seed=4))
+    stream = batches(TrainingBatches(f"{url}/index.json", SPEC, 1, seed=4))
+    by_key = {batch.keys[0]: batch for batch in disk}
+    for batch in stream:
+        assert_equal([batch], [by_key[batch.keys[0]]])
+
+
+def test_a_stream_gives_every_worker_of_every_rank_the_same_number(shards, url):
+    found = [
+        batches(TrainingBatches(f"{url}/index.json", SPEC, 2, rank=rank, ranks=3))
+        for rank in range(3)
+    ]
+    assert [len(part) for part in found] == [1, 1, 1]
+    with pytest.raises(InputError, match="fewer workers"):
+        batches(TrainingBatches(f"{url}/index.json", SPEC, 2, rank=0, ranks=4))
+
+
+def test_a_batch_is_what_the_networks_take(shards):
+    batch = batches(TrainingBatches(shards, SPEC, 9, training=False))[0]
+    assert batch.image.shape == (9, 3, 96, 160)
+    assert batch.radar.shape == (9, 4, 96, 160)
+    assert batch.single_scan.shape == batch.dense.shape == batch.exact.shape == (9, 1, 96, 160)
+    assert batch.returns.shape[::2] == (9, 7)
+    assert all(tensor.dtype == torch.float32 for tensor in batch[1:])
+    sample = centred(next(read_samples(shards)), SPEC)
+    red = (sample.image[..., 0] / 255 - 0.485) / 0.229
+    np.testing.assert_allclose(batch.image[0, 0], red, atol=1e-5)
+    np.testing.assert_array_equal(batch.dense[0, 0], sample.dense)
+    np.testing.assert_array_equal(batch.exact[0, 0], sample.exact)
+    np.testing.assert_array_equal(batch.returns[0, : len(sample.radar)], sample.radar)
+    assert not batch.returns[0, len(sample.radar) :].any()
+    np.testing.assert_array_equal(batch.boxes[0, : len(sample.boxes)], sample.boxes)
+    u, v = sample.radar[:, :2].astype(int).T
+    nearest = {}
+    for column, row, depth in zip(u, v, sample.radar[:, 2], strict=True):
+        nearest[row, column] = min(depth, nearest.get((row, column), np.inf))
+    assert int((batch.radar[0, 0] > 0).sum()) == len(nearest)
+    for (row, column), depth in nearest.items():
+        assert batch.radar[0, 0, row, column] == depth
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [({"batch_size": 10}, "smaller batch"), ({"batch_size": 0}, "positive"),
+     ({"batch_size": 1, "rank": 2, "ranks": 2}, "rank 2 of 2")],
+)  # fmt: skip
+def test_what_cannot_work_is_said_at_once(arguments, words, shards):
+    with pytest.raises(InputError, match=words):
+        TrainingBatches(shards, SPEC, **arguments)
+
+
+def test_a_stream_without_an_index_is_refused(url):
+    with pytest.raises(InputError, match=r"index\.json"):
+        TrainingBatches([f"{url}/scene-0001-CAM_FRONT.tar"], SPEC, 1)

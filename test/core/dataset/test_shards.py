@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import tarfile
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lircdepth_core.dataset.sample_files import (
+    decode_depth,
+    decode_sample,
+    encode_depth,
+    encode_sample,
+)
+from lircdepth_core.dataset.shards import find_shards, read_samples, read_shard
+from lircdepth_core.errors import InputError
+
+
+def test_depth_is_truncated_to_a_256th_of_a_metre():
+    depth = np.array([[0, 1.0, 1.99 / 256, 30.0039, 255.999, 256.0, 1000]])
+    expected = np.array([[0, 1.0, 1 / 256, 30.0, 65535 / 256, 0, 0]], np.float32)
+    np.testing.assert_array_equal(decode_depth(encode_depth(depth)), expected)
+
+
+def test_a_sample_comes_back_as_it_was(shards):
+    for sample in read_samples(shards):
+        again = decode_sample(encode_sample(sample), "test")
+        assert (again.key, again.scene, again.channel) == (sample.key, sample.scene, sample.channel)
+        assert (again.stamp, again.camera) == (sample.stamp, sample.camera)
+        for name in ("radar", "boxes", "single_scan", "accumulated", "dense", "exact"):
+            np.testing.assert_array_equal(getattr(again, name), getattr(sample, name))
+        assert np.abs(again.image.astype(int) - sample.image).mean() < 3
+    bare = decode_sample(
+        encode_sample(replace(sample, accumulated=None, dense=None, exact=None)), "test"
+    )
+    assert bare.accumulated is bare.dense is bare.exact is None
+
+
+def test_a_sample_knows_its_returns_in_space(shards):
+    sample = next(read_samples(shards))
+    seen = sample.radar_returns().visible_in(sample.camera)
+    assert len(seen) == len(sample.radar) > 50
+    np.testing.assert_allclose(seen.uv, sample.radar[:, :2], rtol=1e-5)
+    np.testing.assert_array_equal(seen.velocity, sample.radar[:, 4:6])
+    assert sample.radar_returns().stamp == pytest.approx(sample.stamp * 1e-6)
+
+
+def test_every_way_to_name_shards_gives_the_same_samples(shards, url):
+    keys = [sample.key for sample in read_samples(shards)]
+    assert len(set(keys)) == 9
+    names = [f"scene-000{number}-CAM_FRONT.tar" for number in (1, 2, 3)]
+    for source in (
+        str(shards),
+        shards / "index.json",
+        str(shards / "*.tar"),
+        [shards / name for name in names],
+        f"{url}/index.json",
+        [f"{url}/{name}" for name in names],
+    ):
+        assert [sample.key for sample in read_samples(source)] == keys
+
+
+def test_parts_share_the_samples_out(shards):
+    parts = [[sample.key for sample in read_samples(shards, part=n, parts=4)] for n in range(4)]
+    assert [len(part) for part in parts] == [3, 2, 2, 2]
+    assert sorted(chain(*parts)) == sorted(sample.key for sample in read_samples(shards))
+
+
+def test_the_tars_are_what_the_webdataset_library_reads(shards):
+    webdataset = pytest.importorskip("webdataset")
+    found = list(
+        webdataset.WebDataset(str(shards / "scene-0001-CAM_FRONT.tar"), shardshuffle=False)
+    )
+    assert len(found) == 3
+    assert np.load(io.BytesIO(found[0]["radar.npy"])).shape[1] == 7
+
+
+def test_no_shards_is_said(tmp_path):
+    for source in (tmp_path, tmp_path / "none.tar", str(tmp_path / "*.tar"), tmp_path / "x.json"):
+        with pytest.raises(InputError, match=str(tmp_path)):
+            find_shards(source)
+
+
+def test_what_a_server_lacks_is_said(url):
+    with pytest.raises(InputError, match="404"):
+        list(read_samples(f"{url}/none.tar"))
+
+
+@pytest.mark.parametrize("name", ["../secret.tar", "/etc/passwd", "pipe:id", "a\\b.tar", ".x.tar"])
+def test_an_index_cannot_name_what_is_not_beside_it(name, tmp_path):
+    index = {"format": 1, "shards": [{"file": name, "samples": 1}]}
+    (tmp_path / "index.json").write_text(json.dumps(index))
+    with pytest.raises(InputError, match="no file beside it"):
+        find_shards(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "index", ["", "[]", "{}", '{"format": 2, "shards": []}', '{"format": 1, "shards": [3]}']
+)
+def test_a_damaged_index_is_said(index, tmp_path):
+    (tmp_path / "index.json").write_text(index)
+    with pytest.raises(InputError, match=r"index\.json"):
+        find_shards(tmp_path)
+
+
+def test_a_cut_off_shard_is_said(shards, tmp_path):
+    whole = (shards / "scene-0001-CAM_FRONT.tar").read_bytes()
+    cut = tmp_path / "cut.tar"
+    cut.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match=r"cut\.tar"):
+        list(read_samples(cut))
+
+
+def rewritten(shards: Path, folder: Path, change) -> Path:
+    """A shard whose first sample's files were changed."""
+    key, files = next(read_shard(find_shards(shards)[0]))
+    change(files)
+    path = folder / "changed.tar"
+    with tarfile.open(path, "w") as tar:
+        for name, data in files.items():
+            member = tarfile.TarInfo(f"{key}.{name}")
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    return path
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda files: files.pop("single.png"),
+        lambda files: files.pop("json"),
+        lambda files: files.update({"json": b"{}"}),
+        lambda files: files.update({"image.jpg": b""}),
+        lambda files: files.update({"image.jpg": b"GIF89a"}),
+        lambda files: files.update({"dense.png": files["image.jpg"]}),
+        lambda files: files.update({"single.png": encode_depth(np.ones((3, 3)))}),
+        lambda files: files.update({"exact.npz": b"PK"}),
+        lambda files: files.update({"exact.npz": files["radar.npy"]}),
+        lambda files: files.update({"radar.npy": b"\x93NUMPY"}),
+    ],
+)
+def test_a_damaged_sample_is_said(change, shards, tmp_path):
+    with pytest.raises(InputError, match=r"changed\.tar: scene-0001__"):
+        list(read_samples(rewritten(shards, tmp_path, change)))
+
+
+def test_nothing_is_unpickled(shards, tmp_path):
+    trap = io.BytesIO()
+    np.save(trap, np.array([Trap()], object), allow_pickle=True)
+    path = rewritten(shards, tmp_path, lambda files: files.update({"radar.npy": trap.getvalue()}))
+    with pytest.raises(InputError):
+        list(read_samples(path))
+    assert not Trap.sprung
+
+
+class Trap:
+    sprung = False
+
+    def __reduce__(self) -> tuple:
+        return setattr, (Trap, "sprung", True)
+
+
+def test_shards_can_be_moved(shards, tmp_path):
+    shutil.copytree(shards, tmp_path / "moved")
+    assert len(list(read_samples(tmp_path / "moved"))) == 9
