@@ -130,7 +130,10 @@ def _visible_shares(
     cameras = [sensor for sensor in sensor_rig(radars=()) if sensor.K is not None]
     poses = [ego @ mounting(sensor) for sensor in cameras]
     middle = np.mean([pose[:3, 3] for pose in poses], axis=0)
-    patches = [_surface(caster, thing, middle, time) for thing in things]
+    patches = [
+        _surface(caster, index, thing, middle, time)
+        for index, thing in zip(indices, things, strict=True)
+    ]
     points = np.concatenate([np.zeros((0, 3)), *patches])
     owner = np.repeat(np.arange(len(things)), [len(patch) for patch in patches])
     visible = np.zeros(len(points), dtype=bool)
@@ -150,7 +153,9 @@ def _visible_shares(
     return np.bincount(owner, visible, minlength=len(things)) / np.maximum(total, 1)
 
 
-def _surface(caster: RayCaster, thing: Thing, origin: np.ndarray, time: float) -> np.ndarray:
+def _surface(
+    caster: RayCaster, index: int, thing: Thing, origin: np.ndarray, time: float
+) -> np.ndarray:
     """(N, 3) points of a thing's surface evenly spread over its view from `origin`."""
     pose = thing.pose(time)
     center, size, rotation = box(thing, pose)
@@ -170,7 +175,6 @@ def _surface(caster: RayCaster, thing: Thing, origin: np.ndarray, time: float) -
     grid = np.stack(np.meshgrid(*(low + np.outer(steps, high - low)).T), -1).reshape(-1, 2)
     directions = np.column_stack([grid, np.ones(len(grid))]) @ view
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    start = (origin - pose[:3, 3]) @ pose[:3, :3]
-    hits = caster.alone(thing).cast(start, directions @ pose[:3, :3])
+    hits = caster.alone(index, pose).cast(origin, directions)
     hit = hits.material >= 0
     return origin + directions[hit] * hits.distance[hit, None]

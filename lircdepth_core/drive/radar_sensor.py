@@ -226,11 +226,10 @@ def _cells(
     beam = np.round(np.rad2deg(azimuth) / np.interp(degrees, *_BEAM_WIDTH)).astype(int)
     gate = np.floor(path / np.where(path < _NEAR_REACH, *_RANGE_CELL)).astype(int)
     thing = hits.thing[kept]
-    keys = np.stack([thing, mirrored[kept], beam, gate])
-    _, cell = np.unique(keys, axis=1, return_inverse=True)
-    total = np.bincount(cell.ravel(), power)
-    order = np.lexsort((-brightness, cell.ravel()))
-    first = order[np.searchsorted(cell.ravel()[order], np.arange(len(total)))]
+    _, cell = np.unique(_key(thing, mirrored[kept], beam, gate), return_inverse=True)
+    total = np.bincount(cell, power)
+    order = np.lexsort((-brightness, cell))
+    first = order[np.searchsorted(cell[order], np.arange(len(total)))]
     rcs = np.minimum(10 * np.log10(total), _LARGEST_RCS)
     path, far = path[first], far[first]
     return _Echoes(
@@ -244,6 +243,11 @@ def _cells(
     )
 
 
+def _key(thing: np.ndarray, mirrored: np.ndarray, beam: np.ndarray, gate: np.ndarray) -> np.ndarray:
+    """(N,) int64 that are equal where all are; beams are within ±500, gates below 1000."""
+    return ((thing.astype(np.int64) * 2 + mirrored) * 1000 + beam + 500) * 1000 + gate
+
+
 def _needed(distance: np.ndarray, far: np.ndarray) -> np.ndarray:
     """Cross-section in dBsm that is detected half of the time; far off it grows with range^4."""
     rcs = np.where(far, _HALF_RANGE["far"][0], _HALF_RANGE["near"][0])
@@ -255,9 +259,9 @@ def _strongest_of_each_cell(echoes: _Echoes) -> _Echoes:
     """One echo where an object is met on more than one path."""
     beam = np.round(np.rad2deg(echoes.azimuth)).astype(int)
     gate = np.floor(echoes.distance).astype(int)
-    keys = np.stack([echoes.thing, echoes.mirrored, beam, gate])
     order = np.argsort(-echoes.margin, kind="stable")
-    _, first = np.unique(keys[:, order], axis=1, return_index=True)
+    keys = _key(echoes.thing, echoes.mirrored, beam, gate)[order]
+    _, first = np.unique(keys, return_index=True)
     return _subset(echoes, np.sort(order[first]))
 
 
