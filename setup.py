@@ -31,10 +31,18 @@ TRAIN = [
     "jinja2",  # the page of an evaluation
     "tqdm",  # progress
 ]
+DRIVE = [
+    "embreex",  # ray casting for lidar, radar and visibility
+    "moderngl",  # renders images, on a graphics card or Mesa's software
+    "shapely>=2",  # street plans
+    "mapbox-earcut",  # areas of street plans as triangles
+    "scipy",  # rotations
+]
 TEST = [
     "pytest>=8,<9",  # pytest 9 breaks Jazzy's own launch_testing plugin
     "hypothesis>=6",  # property tests of the parsers
     *BAG,
+    *DRIVE,
     *TRAIN,
 ]
 
@@ -69,7 +77,7 @@ setup(
         "bag": BAG,
         "train": TRAIN,
         "ray": ["ray>=2"],  # preparation on a cluster
-        "drive": [],
+        "drive": DRIVE,
         "export": [],
         "dev": [
             *TEST,
