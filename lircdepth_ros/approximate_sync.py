@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 class ApproximateSync:
     """Pairs images and clouds. Used from one executor thread.
 
+    `saw` is to be called with each message of each topic before its filter passes it on.
+
     Args:
-        image: the image's subscription; its messages must also be given to `saw_image`.
-        radars: the radars' subscriptions.
         queue_size: messages kept per topic.
-        slop: largest difference between stamps, seconds.
+        slop: messages whose stamps differ by less match, seconds.
         on_match: called with an image and its (topic, cloud) pairs; must not raise, since the
             synchroniser would keep its lock for ever.
         on_unmatched: called once for each image that gets no match.
@@ -31,29 +31,28 @@ class ApproximateSync:
 
     def __init__(
         self,
-        image: InputSubscription,
-        radars: list[InputSubscription],
         queue_size: int,
         slop: float,
         on_match: Callable[[Any, tuple[tuple[str, Any], ...]], None],
         on_unmatched: Callable[[], None],
     ) -> None:
-        self._image = image
-        self._radars = radars
         self._queue_size = queue_size
         self._slop = slop
         self._on_match = on_match
         self._on_unmatched = on_unmatched
+        self._image: InputSubscription | None = None
+        self._radars: list[InputSubscription] = []
+        self._last_stamps: dict[str, int] = {}
         self._waiting: deque[int] = deque()
-        self._connect()
+
+    def connect(self, image: InputSubscription, radars: list[InputSubscription]) -> None:
+        """Synchronise these subscriptions from now on."""
+        self._image, self._radars = image, radars
+        self._restart()
 
     def saw_image(self, message: Any) -> None:
         """Note an image before the synchroniser gets it."""
-        stamp = stamp_nanoseconds(message.header.stamp)
-        if self._waiting and stamp < self._waiting[-1] - JUMP_BACK_NANOSECONDS:
-            # Messages of the old time would be matched for ever after.
-            self.close()
-            self._connect()
+        stamp = self._note("image", message)
         if stamp in self._waiting:
             self._on_unmatched()  # the synchroniser keeps one message per stamp
             return
@@ -62,16 +61,33 @@ class ApproximateSync:
             self._waiting.popleft()
             self._on_unmatched()
 
+    def saw_cloud(self, topic: str, message: Any) -> None:
+        """Note a cloud before the synchroniser gets it."""
+        self._note(topic, message)
+
     def close(self) -> None:
         """Give up the images that still wait."""
         while self._waiting:
             self._waiting.popleft()
             self._on_unmatched()
 
-    def _connect(self) -> None:
-        subscriptions = [self._image, *self._radars]
+    def _note(self, topic: str, message: Any) -> int:
+        """The stamp; where it jumped back, the synchroniser begins anew.
+
+        It would drop each message of the new time at once, as the oldest of a full queue.
+        """
+        stamp = stamp_nanoseconds(message.header.stamp)
+        if stamp < self._last_stamps.get(topic, stamp) - JUMP_BACK_NANOSECONDS:
+            self.close()
+            self._restart()
+        self._last_stamps[topic] = stamp
+        return stamp
+
+    def _restart(self) -> None:
+        assert self._image is not None
+        self._last_stamps = {}
         self._synchroniser = message_filters.ApproximateTimeSynchronizer(
-            [subscription.restart_filter() for subscription in subscriptions],
+            [subscription.restart_filter() for subscription in (self._image, *self._radars)],
             self._queue_size,
             self._slop,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,10 @@ _BYTES_PER_PIXEL = {
     "yuyv": 2,
 }
 _NAMES_IN_CV_BRIDGE = {"uyvy": "yuv422", "yuyv": "yuv422_yuy2"}
-_COMPRESSED_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
+_JPEG_SIGNATURE, _PNG_SIGNATURE = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
+_JPEG_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+"""Markers of a start of frame (ITU-T T.81, table B.1)."""
+
 _FIELD_BYTES = {
     PointField.INT8: 1,
     PointField.UINT8: 1,
@@ -52,12 +56,16 @@ _FIELD_BYTES = {
 _bridge = CvBridge()
 
 
-def image_from_message(message: Image | CompressedImage) -> np.ndarray:
+def image_from_message(
+    message: Image | CompressedImage, size: tuple[int, int] | None = None
+) -> np.ndarray:
     """Decode an image.
 
     Args:
         message: Image (rgb8, bgr8, rgba8, bgra8, mono8, bayer_*8, yuv422 variants; padded rows
             allowed) or CompressedImage (JPEG, PNG).
+        size: width and height that the image must have; None: any. Compressed data that says
+            otherwise is not decoded.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -66,16 +74,17 @@ def image_from_message(message: Image | CompressedImage) -> np.ndarray:
         InputError: the message is malformed or of another encoding.
     """
     if isinstance(message, CompressedImage):
-        return _decode_compressed(message)
-    size = f"{message.width}x{message.height}"
+        return _decode_compressed(message, size)
+    _check_size((message.width, message.height), size)
     if message.encoding not in _BYTES_PER_PIXEL:
         raise InputError(
             f"image: encoding {message.encoding!r}; use one of {', '.join(_BYTES_PER_PIXEL)}"
         )
-    if not 0 < message.width * message.height <= MAX_IMAGE_PIXELS:
-        raise InputError(f"image: size {size}; give 1 to {MAX_IMAGE_PIXELS} pixels")
     if message.step < message.width * _BYTES_PER_PIXEL[message.encoding]:
-        raise InputError(f"image: step {message.step} is too short for {size} {message.encoding}")
+        raise InputError(
+            f"image: step {message.step} is too short for {message.width} pixels of "
+            f"{message.encoding}"
+        )
     if len(message.data) < message.step * message.height:
         raise InputError(
             f"image: {len(message.data)} bytes of data, step x height is "
@@ -101,12 +110,9 @@ def _plain(message: Image) -> Image:
     return plain
 
 
-def _decode_compressed(message: CompressedImage) -> np.ndarray:
+def _decode_compressed(message: CompressedImage, size: tuple[int, int] | None) -> np.ndarray:
     data = np.frombuffer(message.data, dtype=np.uint8)
-    if not data[:8].tobytes().startswith(_COMPRESSED_SIGNATURES):
-        raise InputError(
-            f"image: compressed data (format {message.format!r}) is neither JPEG nor PNG"
-        )
+    _check_size(_compressed_size(message), size)
     try:
         bgr = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error as error:
@@ -114,6 +120,38 @@ def _decode_compressed(message: CompressedImage) -> np.ndarray:
     if bgr is None:
         raise InputError(f"image: {len(data)} bytes of {message.format!r} cannot be decoded")
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+
+
+def _check_size(found: tuple[int, int], wanted: tuple[int, int] | None) -> None:
+    width, height = found
+    if not 0 < width * height <= MAX_IMAGE_PIXELS:
+        raise InputError(f"image: size {width}x{height}; give 1 to {MAX_IMAGE_PIXELS} pixels")
+    if wanted is not None and found != wanted:
+        raise InputError(
+            f"image: size {width}x{height}, but camera_info describes {wanted[0]}x{wanted[1]}; "
+            "publish the camera_info of this image"
+        )
+
+
+def _compressed_size(message: CompressedImage) -> tuple[int, int]:
+    """Width and height as the header of a PNG (IHDR) or JPEG (start of frame) says."""
+    data = message.data
+    if bytes(data[:8]) == _PNG_SIGNATURE and len(data) >= 24:
+        width, height = struct.unpack(">II", bytes(data[16:24]))
+        return width, height
+    if bytes(data[:2]) != _JPEG_SIGNATURE:
+        raise InputError(
+            f"image: compressed data (format {message.format!r}) is neither JPEG nor PNG"
+        )
+    place = 2
+    while place + 9 <= len(data) and data[place] == 0xFF:
+        marker = data[place + 1]
+        if marker in _JPEG_FRAMES:
+            height, width = struct.unpack(">HH", bytes(data[place + 5 : place + 9]))
+            return width, height
+        fill = marker == 0xFF
+        place += 1 if fill else 2 + struct.unpack(">H", bytes(data[place + 2 : place + 4]))[0]
+    raise InputError(f"image: {len(data)} bytes of JPEG without a start of frame")
 
 
 @dataclass(frozen=True)
@@ -152,9 +190,13 @@ def camera_from_message(info: CameraInfo, rectified: bool) -> CameraModel:
     if min(size) <= 0:
         raise InputError(f"camera_info: image size {size[0]}x{size[1]}; give a positive size")
 
-    def of_image(matrix: np.ndarray) -> Camera:
+    def of_image(full: np.ndarray) -> Camera:
+        matrix = full.copy()
+        matrix[[0, 1], [0, 1]] /= (binning_x, binning_y)
+        centre = full[:2, 2] - (left, top)
+        matrix[:2, 2] = (centre + 0.5) / (binning_x, binning_y) - 0.5
         try:
-            return Camera(matrix, width, height).cropped(left, top, width, height).resized(*size)
+            return Camera(matrix, *size)
         except InputError as error:
             raise InputError(f"camera_info: {error}") from error
 
@@ -179,13 +221,7 @@ def rectified_image(message: Image | CompressedImage, model: CameraModel) -> np.
     Raises:
         InputError: the image cannot be used, or is not of the size camera_info describes.
     """
-    image = image_from_message(message)
-    camera = model.camera
-    if image.shape[:2] != (camera.height, camera.width):
-        raise InputError(
-            f"image: size {image.shape[1]}x{image.shape[0]}, but camera_info describes "
-            f"{camera.width}x{camera.height}; publish the camera_info of this image"
-        )
+    image = image_from_message(message, (model.camera.width, model.camera.height))
     return image if model.rectifier is None else model.rectifier(image)
 
 
@@ -214,13 +250,13 @@ class SensorReturns:
         position: (N, 3) metres.
         rcs: (N,) dBsm, zero where unknown.
         velocity: (N, 2) m/s forward and left, or (N,) Doppler; zero where unknown.
-        missing: what the cloud does not tell, for the log.
+        missing: what the cloud does not tell, and what that means, for the log.
     """
 
     position: np.ndarray
     rcs: np.ndarray
     velocity: np.ndarray
-    missing: tuple[str, ...]
+    missing: tuple[tuple[str, str], ...]
 
 
 def radar_from_message(cloud: PointCloud2, fields: RadarFields) -> SensorReturns:
@@ -237,15 +273,17 @@ def radar_from_message(cloud: PointCloud2, fields: RadarFields) -> SensorReturns
     names = points.dtype.names or ()
     if not {"x", "y", "z"} <= set(names):
         raise InputError(f"radar cloud: fields {list(names)}; x, y and z are needed")
+    missing = []
     for name, kept in fields.kept_states:
         if name in names:
             points = points[np.isin(points[name], kept)]
+        else:
+            missing.append((name, "radar_filter does not filter by it"))
 
     def column(name: str) -> np.ndarray:
         return points[name].astype(np.float64)
 
     position = np.stack([column("x"), column("y"), column("z")], axis=1)
-    missing = []
     rcs_name = next((name for name in fields.rcs if name in names), None)
     doppler_name = next((name for name in fields.doppler if name in names), None)
     rcs = np.zeros(len(points)) if rcs_name is None else column(rcs_name)
@@ -255,9 +293,9 @@ def radar_from_message(cloud: PointCloud2, fields: RadarFields) -> SensorReturns
         velocity = column(doppler_name)
     else:
         velocity = np.zeros((len(points), 2))
-        missing.append("velocity")
+        missing.append(("velocity", "taken as zero"))
     if rcs_name is None:
-        missing.append("rcs")
+        missing.append(("rcs", "taken as zero"))
     finite = np.isfinite(position).all(axis=1)
     return SensorReturns(
         position[finite],

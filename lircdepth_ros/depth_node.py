@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import signal
 import sys
 import threading
@@ -11,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from nav_msgs.msg import Odometry
-from rclpy.exceptions import ParameterException
-from rclpy.executors import SingleThreadedExecutor
+from rclpy.clock import Clock, ClockType
+from rclpy.exceptions import NameValidationException, ParameterException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
 
@@ -22,19 +25,23 @@ from lircdepth_core.errors import InputError
 from lircdepth_core.inference import Predictor
 from lircdepth_core.inference.colour import colourise
 from lircdepth_ros.approximate_sync import ApproximateSync
+from lircdepth_ros.calibration_poses import CalibrationPoses
 from lircdepth_ros.conversions import (
     camera_info_message,
     colour_image_message,
     float_image_message,
 )
 from lircdepth_ros.health import Health
-from lircdepth_ros.parameters import NodeParameters
+from lircdepth_ros.parameters import NodeParameters, describe_parameters
 from lircdepth_ros.subscriptions import InputSubscription
-from lircdepth_ros.transforms import CalibrationPoses, PoseSource, TfPoses, tf_is_installed
+from lircdepth_ros.tf_poses import TfPoses, tf_is_installed
+from lircdepth_ros.transforms import PoseSource
 from lircdepth_ros.worker import Answer, DepthWorker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    import numpy as np
 
 _REVIEW_PERIOD_SECONDS = 0.2
 _SIGNAL_POLL_SECONDS = 0.2
@@ -56,6 +63,7 @@ class DepthNode(LifecycleNode):
         super().__init__("depth", **kwargs)
         self._settings = NodeParameters(self)
         self._state = "unconfigured"
+        self._failure = ""
         self._health = Health(warn=self.get_logger().warning)
         self._predictor: Predictor | None = None
         self._poses: PoseSource | None = None
@@ -64,8 +72,11 @@ class DepthNode(LifecycleNode):
         self._input_subscriptions: list[InputSubscription] = []
         self._outputs: dict[str, Any] = {}
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self.create_timer(self._settings.values.diagnostics_period, self._publish_diagnostics)
-        self.create_timer(_REVIEW_PERIOD_SECONDS, self._review_subscriptions)
+        # On simulated time they would stand still with the clock, which may wait for them.
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        period = self._settings.values.diagnostics_period
+        self.create_timer(period, self._publish_diagnostics, clock=steady)
+        self.create_timer(_REVIEW_PERIOD_SECONDS, self._review_subscriptions, clock=steady)
 
     def start(self) -> None:
         """Configure and activate, if the parameter `autostart` says so."""
@@ -76,14 +87,12 @@ class DepthNode(LifecycleNode):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load and warm up the model; advertise."""
-        return self._transition("configure", self._configure, "inactive")
+        return self._transition("configure", self._configure, "inactive", self._cleanup)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe and answer."""
-        result = super().on_activate(state)
-        if result != TransitionCallbackReturn.SUCCESS:
-            return result
-        return self._transition("activate", self._activate, "active")
+        work = partial(self._activate, state)
+        return self._transition("activate", work, "active", self._deactivate)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Unsubscribe and finish the image in work."""
@@ -105,19 +114,27 @@ class DepthNode(LifecycleNode):
         self._cleanup()
 
     def _transition(
-        self, name: str, work: Callable[[], None], new_state: str
+        self,
+        name: str,
+        work: Callable[[], None],
+        new_state: str,
+        undo: Callable[[], None] | None = None,
     ) -> TransitionCallbackReturn:
         # rclpy swallows what a lifecycle callback raises, so it is said here.
         try:
             work()
         except InputError as error:
-            self.get_logger().fatal(f"{name} failed: {error}")
-            return TransitionCallbackReturn.FAILURE
+            self._failure = f"{name} failed: {error}"
         except Exception as error:  # noqa: BLE001 a failed transition must be told, not raised
-            self.get_logger().fatal(f"{name} failed: {type(error).__name__}: {error}")
-            return TransitionCallbackReturn.FAILURE
-        self._state = new_state
-        return TransitionCallbackReturn.SUCCESS
+            text = " ".join(str(error).split())
+            self._failure = f"{name} failed: {type(error).__name__}: {text}"
+        else:
+            self._state, self._failure = new_state, ""
+            return TransitionCallbackReturn.SUCCESS
+        self.get_logger().fatal(self._failure)
+        if undo is not None:
+            undo()
+        return TransitionCallbackReturn.FAILURE
 
     def _configure(self) -> None:
         values = self._settings.values
@@ -154,58 +171,78 @@ class DepthNode(LifecycleNode):
             "calibration file (`lircdepth bag` writes calibration.yaml into the bag's folder)"
         )
 
-    def _activate(self) -> None:
+    def _activate(self, state: LifecycleState) -> None:
         assert self._predictor is not None
         assert self._poses is not None
         values = self._settings.values
-        topics = {topic: self.resolve_topic_name(topic) for topic in values.radar_topics if topic}
+        radars = self._resolve_inputs([topic for topic in values.radar_topics if topic])
         self._worker = worker = DepthWorker(
             self._predictor,
             self._poses,
-            list(topics.values()),
+            list(radars.values()),
             lambda: self._settings.values,
             self._health,
             self._publish,
             self._age_clock,
         )
         if values.sync == "approximate":
-            self._subscribe_synchronised(worker, list(topics))
+            self._subscribe_synchronised(worker, list(radars))
         else:
             self._subscribe("~/input/image", self._choose_image_type, worker.on_image)
-            for topic, name in topics.items():
+            for topic, name in radars.items():
                 self._subscribe(topic, _is(PointCloud2), partial(worker.on_radar, name))
-        self._subscribe("~/input/camera_info", _is(CameraInfo), worker.on_camera_info)
+        info = worker.on_camera_info
+        self._subscribe("~/input/camera_info", _is(CameraInfo), info, latched=True)
         if isinstance(self._poses, CalibrationPoses):
             # Odometry comes in bursts of hundreds of messages a second.
             self._subscribe("~/input/odometry", _is(Odometry), worker.on_odometry, depth=200)
+        super().on_activate(state)
+        self._health.begin()
         worker.start()
         self.get_logger().info(
             f"answering images of {self.resolve_topic_name('~/input/image')} with radar of "
-            f"{', '.join(topics.values()) or 'no topic'}"
+            f"{', '.join(radars.values()) or 'no topic'}"
         )
+
+    def _resolve_inputs(self, radar_topics: list[str]) -> dict[str, str]:
+        """Resolved names of the radar topics; each input needs a name of its own."""
+        try:
+            radars = {topic: self.resolve_topic_name(topic) for topic in radar_topics}
+        except NameValidationException as error:
+            text = " ".join(str(error).split())
+            raise InputError(f"parameter radar_topics: {text}") from error
+        others = ("~/input/image", "~/input/camera_info", "~/input/odometry")
+        names = [self.resolve_topic_name(topic) for topic in others] + list(radars.values())
+        for name in names:
+            if names.count(name) > 1:
+                raise InputError(
+                    f"topic {name} is named for two inputs; check remaps and radar_topics"
+                )
+        return radars
 
     def _subscribe_synchronised(self, worker: DepthWorker, radar_topics: list[str]) -> None:
         values = self._settings.values
-        image = self._subscribe("~/input/image", self._choose_image_type)
-        radars = [self._subscribe(topic, _is(PointCloud2)) for topic in radar_topics]
-        self._synchroniser = ApproximateSync(
-            image,
-            radars,
+        self._synchroniser = sync = ApproximateSync(
             values.approximate_queue_size,
             values.approximate_slop,
             worker.on_synchronised,
             self._drop_unmatched,
         )
-        image.callback = self._synchroniser.saw_image
+        image = self._subscribe("~/input/image", self._choose_image_type, sync.saw_image)
+        radars = [
+            self._subscribe(topic, _is(PointCloud2), partial(sync.saw_cloud, topic))
+            for topic in radar_topics
+        ]
+        sync.connect(image, radars)
 
     def _subscribe(
         self,
         topic: str,
         choose_type: Callable[[list[str]], type | None],
-        callback: Callable[[Any], None] | None = None,
-        depth: int = 10,
+        callback: Callable[[Any], None],
+        **kwargs: Any,
     ) -> InputSubscription:
-        subscription = InputSubscription(self, topic, choose_type, callback, self._health, depth)
+        subscription = InputSubscription(self, topic, choose_type, callback, self._health, **kwargs)
         self._input_subscriptions.append(subscription)
         return subscription
 
@@ -243,14 +280,18 @@ class DepthNode(LifecycleNode):
         )
         outputs["~/output/depth/image_rect"].publish(float_image_message(depth, header))
         outputs["~/output/uncertainty/image_rect"].publish(float_image_message(sigma, header))
-        for name, picture, limits in (
-            ("~/debug/depth_color", depth, values.debug_depth_range),
-            # The other way round: what is uncertain is red.
-            ("~/debug/uncertainty_color", sigma, values.debug_sigma_range[::-1]),
-        ):
-            if outputs[name].get_subscription_count():
-                rgb = colourise(picture, *limits)
-                outputs[name].publish(colour_image_message(rgb, header))
+        self._publish_colours("~/debug/depth_color", depth, values.debug_depth_range, header)
+        # The other way round: what is uncertain is red.
+        limits = values.debug_sigma_range[::-1]
+        self._publish_colours("~/debug/uncertainty_color", sigma, limits, header)
+
+    def _publish_colours(
+        self, name: str, picture: np.ndarray, limits: Sequence[float], header: Header
+    ) -> None:
+        """Colours for those who listen."""
+        publisher = self._outputs[name]
+        if publisher.get_subscription_count():
+            publisher.publish(colour_image_message(colourise(picture, *limits), header))
 
     def _deactivate(self) -> None:
         for subscription in self._input_subscriptions:
@@ -274,7 +315,8 @@ class DepthNode(LifecycleNode):
 
     def _publish_diagnostics(self) -> None:
         device = self._predictor.device if self._predictor is not None else ""
-        array = self._health.diagnostics(self.get_name(), self._state, device)
+        name = self.get_fully_qualified_name().lstrip("/")
+        array = self._health.diagnostics(name, self._state, device, self._failure)
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(array)
 
@@ -286,8 +328,15 @@ def _is(message_type: type) -> Callable[[list[str]], type]:
 
 def main(args: list[str] | None = None) -> int:
     """Run the node until SIGINT or SIGTERM; the exit code."""
+    argv = sys.argv if args is None else ["lircdepth_node", *args]
     # With rclpy's own handlers the context would end under callbacks that still publish.
-    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        plain = remove_ros_args(argv)[1:]
+        _argument_parser().parse_args(plain)
+        rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
+    except RuntimeError as error:  # rclpy's for ROS arguments that it does not understand
+        print(f"lircdepth_node: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -297,15 +346,41 @@ def main(args: list[str] | None = None) -> int:
         print(f"lircdepth_node: {error}", file=sys.stderr)
         rclpy.try_shutdown()
         return 2
+    try:
+        node.start()
+        _spin(node, stop)
+    finally:
+        node.close()
+        node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+def _argument_parser() -> argparse.ArgumentParser:
+    return argparse.ArgumentParser(
+        prog="lircdepth_node",
+        description="The lifecycle node `depth`. It takes ROS arguments only: --ros-args -p "
+        "PARAMETER:=VALUE -r TOPIC:=NAME --params-file FILE.",
+        epilog="Parameters: " + ", ".join(entry.name for entry in describe_parameters()),
+    )
+
+
+def _spin(node: DepthNode, stop: threading.Event) -> None:
+    """Run callbacks until told to stop; what one of them raises is said, and survived.
+
+    rclpy itself raises here, for example where someone asks for a transition that the current
+    state does not have.
+    """
     executor = SingleThreadedExecutor()
     executor.add_node(node)
-    node.start()
     while not stop.is_set():
-        executor.spin_once(timeout_sec=_SIGNAL_POLL_SECONDS)
-    node.close()
-    node.destroy_node()
-    rclpy.try_shutdown()
-    return 0
+        try:
+            executor.spin_once(timeout_sec=_SIGNAL_POLL_SECONDS)
+        except ExternalShutdownException:
+            return
+        except Exception as error:  # noqa: BLE001 see above
+            text = " ".join(str(error).split())
+            node.get_logger().error(f"a callback failed: {type(error).__name__}: {text}")
 
 
 if __name__ == "__main__":

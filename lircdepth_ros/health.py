@@ -18,7 +18,10 @@ RATE_WINDOW_SECONDS = 5.0
 """Input rates are counted over this long."""
 
 RECENT_SECONDS = 3.0
-"""A problem this old no longer colours the status."""
+"""A problem this old no longer colours the status; without an answer for longer, a warning does."""
+
+ORDINARY_REASONS = ("replaced by newer", "node stopped")
+"""Reasons to drop an image that are no fault."""
 
 
 @dataclass
@@ -26,7 +29,7 @@ class _Input:
     """Arrivals of one topic, steady seconds."""
 
     received: int = 0
-    arrivals: deque[float] = field(default_factory=lambda: deque(maxlen=1000))
+    arrivals: deque[float] = field(default_factory=lambda: deque(maxlen=5000))
 
 
 class Health:
@@ -49,11 +52,23 @@ class Health:
         self._notices: Counter[str] = Counter()
         self._events: Counter[str] = Counter()
         self._last_problem: tuple[float, bytes, str] | None = None
-        self._last_failure: tuple[float, str] | None = None
+        self._began = clock()
+        self._last_answer: float | None = None
         self._stages: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=200))
         self._facts: dict[str, str] = {}
         self._answered = 0
         self._images = 0
+
+    def expect(self, topic: str) -> None:
+        """Show a topic from now on, received or not."""
+        with self._lock:
+            self._inputs[topic].arrivals.clear()
+            self._events[f"{topic}: messages lost"] += 0
+
+    def begin(self) -> None:
+        """The node became active: answers are expected from now on."""
+        with self._lock:
+            self._began, self._last_answer, self._last_problem = self._clock(), None, None
 
     def received(self, topic: str) -> None:
         """A message of a topic arrived."""
@@ -71,18 +86,20 @@ class Health:
         """An image was answered; seconds spent in each stage."""
         with self._lock:
             self._answered += 1
+            self._last_answer = self._clock()
             for stage, seconds in stage_seconds.items():
                 self._stages[stage].append(seconds)
 
-    def image_dropped(self, reason: str, detail: str = "", *, failure: bool = False) -> None:
-        """An image got no answer. `failure`: something is wrong, not merely late."""
+    def image_dropped(self, reason: str, detail: str = "") -> None:
+        """An image got no answer."""
+        ordinary = reason in ORDINARY_REASONS
         with self._lock:
             first = not self._dropped_images[reason]
             self._dropped_images[reason] += 1
-            if failure:
-                self._problem(DiagnosticStatus.ERROR, detail or reason)
-        if first and failure:
-            self._warn(f"image dropped: {reason}{': ' + detail if detail else ''}")
+            if not ordinary:
+                self._problem(DiagnosticStatus.ERROR, _joined(reason, detail))
+        if first and not ordinary:
+            self._warn(f"image dropped: {_joined(reason, detail)}")
 
     def message_dropped(self, topic: str, reason: str, detail: str) -> None:
         """A message other than an image cannot be used."""
@@ -99,9 +116,9 @@ class Health:
         with self._lock:
             first = not self._notices[reason]
             self._notices[reason] += 1
-            self._problem(DiagnosticStatus.WARN, detail or reason)
+            self._problem(DiagnosticStatus.WARN, _joined(reason, detail))
         if first:
-            self._warn(f"{reason}{': ' + detail if detail else ''}")
+            self._warn(_joined(reason, detail))
 
     def event(self, name: str, count: int = 1) -> None:
         """Something worth counting happened: messages lost, QoS incompatible, clock jump."""
@@ -130,15 +147,20 @@ class Health:
             counts.update((f"dropped: {k}", n) for k, n in self._dropped_images.items())
             return counts
 
-    def diagnostics(self, node_name: str, state: str, hardware: str) -> DiagnosticArray:
-        """The diagnostic_msgs/DiagnosticArray, but for its stamp."""
+    def diagnostics(
+        self, node_name: str, state: str, hardware: str, failure: str = ""
+    ) -> DiagnosticArray:
+        """The diagnostic_msgs/DiagnosticArray, but for its stamp.
+
+        Args:
+            node_name: with its namespace.
+            state: of the lifecycle.
+            hardware: the device in use.
+            failure: why the last transition failed; empty if it did not.
+        """
         now = self._clock()
         with self._lock:
-            level, text = DiagnosticStatus.OK, state
-            if state != "active":
-                level = DiagnosticStatus.WARN
-            elif self._last_problem is not None and now - self._last_problem[0] < RECENT_SECONDS:
-                level, text = self._last_problem[1:]
+            level, text = self._status(now, state, failure)
             groups = {
                 "images": self._image_values(),
                 "inputs": self._input_values(now),
@@ -157,6 +179,19 @@ class Health:
             array.status.append(status)
         return array
 
+    def _status(self, now: float, state: str, failure: str) -> tuple[bytes, str]:
+        """Level and message: the worst that is true now."""
+        if failure:
+            return DiagnosticStatus.ERROR, failure
+        if state != "active":
+            return DiagnosticStatus.WARN, state
+        if self._last_problem is not None and now - self._last_problem[0] < RECENT_SECONDS:
+            return self._last_problem[1:]
+        last = self._began if self._last_answer is None else self._last_answer
+        if now - last > RECENT_SECONDS:
+            return DiagnosticStatus.WARN, f"no image answered for {now - last:.0f} s"
+        return DiagnosticStatus.OK, state
+
     def _image_values(self) -> dict[str, str]:
         values = {"received": str(self._images), "answered": str(self._answered)}
         values |= {f"dropped: {k}": str(n) for k, n in sorted(self._dropped_images.items())}
@@ -167,8 +202,9 @@ class Health:
         values = {}
         for topic, entry in sorted(self._inputs.items()):
             recent = sum(now - arrival <= RATE_WINDOW_SECONDS for arrival in entry.arrivals)
+            window = min(RATE_WINDOW_SECONDS, max(now - self._began, 1.0))
             values[f"{topic}: received"] = str(entry.received)
-            values[f"{topic}: rate [Hz]"] = f"{recent / RATE_WINDOW_SECONDS:.1f}"
+            values[f"{topic}: rate [Hz]"] = f"{recent / window:.1f}"
         values |= {f"dropped: {k}": str(n) for k, n in sorted(self._dropped_messages.items())}
         values |= {k: str(n) for k, n in sorted(self._events.items())}
         return values
@@ -180,3 +216,7 @@ class Health:
                 milliseconds = 1000 * float(np.percentile(seconds, percent))
                 values[f"{stage} p{percent} [ms]"] = f"{milliseconds:.1f}"
         return values
+
+
+def _joined(reason: str, detail: str) -> str:
+    return f"{reason}: {detail}" if detail else reason

@@ -1,11 +1,12 @@
 """The node's parameters, declared from one YAML description.
 
 The description `depth_node_parameters.yaml` follows generate_parameter_library's schema, of which
-`bounds`, `one_of`, `not_empty`, `fixed_size` and `unique` are used here.
+`bounds`, `element_bounds`, `one_of`, `not_empty`, `fixed_size` and `unique` are used here.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from importlib import resources
 from types import SimpleNamespace
@@ -76,6 +77,9 @@ class ParameterDescription:
             return f"parameter {self.name} is {value!r}; use one of {rules['one_of<>'][0]}"
         if "fixed_size<>" in rules and len(value) != rules["fixed_size<>"]:
             return f"parameter {self.name} has {len(value)} elements, not {rules['fixed_size<>']}"
+        low, high = rules.get("element_bounds<>", (-math.inf, math.inf))
+        if "element_bounds<>" in rules and not all(low <= element <= high for element in value):
+            return f"parameter {self.name} is {list(value)}; give elements of {low} to {high}"
         if "unique<>" in rules and len(set(value)) != len(value):
             return f"parameter {self.name} names something twice: {list(value)}"
         return None
@@ -108,16 +112,20 @@ class NodeParameters:
         self._node = node
         self._descriptions = {entry.name: entry for entry in describe_parameters()}
         for entry in self._descriptions.values():
-            value = node.declare_parameter(entry.name, entry.default, entry.descriptor()).value
-            if fault := entry.fault(value):
-                raise InputError(fault)
+            node.declare_parameter(entry.name, entry.default, entry.descriptor())
         self.values = self._read()
+        for entry in self._descriptions.values():
+            if fault := entry.fault(getattr(self.values, entry.name)):
+                raise InputError(fault)
         node.add_on_set_parameters_callback(self._check)
         node.add_post_set_parameters_callback(self._refresh)
 
     def _read(self, changed: Iterable[Parameter] = ()) -> SimpleNamespace:
-        values = {name: self._node.get_parameter(name).value for name in self._descriptions}
+        values = {name: self._node.get_parameter_or(name).value for name in self._descriptions}
         values.update((p.name, p.value) for p in changed if p.name in self._descriptions)
+        for name, value in values.items():
+            if value is None:  # YAML's [] has no type, and rcl leaves the parameter unset
+                values[name] = []
         return SimpleNamespace(**values)
 
     def _check(self, changed: list[Parameter]) -> SetParametersResult:

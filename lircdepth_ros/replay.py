@@ -14,7 +14,6 @@ from types import FrameType
 import rclpy
 from rclpy.qos import ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
-from rclpy.utilities import remove_ros_args
 
 from lircdepth_core.errors import InputError
 from lircdepth_ros.replay_options import ANSWER_TOPIC, ReplayOptions
@@ -22,13 +21,8 @@ from lircdepth_ros.replay_options import ANSWER_TOPIC, ReplayOptions
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line entry; returns the exit status."""
-    argv = list(sys.argv if arguments is None else ["lircdepth_replay", *arguments])
-    try:
-        plain = remove_ros_args(argv)
-    except RuntimeError as error:  # rclpy's for ROS arguments it does not understand
-        print(f"lircdepth_replay: --ros-args: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    options = parse_arguments(plain[1:])
+    plain, ros = split_ros_arguments(sys.argv[1:] if arguments is None else arguments)
+    options = parse_arguments(plain)
     try:
         from lircdepth_ros.replay_player import replay
     except ModuleNotFoundError as error:
@@ -46,7 +40,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, request_stop)
-    rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        rclpy.init(args=["lircdepth_replay", *ros], signal_handler_options=SignalHandlerOptions.NO)
+    except RuntimeError as error:  # rclpy's for ROS arguments it does not understand
+        print(f"lircdepth_replay: --ros-args: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
     node = rclpy.create_node("lircdepth_replay", start_parameter_services=False)
     try:
         report = replay(options, node, stop)
@@ -58,6 +56,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rclpy.shutdown()
     print(report)
     return report.exit_code
+
+
+def split_ros_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Our arguments, and those from `--ros-args` to `--` or the end.
+
+    rclpy's remove_ros_args would also take a plain `OLD:=NEW`, which is ours.
+    """
+    plain: list[str] = []
+    ros: list[str] = []
+    inside = False
+    for argument in arguments:
+        inside = inside or argument == "--ros-args"
+        (ros if inside else plain).append(argument)
+        inside = inside and argument != "--"
+    return plain, ros
 
 
 def parse_arguments(arguments: Sequence[str]) -> ReplayOptions:

@@ -13,15 +13,25 @@ from typing import Any
 JUMP_BACK_NANOSECONDS = 1_000_000_000
 """A stamp this much older than the newest of its topic means a clock jump or a looping bag."""
 
+MAX_GAP_NANOSECONDS = 1_000_000_000
+"""Sweeps are not accumulated over a longer silence."""
 
-@dataclass(frozen=True)
+
+@dataclass(eq=False)
 class Sweep:
-    """One message of a radar: its topic, stamp (ns), reception (steady s) and the cloud itself."""
+    """One message of a radar.
+
+    Attributes:
+        topic: where it came from.
+        stamp: nanoseconds.
+        cloud: the message.
+        returns: what the worker read from the cloud; None until then.
+    """
 
     topic: str
     stamp: int
-    received: float
     cloud: Any
+    returns: Any = None
 
 
 class RadarSweeps:
@@ -40,7 +50,7 @@ class RadarSweeps:
         later = []
         while self._sweeps and self._sweeps[-1].stamp > stamp:
             later.append(self._sweeps.pop())
-        self._sweeps.append(Sweep(self.topic, stamp, received, cloud))
+        self._sweeps.append(Sweep(self.topic, stamp, cloud))
         self._sweeps.extend(reversed(later))
         self._last_received = received
         return jumped
@@ -65,8 +75,8 @@ class RadarSweeps:
     def select(self, stamp: int, max_age: int, count: int) -> list[Sweep]:
         """The sweep nearest `stamp` on either side within `max_age` ns, and `count` - 1 before it.
 
-        Returns the nearest first; empty if none is near enough. The sweeps before the nearest
-        are for accumulation and not bound by `max_age`.
+        Returns the nearest first; empty if none is near enough. The sweeps before it, for
+        accumulation, end at a gap of a second.
         """
         sweeps = list(self._sweeps)
         if not sweeps:
@@ -74,7 +84,12 @@ class RadarSweeps:
         nearest = min(range(len(sweeps)), key=lambda index: abs(sweeps[index].stamp - stamp))
         if abs(sweeps[nearest].stamp - stamp) > max_age:
             return []
-        return sweeps[max(0, nearest - count + 1) : nearest + 1][::-1]
+        chosen = [sweeps[nearest]]
+        for sweep in sweeps[max(0, nearest - count + 1) : nearest][::-1]:
+            if chosen[-1].stamp - sweep.stamp > MAX_GAP_NANOSECONDS:
+                break
+            chosen.append(sweep)
+        return chosen
 
 
 def radar_is_complete(

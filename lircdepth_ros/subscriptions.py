@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import message_filters
+from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.event_handler import SubscriptionEventCallbacks
-from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.exceptions import InvalidParameterTypeException
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 from lircdepth_core.errors import InputError
 
@@ -28,7 +30,7 @@ class InputSubscription:
     """One input topic.
 
     Reliable if every publisher of the topic offers it, else best effort; made again when that
-    changes, when the type changes, or on an incompatible-QoS event. The parameters
+    changes, when the type changes, or on an incompatible-QoS event. The read-only parameters
     `qos_overrides.<topic>.subscription.reliability` and `.depth` fix either.
 
     Args:
@@ -39,6 +41,7 @@ class InputSubscription:
         callback: called with each message, before `filter` passes it on; must not raise.
         health: counts messages, losses and QoS events.
         depth: messages kept while the node is busy.
+        latched: also take what publishers that are transient local sent before.
 
     Raises:
         InputError: a QoS override is not one of the values above.
@@ -49,20 +52,24 @@ class InputSubscription:
         node: Node,
         topic: str,
         choose_type: Callable[[list[str]], type | None],
-        callback: Callable[[Any], None] | None,
+        callback: Callable[[Any], None],
         health: Health,
-        depth: int,
+        depth: int = 10,
+        latched: bool = False,
     ) -> None:
         self.topic = node.resolve_topic_name(topic)
         self.filter = message_filters.SimpleFilter()
+        self._name = topic  # rclpy remaps it; the resolved name would be remapped twice
         self._node = node
         self._choose_type = choose_type
-        self.callback = callback
+        self._callback = callback
         self._health = health
+        self._latched = latched
         self._subscriber: message_filters.Subscriber | None = None
-        self._made_as: tuple[type, ReliabilityPolicy] | None = None
+        self._made_as: tuple[type, ReliabilityPolicy, DurabilityPolicy] | None = None
         self._incompatible = False
         self._reliability, self._depth = self._read_overrides(depth)
+        health.expect(self.topic)
         self.review()
 
     def restart_filter(self) -> message_filters.SimpleFilter:
@@ -72,35 +79,20 @@ class InputSubscription:
 
     def review(self) -> None:
         """Look at the topic's publishers and make the subscription anew if they ask for it."""
-        publishers = self._node.get_publishers_info_by_topic(self.topic)
+        publishers = self._node.get_publishers_info_by_topic(self._name)
         message_type = self._choose_type(sorted({entry.topic_type for entry in publishers}))
-        reliability = _RELIABILITIES.get(self._reliability)
-        if reliability is None:
-            all_reliable = all(
-                entry.qos_profile.reliability == ReliabilityPolicy.RELIABLE for entry in publishers
-            )
-            reliability = (
-                ReliabilityPolicy.RELIABLE
-                if all_reliable and not (self._incompatible and publishers)
-                else ReliabilityPolicy.BEST_EFFORT
-            )
-            self._incompatible = self._incompatible and not all_reliable
-        if message_type is None or (message_type, reliability) == self._made_as:
+        offered = [entry.qos_profile for entry in publishers]
+        wanted = (self._choose_reliability(offered), self._choose_durability(offered))
+        if message_type is None or (message_type, *wanted) == self._made_as:
             return
         self.destroy()
-        self._made_as = (message_type, reliability)
-        self._subscriber = message_filters.Subscriber(
-            self._node,
-            message_type,
-            self.topic,
-            qos_profile=QoSProfile(
-                history=HistoryPolicy.KEEP_LAST, depth=self._depth, reliability=reliability
-            ),
-            event_callbacks=SubscriptionEventCallbacks(
-                incompatible_qos=self._on_incompatible, message_lost=self._on_lost
-            ),
-        )
+        try:
+            self._subscriber = self._subscribe(message_type, *wanted)
+        except RuntimeError as error:  # rclpy's, when the middleware refuses
+            self._health.message_dropped(self.topic, "cannot subscribe", str(error).split("\n")[0])
+            return
         self._subscriber.registerCallback(self._on_message)
+        self._made_as = (message_type, *wanted)
 
     def destroy(self) -> None:
         """Unsubscribe."""
@@ -108,10 +100,46 @@ class InputSubscription:
             self._node.destroy_subscription(self._subscriber.sub)
         self._subscriber, self._made_as = None, None
 
+    def _subscribe(
+        self, message_type: type, reliability: ReliabilityPolicy, durability: DurabilityPolicy
+    ) -> message_filters.Subscriber:
+        return message_filters.Subscriber(
+            self._node,
+            message_type,
+            self._name,
+            qos_profile=QoSProfile(
+                history=HistoryPolicy.KEEP_LAST,
+                depth=self._depth,
+                reliability=reliability,
+                durability=durability,
+            ),
+            event_callbacks=SubscriptionEventCallbacks(
+                incompatible_qos=self._on_incompatible, message_lost=self._on_lost
+            ),
+        )
+
+    def _choose_reliability(self, offered: list[QoSProfile]) -> ReliabilityPolicy:
+        if self._reliability in _RELIABILITIES:
+            return _RELIABILITIES[self._reliability]
+        all_reliable = all(qos.reliability == ReliabilityPolicy.RELIABLE for qos in offered)
+        self._incompatible = self._incompatible and not all_reliable
+        refused = self._incompatible and bool(offered)
+        if all_reliable and not refused:
+            return ReliabilityPolicy.RELIABLE
+        return ReliabilityPolicy.BEST_EFFORT
+
+    def _choose_durability(self, offered: list[QoSProfile]) -> DurabilityPolicy:
+        latched = [qos.durability == DurabilityPolicy.TRANSIENT_LOCAL for qos in offered]
+        if self._latched and latched and all(latched):
+            return DurabilityPolicy.TRANSIENT_LOCAL
+        return DurabilityPolicy.VOLATILE
+
     def _on_message(self, message: Any) -> None:
         self._health.received(self.topic)
-        if self.callback is not None:
-            self.callback(message)
+        if message.header.stamp.sec < 0:  # message_filters would raise
+            self._health.message_dropped(self.topic, "negative stamp", "set the driver's clock")
+            return
+        self._callback(message)
         self.filter.signalMessage(message)
 
     def _on_incompatible(self, event: Any) -> None:
@@ -122,20 +150,26 @@ class InputSubscription:
         self._health.event(f"{self.topic}: messages lost", event.total_count_change)
 
     def _read_overrides(self, depth: int) -> tuple[str, int]:
-        values = []
-        for policy, default in (("reliability", _AUTOMATIC), ("depth", depth)):
-            name = f"qos_overrides.{self.topic}.subscription.{policy}"
-            if not self._node.has_parameter(name):
-                self._node.declare_parameter(name, default)
-            values.append(self._node.get_parameter(name).value)
-        reliability, depth = values
+        """The reliability and depth that the user fixed, or the defaults."""
+        prefix = f"qos_overrides.{self.topic}.subscription"
+        reliability = self._read(f"{prefix}.reliability", _AUTOMATIC)
         if reliability not in (_AUTOMATIC, *_RELIABILITIES):
             raise InputError(
-                f"parameter qos_overrides.{self.topic}.subscription.reliability is "
-                f"{reliability!r}; use {_AUTOMATIC}, {' or '.join(_RELIABILITIES)}"
+                f"parameter {prefix}.reliability is {reliability!r}; use {_AUTOMATIC}, "
+                f"{' or '.join(_RELIABILITIES)}"
             )
+        depth = self._read(f"{prefix}.depth", depth)
         if depth < 1:
-            raise InputError(
-                f"parameter qos_overrides.{self.topic}.subscription.depth is {depth}; at least 1"
-            )
+            raise InputError(f"parameter {prefix}.depth is {depth}; at least 1")
         return reliability, depth
+
+    def _read(self, name: str, default: Any) -> Any:
+        if not self._node.has_parameter(name):
+            descriptor = ParameterDescriptor(
+                read_only=True, description=f"QoS of the subscription to {self.topic}."
+            )
+            try:
+                self._node.declare_parameter(name, default, descriptor)
+            except InvalidParameterTypeException as error:
+                raise InputError(f"parameter {name}: {error}") from error
+        return self._node.get_parameter(name).value

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 from lircdepth_core.errors import InputError
 from lircdepth_core.radar import RadarReturns
+from lircdepth_ros.calibration_poses import CalibrationPoses
 from lircdepth_ros.conversions import (
     CameraModel,
     RadarFields,
+    SensorReturns,
     camera_from_message,
     radar_from_message,
     rectified_image,
@@ -23,7 +25,6 @@ from lircdepth_ros.sensors import (
     radar_is_complete,
 )
 from lircdepth_ros.transforms import (
-    CalibrationPoses,
     PoseMayComeError,
     PoseSource,
     PoseUnavailableError,
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 
 _POSE_POLL_SECONDS = 0.01
 """TF tells nobody when it has heard more, so it is asked this often."""
+
+_STOP_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,8 @@ class DepthWorker:
         parameters: returns the current parameter values (see depth_node_parameters.yaml).
         health: counters.
         publish: called in the worker's thread with each answer.
-        ros_now: the node's clock in nanoseconds, and whether image age counts by it.
+        age_clock: the clock, in nanoseconds, that image age counts by against the stamp; None
+            where it counts from reception.
     """
 
     def __init__(
@@ -97,14 +101,14 @@ class DepthWorker:
         parameters: Callable[[], SimpleNamespace],
         health: Health,
         publish: Callable[[Answer], None],
-        ros_now: Callable[[], int | None],
+        age_clock: Callable[[], int | None],
     ) -> None:
         self._predictor = predictor
         self._poses = poses
         self._parameters = parameters
         self._health = health
         self._publish = publish
-        self._ros_now = ros_now
+        self._age_clock = age_clock
         self._changed = threading.Condition()
         self._radars = {topic: RadarSweeps(topic) for topic in radar_topics}
         self._info: CameraInfo | None = None
@@ -112,6 +116,7 @@ class DepthWorker:
         self._first_image: float | None = None
         self._last_stamp: int | None = None
         self._stopping = False
+        self._stage = ""
         self._camera_model: tuple[tuple, CameraModel] | None = None
         self._thread = threading.Thread(target=self._run, name="depth worker", daemon=True)
 
@@ -125,7 +130,7 @@ class DepthWorker:
             self._stopping = True
             self._changed.notify_all()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(_STOP_SECONDS)
         if self._pending is not None:
             self._health.image_dropped("node stopped")
             self._pending = None
@@ -135,15 +140,14 @@ class DepthWorker:
         self._store(_Job(message, stamp_nanoseconds(message.header.stamp), time.monotonic()))
 
     def on_synchronised(
-        self, message: Image | CompressedImage, sweeps: tuple[tuple[str, PointCloud2], ...]
+        self, message: Image | CompressedImage, clouds: tuple[tuple[str, PointCloud2], ...]
     ) -> None:
         """Store an image whose sweeps a synchroniser chose, as (topic, cloud)."""
-        now = time.monotonic()
-        chosen = tuple(
-            Sweep(topic, stamp_nanoseconds(cloud.header.stamp), now, cloud)
-            for topic, cloud in sweeps
+        sweeps = tuple(
+            Sweep(topic, stamp_nanoseconds(cloud.header.stamp), cloud) for topic, cloud in clouds
         )
-        self._store(_Job(message, stamp_nanoseconds(message.header.stamp), now, chosen))
+        stamp = stamp_nanoseconds(message.header.stamp)
+        self._store(_Job(message, stamp, time.monotonic(), sweeps))
 
     def on_camera_info(self, message: CameraInfo) -> None:
         """Store the camera's calibration."""
@@ -156,13 +160,12 @@ class DepthWorker:
         stamp = stamp_nanoseconds(cloud.header.stamp)
         with self._changed:
             if self._radars[topic].add(stamp, cloud, time.monotonic()):
-                self._health.event("stamps jumped back")
+                self._health.event(f"{topic}: stamps jumped back")
             self._changed.notify_all()
 
     def on_odometry(self, message: Odometry) -> None:
         """Store the vehicle's pose, where a calibration file is used instead of TF."""
-        if not isinstance(self._poses, CalibrationPoses):
-            return
+        assert isinstance(self._poses, CalibrationPoses)
         try:
             self._poses.add_odometry(message)
         except InputError as error:
@@ -174,16 +177,19 @@ class DepthWorker:
     def _store(self, job: _Job) -> None:
         self._health.image_received()
         with self._changed:
-            if self._last_stamp is not None and job.stamp < self._last_stamp:
-                if job.stamp < self._last_stamp - JUMP_BACK_NANOSECONDS:
-                    self._health.event("stamps jumped back")
-                    self._poses.clear()
+            pending, last = self._pending, self._last_stamp
+            if pending is not None and 0 < pending.stamp - job.stamp <= JUMP_BACK_NANOSECONDS:
+                self._health.image_dropped("came after a newer one")
+                return
+            if last is not None and job.stamp < last - JUMP_BACK_NANOSECONDS:
+                self._health.event("images: stamps jumped back")
+                self._poses.forget_after(job.stamp)
                 for radar in self._radars.values():
                     radar.forget_after(job.stamp)
             self._last_stamp = job.stamp
             if self._first_image is None:
                 self._first_image = job.received
-            if self._pending is not None:
+            if pending is not None:
                 self._health.image_dropped("replaced by newer")
             self._pending = job
             self._changed.notify_all()
@@ -197,33 +203,37 @@ class DepthWorker:
                 job, self._pending = self._pending, None
             assert job is not None
             try:
-                self._answer(job)
+                self._answer(job, self._parameters())
             except Exception as error:  # noqa: BLE001 whatever fails, the next image is tried
                 detail = f"{type(error).__name__}: {' '.join(str(error).split())}"
-                self._health.image_dropped("inference failed", detail, failure=True)
+                self._health.image_dropped(f"{self._stage} failed", detail)
 
-    def _answer(self, job: _Job) -> None:
-        inputs = self._gather(job)
+    def _answer(self, job: _Job, values: SimpleNamespace) -> None:
+        self._stage = "synchronising"
+        inputs = self._gather(job, values)
         if inputs is None:
             return
         started = time.monotonic()
-        if self._is_too_old(job, started):
+        if self._is_too_old(job, started, values.max_image_age):
             self._health.image_dropped("older than max_image_age")
             return
+        self._stage = "preparing"
         try:
-            model = self._model_of(inputs.info)
+            model = self._model_of(inputs.info, values.input_rectified)
         except InputError as error:
-            self._health.image_dropped("unusable camera_info", str(error), failure=True)
+            self._health.image_dropped("unusable camera_info", str(error))
             return
         try:
             image = rectified_image(job.message, model)
         except InputError as error:
-            self._health.image_dropped("unusable image", str(error), failure=True)
+            self._health.image_dropped("unusable image", str(error))
             return
-        radar = self._radar_of(inputs)
+        radar = self._radar_of(inputs, _radar_fields(values))
         prepared = time.monotonic()
+        self._stage = "inference"
         prediction = self._predictor(image, model.camera, radar)
         predicted = time.monotonic()
+        self._stage = "publishing"
         self._publish(Answer(job.message, inputs.frame, model, prediction))
         published = time.monotonic()
         self._health.fact("notes", "; ".join(prediction.notes))
@@ -243,9 +253,8 @@ class DepthWorker:
             }
         )
 
-    def _gather(self, job: _Job) -> _Inputs | None:
+    def _gather(self, job: _Job, values: SimpleNamespace) -> _Inputs | None:
         """Wait, as long as it is worth it, for what belongs to the image."""
-        values = self._parameters()
         radar_deadline = job.received + values.radar_wait
         info_deadline = job.received + values.camera_info_wait
         with self._changed:
@@ -254,12 +263,12 @@ class DepthWorker:
                 newer = self._pending is not None
                 if self._info is None:
                     if newer or now >= info_deadline:
-                        self._health.image_dropped("no camera_info", failure=True)
+                        self._health.image_dropped("no camera_info")
                         return None
                     self._changed.wait(info_deadline - now)
                     continue
                 final = newer or now >= radar_deadline
-                if not final and not self._radar_is_complete(job, now, values):
+                if not final and not self._radar_is_complete(job, now, values.radar_silence):
                     self._changed.wait(radar_deadline - now)
                     continue
                 try:
@@ -269,59 +278,65 @@ class DepthWorker:
         self._health.image_dropped("node stopped")
         return None
 
-    def _radar_is_complete(self, job: _Job, now: float, values: SimpleNamespace) -> bool:
+    def _radar_is_complete(self, job: _Job, now: float, silence: float) -> bool:
         if job.sweeps is not None:
             return True
         since = job.received if self._first_image is None else self._first_image
-        radars = list(self._radars.values())
-        return radar_is_complete(radars, job.stamp, now, values.radar_silence, since)
+        return radar_is_complete(list(self._radars.values()), job.stamp, now, silence, since)
 
     def _choose(self, job: _Job, info: CameraInfo, values: SimpleNamespace, final: bool) -> _Inputs:
+        """The image's sweeps and their poses; PoseMayComeError unless `final`."""
         frame = job.message.header.frame_id or info.header.frame_id or values.camera_frame
+        chosen: dict[str, list[Sweep]] = {}
         if job.sweeps is not None:
-            candidates = list(job.sweeps)
-            absent = []
+            chosen = {sweep.topic: [sweep] for sweep in job.sweeps}
         else:
             max_age = round(values.max_radar_age * 1e9)
-            selected = {
-                topic: radar.select(job.stamp, max_age, values.radar_sweeps)
-                for topic, radar in self._radars.items()
-            }
-            candidates = [sweep for sweeps in selected.values() for sweep in sweeps]
-            absent = [topic for topic, sweeps in selected.items() if not sweeps]
+            for topic, radar in self._radars.items():
+                chosen[topic] = radar.select(job.stamp, max_age, values.radar_sweeps)
         placed: list[tuple[Sweep, RadarPose]] = []
         failures: list[tuple[str, str]] = []
-        for sweep in candidates:
-            try:
-                pose = self._poses.radar_pose(
-                    frame, job.stamp, sweep.cloud.header.frame_id, sweep.stamp, final=final
-                )
-            except PoseMayComeError:
-                raise
-            except PoseUnavailableError as error:
-                failures.append((sweep.topic, str(error)))
-            else:
+        for topic, sweeps in chosen.items():
+            for sweep in sweeps:
+                try:
+                    pose = self._pose_of(sweep, job.stamp, frame, final)
+                except PoseMayComeError:
+                    raise
+                except PoseUnavailableError as error:
+                    failures.append((topic, str(error)))
+                    break
                 placed.append((sweep, pose))
-        for topic in absent:
+                if pose.uncompensated is not None:
+                    break  # older sweeps would be misplaced all the more
+        for topic in (topic for topic, sweeps in chosen.items() if not sweeps):
             self._health.notice(f"no sweep of {topic} within max_radar_age")
         for topic, reason in failures:
-            self._health.message_dropped(topic, "no transform", reason)
+            self._health.notice(f"no transform for {topic}", reason)
         for sweep, pose in placed:
             if pose.uncompensated is not None and sweep.stamp != job.stamp:
                 self._health.notice("ego motion not compensated", pose.uncompensated)
         return _Inputs(info, frame, placed)
 
-    def _is_too_old(self, job: _Job, now: float) -> bool:
-        limit = self._parameters().max_image_age
+    def _pose_of(self, sweep: Sweep, image_stamp: int, frame: str, final: bool) -> RadarPose:
+        radar_frame = sweep.cloud.header.frame_id
+        if not frame:
+            raise PoseUnavailableError("image and camera_info name no frame; set camera_frame")
+        if not radar_frame:
+            raise PoseUnavailableError("the cloud names no frame; set its frame_id in the driver")
+        # ROS 1 frames begin with a slash, which TF refuses.
+        return self._poses.radar_pose(
+            frame.lstrip("/"), image_stamp, radar_frame.lstrip("/"), sweep.stamp, final=final
+        )
+
+    def _is_too_old(self, job: _Job, now: float, limit: float) -> bool:
         if limit <= 0:
             return False
-        ros_now = self._ros_now()
-        age = now - job.received if ros_now is None else (ros_now - job.stamp) / 1e9
+        clock = self._age_clock()
+        age = now - job.received if clock is None else (clock - job.stamp) / 1e9
         return age > limit
 
-    def _model_of(self, info: CameraInfo) -> CameraModel:
+    def _model_of(self, info: CameraInfo, rectified: bool) -> CameraModel:
         """The camera model, made anew only when the calibration changes."""
-        rectified = self._parameters().input_rectified
         roi = info.roi
         key = (
             info.width,
@@ -332,7 +347,6 @@ class DepthWorker:
             tuple(info.p),
             (info.binning_x, info.binning_y),
             (roi.x_offset, roi.y_offset, roi.width, roi.height),
-            rectified,
         )
         if self._camera_model is None or self._camera_model[0] != key:
             self._camera_model = (key, camera_from_message(info, rectified))
@@ -343,28 +357,36 @@ class DepthWorker:
                 )
         return self._camera_model[1]
 
-    def _radar_of(self, inputs: _Inputs) -> RadarReturns | None:
+    def _radar_of(self, inputs: _Inputs, fields: RadarFields) -> RadarReturns | None:
         """All sweeps in the camera's frame; None without any."""
-        fields = _radar_fields(self._parameters())
         parts = []
         for sweep, pose in inputs.sweeps:
+            returns = self._returns_of(sweep, fields)
+            if returns is not None:
+                parts.append(
+                    RadarReturns.from_sensor(
+                        returns.position,
+                        returns.rcs,
+                        returns.velocity,
+                        pose.camera_from_radar,
+                        sweep.stamp / 1e9,
+                    )
+                )
+        return RadarReturns.concatenate(parts) if parts else None
+
+    def _returns_of(self, sweep: Sweep, fields: RadarFields) -> SensorReturns | None:
+        """What a sweep holds, read once; None if it cannot be used."""
+        if sweep.returns is None or sweep.returns[0] != fields:
             try:
                 returns = radar_from_message(sweep.cloud, fields)
             except InputError as error:
                 self._health.message_dropped(sweep.topic, "unusable cloud", str(error))
-                continue
-            for name in returns.missing:
-                self._health.notice(f"{sweep.topic} tells no {name}", "taken as zero")
-            parts.append(
-                RadarReturns.from_sensor(
-                    returns.position,
-                    returns.rcs,
-                    returns.velocity,
-                    pose.camera_from_radar,
-                    sweep.stamp / 1e9,
-                )
-            )
-        return RadarReturns.concatenate(parts) if parts else None
+                sweep.returns = (fields, None)
+                return None
+            sweep.returns = (fields, returns)
+            for name, remedy in returns.missing:
+                self._health.notice(f"{sweep.topic} tells no {name}", remedy)
+        return sweep.returns[1]
 
 
 def _radar_fields(values: SimpleNamespace) -> RadarFields:

@@ -45,15 +45,22 @@ def make_rig(monkeypatch, calibration_file, predictor):
     rigs = []
     monkeypatch.setattr(depth_node.Predictor, "load", lambda *args, **kwargs: predictor)
 
-    def make(topics=("/depth/input/radar",), camera_info=True, **parameters):
-        parameters["radar_topics"] = list(topics)
+    def make(
+        topics=("/depth/input/radar",),
+        camera_info=True,
+        arguments=None,
+        image_topic="/depth/input/image",
+        **parameters,
+    ):
+        parameters["radar_topics"] = list(topics) or [""]
         parameters.setdefault("calibration_file", calibration_file)
         parameters.setdefault("diagnostics_period", 0.1)
         parameters.setdefault("image_type", "raw")
-        rig = Rig(parameters, topics)
+        rig = Rig(parameters, topics, arguments, image_topic)
         rigs.append(rig)
         return rig.start(camera_info)
 
     yield make
     for rig in rigs:
         rig.close()
+        assert rig.raised == [], "a callback raised"

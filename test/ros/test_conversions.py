@@ -160,6 +160,36 @@ def test_unrectified_images_are_undistorted_by_k_and_d():
     np.testing.assert_allclose([columns.mean(), rows.mean()], expected, atol=1.0)
 
 
+def test_binning_of_an_odd_width_is_exact():
+    camera = camera_from_message(
+        info(width=1601, height=901, binning_x=2, binning_y=2), True
+    ).camera
+    assert (camera.width, camera.height) == (800, 450)
+    assert camera.K[0, 0] == 500
+    assert camera.K[0, 2] == pytest.approx((790 + 0.5) / 2 - 0.5)
+
+
+@pytest.mark.parametrize("extension", [".jpg", ".png"])
+def test_compressed_data_of_another_size_is_not_decoded(extension, monkeypatch):
+    data = cv2.imencode(extension, np.zeros((40, 60, 3), np.uint8))[1]
+    message = CompressedImage(format="jpeg")
+    message.data.frombytes(data.tobytes())
+    assert image_from_message(message, (60, 40)).shape == (40, 60, 3)
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("it was decoded"))
+    with pytest.raises(InputError, match="60x40"):
+        image_from_message(message, (60, 41))
+
+
+def test_a_png_that_says_it_is_huge_is_not_decoded(monkeypatch):
+    data = bytearray(cv2.imencode(".png", np.zeros((4, 4, 3), np.uint8))[1].tobytes())
+    data[16:24] = (100_000).to_bytes(4, "big") * 2
+    message = CompressedImage(format="png")
+    message.data.frombytes(bytes(data))
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("it was decoded"))
+    with pytest.raises(InputError, match="100000x100000"):
+        image_from_message(message)
+
+
 @pytest.mark.parametrize("spoil", [{"width": 0}, {"k": [0.0] * 9}, {"k": [float("nan")] * 9}])
 def test_a_camera_info_without_a_camera_is_an_input_error(spoil):
     message = info(p=False)
@@ -231,10 +261,18 @@ def test_the_state_filter_keeps_what_it_is_told_to():
     assert len(radar_from_message(cloud(nuscenes_points(6)), fields).position) == 3
 
 
+def test_a_state_filter_without_its_field_is_told():
+    points = np.ones(2, [("x", "f4"), ("y", "f4"), ("z", "f4")])
+    fields = RadarFields(kept_states=(("invalid_state", (0,)),))
+    assert "invalid_state" in [
+        name for name, _ in radar_from_message(cloud(points), fields).missing
+    ]
+
+
 def test_a_cloud_of_x_y_z_only_tells_what_is_missing():
     points = np.ones(2, [("x", "f4"), ("y", "f4"), ("z", "f4")])
     returns = radar_from_message(cloud(points), RadarFields())
-    assert returns.missing == ("velocity", "rcs")
+    assert [name for name, _ in returns.missing] == ["velocity", "rcs"]
     assert not returns.velocity.any()
     assert not returns.rcs.any()
 

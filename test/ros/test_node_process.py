@@ -25,6 +25,7 @@ from lircdepth_core.inference.model_description import (
     SeededWeights,
 )
 from lircdepth_core.inference.model_files import write_description
+from lircdepth_ros.tf_poses import tf_is_installed
 
 ROOT = Path(__file__).resolve().parents[2]
 TOPICS = {
@@ -155,12 +156,12 @@ def bag_parameters(bag, model):
     return parameters, remaps
 
 
-def replay(bag, *arguments):
-    """Plays a bag in lockstep; returns the process once it has ended."""
+def replay(bag, topics):
+    """A process that plays topics of a bag in lockstep."""
     return subprocess.Popen(
         [
             *(sys.executable, "-m", "lircdepth_ros.replay", bag, "--lockstep"),
-            *("--topics", *TOPICS.values(), "--wait", *TOPICS.values(), *arguments),
+            *("--topics", *topics, "--wait", *topics),
         ],
         env=python_environment(),
     )
@@ -175,7 +176,7 @@ def test_the_real_frame_from_bag_to_depth(real_frame, tmp_path, start_node, list
     write_bag(real_frame, bag, "scene-0061")
     parameters, remaps = bag_parameters(bag, model)
     start_node(*parameters, remaps=remaps)
-    player = replay(bag)
+    player = replay(bag, TOPICS.values())
     listener.wait(lambda: player.poll() is not None, what="the end of the bag")
     assert player.returncode == 0
     listener.wait(lambda: listener.sigmas and "radar points in the image" in listener.values)
@@ -192,18 +193,29 @@ def test_the_real_frame_from_bag_to_depth(real_frame, tmp_path, start_node, list
     assert listener.values["radar points in the image"] == "61"
 
 
-def test_every_image_of_a_bag_is_answered_in_lockstep(tmp_path, start_node, listener, model):
-    write_scene(tmp_path / "data", frames=12, width=320, height=180)
-    write_bag(tmp_path / "data", tmp_path / "bag", SCENE)
-    parameters, remaps = bag_parameters(tmp_path / "bag", model)
-    start_node(*parameters, remaps=remaps)
-    player = replay(tmp_path / "bag")
+def play_generated_scene(folder, start_node, listener, parameters, topics):
+    """12 small images in lockstep; fails unless each is answered with nothing missing."""
+    write_scene(folder / "data", frames=12, width=320, height=180)
+    write_bag(folder / "data", folder / "bag", SCENE)
+    start_node(*parameters, remaps=bag_parameters(folder / "bag", "")[1])
+    player = replay(folder / "bag", topics)
     listener.wait(lambda: player.poll() is not None, what="the end of the bag")
     assert player.returncode == 0
     listener.wait(lambda: listener.values.get("answered") == "12", what="diagnostics")
     assert listener.values["received"] == "12"
     assert len({nanoseconds(message) for message in listener.depths}) == 12
     assert not [key for key in listener.values if key.startswith(("dropped", "answered without"))]
+
+
+def test_every_image_of_a_bag_is_answered_in_lockstep(tmp_path, start_node, listener, model):
+    parameters, _ = bag_parameters(tmp_path / "bag", model)
+    play_generated_scene(tmp_path, start_node, listener, parameters, TOPICS.values())
+
+
+@pytest.mark.skipif(not tf_is_installed(), reason="tf2_ros is not installed; there is no wheel")
+def test_the_same_with_poses_from_tf(tmp_path, start_node, listener, model):
+    topics = [TOPICS["image"], TOPICS["camera_info"], TOPICS["radar"], "/tf", "/tf_static"]
+    play_generated_scene(tmp_path, start_node, listener, [f"model:={model}"], topics)
 
 
 PUBLISHER = """
@@ -250,7 +262,7 @@ def test_sixty_raw_images_all_arrive(start_node, listener, model, reliability):
     assert camera.returncode == 0
     listener.wait(lambda: listener.values.get("received") == "60", 10, "60 images received")
     listener.wait(lambda: listener.values.get("answered") == "60", 10, "60 images answered")
-    assert len({nanoseconds(message) for message in listener.sigmas}) > 0
+    assert not [key for key in listener.values if key.startswith("dropped")]
 
 
 def test_a_killed_node_answers_again_after_a_restart(start_node, listener, model):
@@ -290,6 +302,19 @@ def test_a_bad_start_fails_the_transition_with_one_clear_line(start_node, model,
     assert len(lines) == 1
     assert word in lines[0]
     assert node.process.poll() is None, "the node stays, unconfigured"
+
+
+def test_an_empty_list_of_radars_is_the_camera_alone(start_node, model):
+    calibration = ROOT / "test" / "data" / "calibration.yaml"
+    node = start_node(f"model:={model}", f"calibration_file:={calibration}", "radar_topics:=[]")
+    node.wait_for("with radar of no topic")
+
+
+def test_a_wrong_ros_argument_is_one_line(start_node):
+    node = start_node("nonsense")
+    assert node.process.wait(30) == 2
+    assert "nonsense" in node.output()
+    assert "Traceback" not in node.output()
 
 
 @pytest.mark.parametrize("parameter", ["sync:=sometimes", "radar_wait:=-1.0", "radar_sweeps:=many"])

@@ -36,7 +36,7 @@ from std_msgs.msg import String
 from visualization_msgs.msg import Marker
 
 from lircdepth_core.errors import InputError
-from lircdepth_ros.replay import main, parse_arguments
+from lircdepth_ros.replay import main, parse_arguments, split_ros_arguments
 from lircdepth_ros.replay_bag import BagMessage, header_stamp
 from lircdepth_ros.replay_options import ReplayOptions, ReplayReport
 from lircdepth_ros.replay_player import replay
@@ -652,6 +652,13 @@ def test_wrong_arguments_are_named(
         status = end.code
     assert status == 2
     assert named in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_plain_remap_is_ours_and_what_follows_ros_args_is_not() -> None:
+    line = "bag --remap /a:=/b --ros-args -r /c:=/d -- --loop"
+    plain, ros = split_ros_arguments(line.split())
+    assert plain == ["bag", "--remap", "/a:=/b", "--loop"]
+    assert ros == ["--ros-args", "-r", "/c:=/d", "--"]
 
 
 def test_every_option_reaches_the_player() -> None:

@@ -40,6 +40,10 @@ def test_accumulation_takes_the_nearest_and_those_before_it():
     assert chosen(radar, 810, count=3) == [800]
 
 
+def test_accumulation_ends_at_a_gap():
+    assert chosen(sweeps_at(800, 900, 6000, 6100), 6100, count=4) == [6100, 6000]
+
+
 def test_sweeps_that_arrive_out_of_order_are_sorted():
     radar = sweeps_at(1000, 1100, 1050)
     assert chosen(radar, 1055) == [1050]

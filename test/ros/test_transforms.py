@@ -4,19 +4,24 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import rclpy
 import yaml
+from geometry_msgs.msg import TransformStamped
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from node_rig import SECOND, START, odometry_message
+from node_rig import SECOND, START, odometry_message, stamp
 from pyquaternion import Quaternion
+from rclpy.context import Context
 
 from lircdepth_core.errors import InputError
-from lircdepth_ros import transforms
+from lircdepth_ros import calibration_poses
+from lircdepth_ros.calibration_poses import CalibrationPoses, read_calibration
+from lircdepth_ros.tf_poses import TfPoses, tf_is_installed
 from lircdepth_ros.transforms import (
-    CalibrationPoses,
     PoseMayComeError,
     PoseUnavailableError,
-    read_calibration,
+    pose_matrix,
+    slerp,
 )
 
 MS = 1_000_000
@@ -55,13 +60,13 @@ def test_rotations_agree_with_pyquaternion(first, second, share):
     if abs(abs(np.dot(first.elements, second.elements))) < 1e-3:
         return  # half a turn apart: both ways round are right
     xyzw = [np.roll(q.elements, -1) for q in (first, second)]
-    mixed = transforms._slerp(*xyzw, share)
+    mixed = slerp(*xyzw, share)
     expected = Quaternion.slerp(first, second, share)
     np.testing.assert_allclose(
-        transforms._matrix(np.zeros(3), mixed)[:3, :3], expected.rotation_matrix, atol=1e-3
+        pose_matrix(np.zeros(3), mixed)[:3, :3], expected.rotation_matrix, atol=1e-3
     )
     np.testing.assert_allclose(
-        transforms._matrix(np.zeros(3), xyzw[0])[:3, :3], first.rotation_matrix, atol=1e-9
+        pose_matrix(np.zeros(3), xyzw[0])[:3, :3], first.rotation_matrix, atol=1e-9
     )
 
 
@@ -76,8 +81,8 @@ def test_odometry_that_is_behind_is_waited_for_and_then_done_without(calibration
 def test_silent_odometry_is_not_waited_for(calibration_file, monkeypatch):
     poses = CalibrationPoses(calibration_file)
     poses.add_odometry(odometry_message(START - 50 * MS, x=0.0))
-    later = transforms.time.monotonic() + 2
-    monkeypatch.setattr(transforms, "time", SimpleNamespace(monotonic=lambda: later))
+    later = calibration_poses.time.monotonic() + 2
+    monkeypatch.setattr(calibration_poses, "time", SimpleNamespace(monotonic=lambda: later))
     assert "ended" in ask(poses).uncompensated
 
 
@@ -164,76 +169,106 @@ def test_any_yaml_is_read_or_refused(tmp_path_factory, content):
     assert base_frame in poses
 
 
-@pytest.mark.skipif(not transforms.tf_is_installed(), reason="tf2_ros is not installed")
-class TestTf:
-    """The same answers from TF."""
+@pytest.fixture
+def tf():
+    if not tf_is_installed():
+        pytest.skip("tf2_ros is not installed; there is no wheel")
 
-    @pytest.fixture
-    def tf(self):
-        import rclpy
-        from rclpy.context import Context
+    context = Context()
+    rclpy.init(context=context)
+    node = rclpy.create_node("tf_test", context=context)
+    poses = TfPoses(node)
+    yield poses
+    poses.close()
+    node.destroy_node()
+    rclpy.try_shutdown(context=context)
 
-        context = Context()
-        rclpy.init(context=context)
-        node = rclpy.create_node("tf_test", context=context)
-        poses = transforms.TfPoses(node)
-        yield poses
-        poses.close()
-        node.destroy_node()
-        rclpy.try_shutdown(context=context)
 
-    @staticmethod
-    def put(poses, parent, child, x=0.0, at=None, rotation=(0.0, 0.0, 0.0, 1.0), z=0.0):
-        from geometry_msgs.msg import TransformStamped
-        from node_rig import stamp
+def transform(parent, child, x=0.0, at=None, rotation=(0.0, 0.0, 0.0, 1.0), z=0.0):
+    message = TransformStamped()
+    message.header.frame_id, message.child_frame_id = parent, child
+    message.transform.translation.x, message.transform.translation.z = x, z
+    rotation_message = message.transform.rotation
+    rotation_message.x, rotation_message.y, rotation_message.z, rotation_message.w = rotation
+    if at is not None:
+        message.header.stamp = stamp(at)
+    return message
 
-        message = TransformStamped()
-        message.header.frame_id, message.child_frame_id = parent, child
-        message.transform.translation.x, message.transform.translation.z = x, z
-        rotation_message = message.transform.rotation
-        rotation_message.x, rotation_message.y, rotation_message.z, rotation_message.w = rotation
-        if at is not None:
-            message.header.stamp = stamp(at)
-            poses._buffer.set_transform(message, "test")
-        else:
-            poses._buffer.set_transform_static(message, "test")
 
-    def extrinsics(self, poses):
-        self.put(poses, "base_link", "CAM_FRONT", 1.5, z=1.5, rotation=(-0.5, 0.5, -0.5, 0.5))
-        self.put(poses, "base_link", "RADAR_FRONT", 3.5, z=0.5)
+def put(poses, parent, child, x=0.0, at=None, **kwargs):
+    message = transform(parent, child, x, at, **kwargs)
+    if at is None:
+        poses._buffer.set_transform_static(message, "test")
+    else:
+        poses._buffer.set_transform(message, "test")
 
-    def test_without_a_fixed_frame_the_extrinsics_remain(self, tf):
-        self.extrinsics(tf)
-        with pytest.raises(PoseMayComeError):
-            ask(tf)
-        pose = ask(tf, final=True)
-        assert "fixed_frame" in pose.uncompensated
-        expected = [[0, -1, 0, 0], [0, 0, -1, 1], [1, 0, 0, 2], [0, 0, 0, 1]]
-        np.testing.assert_allclose(pose.camera_from_radar, expected, atol=1e-12)
 
-    @pytest.mark.parametrize("fixed", ["odom", "map"])
-    def test_ego_motion_is_included(self, tf, fixed):
-        self.extrinsics(tf)
-        self.put(tf, fixed, "base_link", 100.0, at=START)
-        self.put(tf, fixed, "base_link", 102.0, at=START + 100 * MS)
-        pose = ask(tf, image=START + 25 * MS, radar=START + 75 * MS)
-        assert pose.uncompensated is None
-        assert pose.camera_from_radar[2, 3] == pytest.approx(3.0)
+def put_extrinsics(poses):
+    put(poses, "base_link", "CAM_FRONT", 1.5, z=1.5, rotation=(-0.5, 0.5, -0.5, 0.5))
+    put(poses, "base_link", "RADAR_FRONT", 3.5, z=0.5)
 
-    def test_tf_that_is_behind_is_waited_for_and_then_done_without(self, tf):
-        self.extrinsics(tf)
-        self.put(tf, "map", "base_link", 0.0, at=START - 50 * MS)
-        self.put(tf, "map", "base_link", 0.0, at=START - 20 * MS)
-        with pytest.raises(PoseMayComeError):
-            ask(tf)
-        assert ask(tf, final=True).uncompensated is not None
 
-    def test_unknown_frames_are_named(self, tf):
-        with pytest.raises(PoseUnavailableError, match=r"RADAR_FRONT|CAM_FRONT"):
-            ask(tf, final=True)
+def test_without_a_fixed_frame_the_extrinsics_remain(tf):
+    put_extrinsics(tf)
+    with pytest.raises(PoseMayComeError):
+        ask(tf)
+    pose = ask(tf, final=True)
+    assert "fixed_frame" in pose.uncompensated
+    expected = [[0, -1, 0, 0], [0, 0, -1, 1], [1, 0, 0, 2], [0, 0, 0, 1]]
+    np.testing.assert_allclose(pose.camera_from_radar, expected, atol=1e-12)
 
-    def test_clear_keeps_static_transforms(self, tf):
-        self.extrinsics(tf)
-        self.put(tf, "map", "base_link", 0.0, at=START)
-        tf.clear()
-        assert ask(tf, final=True).uncompensated is not None
+
+@pytest.mark.parametrize("fixed", ["odom", "map"])
+def test_ego_motion_is_included(tf, fixed):
+    put_extrinsics(tf)
+    put(tf, fixed, "base_link", 100.0, at=START)
+    put(tf, fixed, "base_link", 102.0, at=START + 100 * MS)
+    pose = ask(tf, image=START + 25 * MS, radar=START + 75 * MS)
+    assert pose.uncompensated is None
+    assert pose.camera_from_radar[2, 3] == pytest.approx(3.0)
+
+
+def test_tf_that_is_behind_is_waited_for_and_then_done_without(tf):
+    put_extrinsics(tf)
+    put(tf, "map", "base_link", 0.0, at=START - 50 * MS)
+    put(tf, "map", "base_link", 0.0, at=START - 20 * MS)
+    with pytest.raises(PoseMayComeError):
+        ask(tf)
+    assert ask(tf, final=True).uncompensated is not None
+
+
+def test_unknown_frames_are_named(tf):
+    with pytest.raises(PoseUnavailableError, match=r"RADAR_FRONT|CAM_FRONT"):
+        ask(tf, final=True)
+
+
+def test_a_jump_back_keeps_static_transforms(tf):
+    put_extrinsics(tf)
+    put(tf, "map", "base_link", 0.0, at=START)
+    tf._forget()
+    assert ask(tf, final=True).uncompensated is not None
+
+
+def test_a_jump_back_in_tf_begins_a_new_time(tf):
+    put_extrinsics(tf)
+    hear(tf, 500.0, START + 20 * SECOND)
+    hear(tf, 501.0, START + 20 * SECOND + 100 * MS)
+    hear(tf, 100.0, START)
+    hear(tf, 102.0, START + 100 * MS)
+    tf.forget_after(START)  # the image's own jump comes later and must not undo this
+    pose = ask(tf, image=START + 25 * MS, radar=START + 75 * MS)
+    assert pose.uncompensated is None
+    assert pose.camera_from_radar[2, 3] == pytest.approx(3.0)
+
+
+def hear(poses, x, at):
+    """As the subscription to /tf does."""
+    poses._listener.callback(SimpleNamespace(transforms=[transform("map", "base_link", x, at)]))
+
+
+def test_closing_leaves_nothing_on_the_node(tf):
+    node = tf._node
+    services = len(list(node.services))
+    again = TfPoses(node)
+    again.close()
+    assert len(list(node.services)) == services

@@ -116,14 +116,15 @@ class RecordingPredictor:
 class Rig:
     """The node in this process, and a peer that publishes its inputs and keeps its outputs."""
 
-    def __init__(self, parameters, radar_topics):
-        self.context = Context()
-        rclpy.init(context=self.context)
+    def __init__(self, parameters, radar_topics, arguments, image_topic):
+        self.context, self.peer_context = Context(), Context()
+        rclpy.init(context=self.context, args=arguments)
+        rclpy.init(context=self.peer_context)
         self.node = depth_node.DepthNode(
             context=self.context,
             parameter_overrides=[Parameter(name, value=v) for name, v in parameters.items()],
         )
-        self.peer = rclpy.create_node("peer", context=self.context)
+        self.peer = rclpy.create_node("peer", context=self.peer_context)
         self.outputs = defaultdict(list)
         self.diagnostics = {}
         self.level, self.message = None, None
@@ -135,15 +136,16 @@ class Rig:
             self.peer.create_subscription(kind, topic, self.outputs[topic].append, 10)
         self.peer.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
         publish = self.peer.create_publisher
-        self.images = publish(Image, "/depth/input/image", 10)
+        self.images = publish(Image, image_topic, 10)
         self.infos = publish(CameraInfo, "/depth/input/camera_info", 10)
         self.odometry = publish(Odometry, "/depth/input/odometry", 100)
         self.radars = {topic: publish(PointCloud2, topic, 10) for topic in radar_topics}
         self._stopping = False
+        self.raised = []
         self._threads = []
         self.executors = []
         for member in (self.node, self.peer):
-            executor = SingleThreadedExecutor(context=self.context)
+            executor = SingleThreadedExecutor(context=member.context)
             executor.add_node(member)
             thread = threading.Thread(target=self._spin, args=(executor,), daemon=True)
             self.executors.append(executor)
@@ -171,7 +173,10 @@ class Rig:
 
     def _spin(self, executor):
         while not self._stopping:
-            executor.spin_once(timeout_sec=0.1)
+            try:
+                executor.spin_once(timeout_sec=0.1)
+            except Exception as error:  # noqa: BLE001 tests look at what callbacks raise
+                self.raised.append(error)
 
     def _on_diagnostics(self, message):
         for status in message.status:
@@ -203,3 +208,4 @@ class Rig:
         self.node.destroy_node()
         self.peer.destroy_node()
         rclpy.try_shutdown(context=self.context)
+        rclpy.try_shutdown(context=self.peer_context)

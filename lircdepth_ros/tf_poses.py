@@ -1,0 +1,156 @@
+"""Radar poses from TF."""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rclpy.time import Time
+
+from lircdepth_ros.sensors import JUMP_BACK_NANOSECONDS
+from lircdepth_ros.transforms import (
+    SILENCE_SECONDS,
+    PoseMayComeError,
+    PoseUnavailableError,
+    RadarPose,
+    pose_matrix,
+    stamp_nanoseconds,
+)
+
+if TYPE_CHECKING:
+    from rclpy.node import Node
+
+_FIXED_FRAMES = ("odom", "map")
+
+
+def tf_is_installed() -> bool:
+    """Whether tf2_ros can be imported."""
+    return importlib.util.find_spec("tf2_ros") is not None
+
+
+class TfPoses:
+    """Poses from TF (REP 105 frames), through a fixed frame so that ego motion is included.
+
+    Args:
+        node: the node whose clock and subscriptions the TF buffer uses.
+        fixed_frame: frame that stands still; empty: `odom` if TF knows it, else `map`.
+    """
+
+    def __init__(self, node: Node, fixed_frame: str = "") -> None:
+        import tf2_ros
+
+        self._tf2_ros = tf2_ros
+        self._node = node
+        self._buffer = tf2_ros.Buffer(node=node)
+        self._listener = _make_listener(self._buffer, node, self._forget)
+        self._fixed_frame = fixed_frame
+        self._found_fixed_frame: str | None = None
+        self._first_asked: float | None = None
+
+    def radar_pose(
+        self,
+        camera_frame: str,
+        image_stamp: int,
+        radar_frame: str,
+        radar_stamp: int,
+        *,
+        final: bool,
+    ) -> RadarPose:
+        """See PoseSource."""
+        now = time.monotonic()
+        if self._first_asked is None:
+            self._first_asked = now  # the first image may be there before the first TF
+        early = not final and now - self._first_asked < SILENCE_SECONDS
+        fixed_frame = self._fixed_frame or self._find_fixed_frame(camera_frame)
+        if fixed_frame is None:
+            if early:
+                raise PoseMayComeError("TF: not known yet")
+            reason = f"TF knows none of {', '.join(_FIXED_FRAMES)}; set fixed_frame"
+            return self._static_pose(camera_frame, radar_frame, reason)
+        try:
+            transform = self._buffer.lookup_transform_full(
+                camera_frame,
+                Time(nanoseconds=image_stamp),
+                radar_frame,
+                Time(nanoseconds=radar_stamp),
+                fixed_frame,
+            )
+        except self._tf2_ros.ExtrapolationException as error:
+            if early or (not final and "future" in str(error)):
+                raise PoseMayComeError(f"TF: {error}") from error
+            return self._static_pose(camera_frame, radar_frame, f"TF: {error}")
+        except self._tf2_ros.TransformException as error:
+            if early:
+                raise PoseMayComeError(f"TF: {error}") from error
+            return self._static_pose(camera_frame, radar_frame, f"TF: {error}")
+        return RadarPose(_matrix_of_transform(transform.transform))
+
+    def forget_after(self, stamp: int) -> None:
+        """See PoseSource; static transforms stay."""
+        if self._listener.newest > stamp + JUMP_BACK_NANOSECONDS:
+            self._forget()
+
+    def close(self) -> None:
+        """Stop listening, and free what the buffer leaves on the node."""
+        self._listener.unregister()
+        self._node.destroy_service(self._buffer.srv)
+        self._buffer.jump_handle.unregister()
+
+    def _forget(self) -> None:
+        self._buffer.clear()
+        self._listener.restart()
+        self._first_asked = None
+
+    def _static_pose(self, camera_frame: str, radar_frame: str, reason: str) -> RadarPose:
+        try:
+            transform = self._buffer.lookup_transform(camera_frame, radar_frame, Time())
+        except self._tf2_ros.TransformException as error:
+            raise PoseUnavailableError(f"TF: {error}") from error
+        return RadarPose(_matrix_of_transform(transform.transform), reason)
+
+    def _find_fixed_frame(self, camera_frame: str) -> str | None:
+        for frame in _FIXED_FRAMES:
+            if self._buffer.can_transform(camera_frame, frame, Time()):
+                self._found_fixed_frame = frame
+                break
+        return self._found_fixed_frame
+
+
+def _make_listener(buffer: Any, node: Node, forget: Any) -> Any:
+    """A tf2_ros.TransformListener that notices when a frame's stamps jump back.
+
+    tf2 itself would take no transform that is older than its cache, for as long as the old time
+    lasts.
+    """
+    import tf2_ros
+
+    class Listener(tf2_ros.TransformListener):
+        """Calls `forget` before the first transform of a new time."""
+
+        def __init__(self) -> None:
+            self.restart()
+            super().__init__(buffer, node, spin_thread=False)
+
+        def restart(self) -> None:
+            self.newest = 0  # nanoseconds
+            self._stamps: dict[str, int] = {}
+
+        def callback(self, data: Any) -> None:
+            for transform in data.transforms:
+                stamp = stamp_nanoseconds(transform.header.stamp)
+                frame = transform.child_frame_id
+                if stamp < self._stamps.get(frame, stamp) - JUMP_BACK_NANOSECONDS:
+                    forget()
+                self._stamps[frame] = stamp
+                self.newest = max(self.newest, stamp)
+            super().callback(data)
+
+    return Listener()
+
+
+def _matrix_of_transform(transform: Any) -> np.ndarray:
+    """(4, 4) of a geometry_msgs/Transform."""
+    t, q = transform.translation, transform.rotation
+    return pose_matrix(np.array([t.x, t.y, t.z]), np.array([q.x, q.y, q.z, q.w]))
