@@ -1,0 +1,126 @@
+"""GLSL of the camera renderer: surfaces into buffers, heights from above, smoothed edges."""
+
+from __future__ import annotations
+
+SURFACE_VERTEX = """
+#version 330
+uniform mat4 world_from_object;
+uniform vec3 eye;
+uniform mat3 camera_from_world;
+uniform vec4 projection;  // scale x, scale y, shift x, shift y
+uniform vec2 clip;        // near, far
+in vec3 in_place;
+in vec4 in_normal;
+in vec4 in_paint;
+out vec3 place;
+out vec3 normal;
+out float depth;
+flat out vec4 paint;
+void main() {
+    mat3 turn = mat3(world_from_object);
+    vec3 optical = camera_from_world * (turn * in_place + (world_from_object[3].xyz - eye));
+    place = in_place;
+    normal = turn * in_normal.xyz;
+    depth = optical.z;
+    paint = in_paint;
+    float near = clip.x, far = clip.y;
+    gl_Position = vec4(
+        projection.x * optical.x + projection.z * optical.z,
+        projection.y * optical.y + projection.w * optical.z,
+        (optical.z * (far + near) - 2.0 * far * near) / (far - near),
+        optical.z);
+}
+"""
+
+SURFACE_FRAGMENT = """
+#version 330
+uniform float number;
+in vec3 place;
+in vec3 normal;
+in float depth;
+flat in vec4 paint;
+layout(location = 0) out float out_depth;
+layout(location = 1) out vec4 out_place;
+layout(location = 2) out vec4 out_normal;
+layout(location = 3) out vec4 out_tint;
+void main() {
+    out_depth = depth;
+    out_place = vec4(place, number);
+    out_normal = vec4(normal, 0.0);
+    out_tint = paint;
+}
+"""
+
+ABOVE_VERTEX = """
+#version 330
+uniform mat4 world_from_object;
+uniform mat4 clip_from_world;
+in vec3 in_place;
+out float height;
+void main() {
+    vec4 world = world_from_object * vec4(in_place, 1.0);
+    height = world.z;
+    gl_Position = clip_from_world * world;
+}
+"""
+
+ABOVE_FRAGMENT = """
+#version 330
+in float height;
+out float out_height;
+void main() { out_height = height; }
+"""
+
+COVER_VERTEX = """
+#version 330
+uniform float kind;
+in vec2 in_place;
+void main() { gl_Position = vec4(in_place, (kind + 1.0) / 8.0 - 1.0, 1.0); }
+"""
+
+SORT_FRAGMENT = """
+#version 330
+uniform sampler2D depths;
+uniform sampler2D tints;
+uniform sampler2D materials;
+void main() {
+    ivec2 pixel = ivec2(gl_FragCoord.xy);
+    int material = int(texelFetch(tints, pixel, 0).a * 255.0 + 0.5);
+    bool sky = texelFetch(depths, pixel, 0).r > 1e8;
+    float kind = sky ? 0.0 : texelFetch(materials, ivec2(material, 1), 0).a;
+    gl_FragDepth = (kind + 1.0) / 16.0;
+}
+"""
+
+SMOOTH_FRAGMENT = """
+#version 330
+uniform sampler2D image;
+out vec4 out_colour;
+
+float bright(vec3 colour) { return dot(colour, vec3(0.299, 0.587, 0.114)); }
+vec3 seen(vec2 at) { return textureLod(image, at, 0.0).rgb; }
+
+// Edges are smoothed along their direction (FXAA, Lottes 2009, short form).
+void main() {
+    vec2 step = 1.0 / vec2(textureSize(image, 0));
+    vec2 at = gl_FragCoord.xy * step;
+    vec3 middle = texelFetch(image, ivec2(gl_FragCoord.xy), 0).rgb;
+    float a = bright(seen(at + vec2(-0.5, -0.5) * step));
+    float b = bright(seen(at + vec2(0.5, -0.5) * step));
+    float c = bright(seen(at + vec2(-0.5, 0.5) * step));
+    float d = bright(seen(at + vec2(0.5, 0.5) * step));
+    float m = bright(middle);
+    float low = min(m, min(min(a, b), min(c, d)));
+    float high = max(m, max(max(a, b), max(c, d)));
+    if (high - low > max(0.03, high * 0.10)) {
+        vec2 way = vec2(-((a + b) - (c + d)), (a + c) - (b + d));
+        float damp = max((a + b + c + d) * 0.03125, 0.0078);
+        way = clamp(way / (min(abs(way.x), abs(way.y)) + damp), -6.0, 6.0) * step;
+        vec3 near = 0.5 * (seen(at - way / 6.0) + seen(at + way / 6.0));
+        vec3 wide = 0.5 * near + 0.25 * (seen(at - way * 0.5) + seen(at + way * 0.5));
+        float w = bright(wide);
+        middle = (w < low || w > high) ? near : wide;
+    }
+    out_colour = vec4(middle, 1.0);
+}
+"""
