@@ -16,6 +16,9 @@ from scipy.spatial import QhullError
 from lircdepth_core.camera import Camera
 from lircdepth_core.radar import MIN_DEPTH
 
+TIE_BREAK = 1e-3
+"""Pixels; with less, qhull takes points for lying on one circle, and is several times slower."""
+
 
 class Projected(NamedTuple):
     """Points that a camera sees.
@@ -89,21 +92,34 @@ def accumulate(
 def interpolate(sparse: np.ndarray) -> np.ndarray:
     """Linear interpolation over the Delaunay triangulation of the pixels that hold a depth.
 
+    On a grid many pixels lie on one circle, and more than one triangulation is Delaunay's. Which
+    is taken is settled by displacing each pixel by up to `TIE_BREAK` (`tie_breaks`).
+
     Args:
         sparse: (H, W).
 
     Returns:
-        (H, W) float64, 0 outside the hull; the map itself if its pixels span no triangle.
+        (H, W) float64, 0 outside the hull; the map itself if it has fewer than three pixels.
     """
     known = sparse > 0
     dense = sparse.copy()
+    # A pixel between four known ones only has triangles with its neighbours, which hold no other
+    # pixel; without it the triangles elsewhere are the same, and there is far less to do.
+    needed = known.copy()
+    needed[1:-1, 1:-1] &= ~(known[:-2, 1:-1] & known[2:, 1:-1] & known[1:-1, :-2] & known[1:-1, 2:])
+    vertices = np.argwhere(needed) + tie_breaks(sparse.shape)[needed]
     try:
-        surface = LinearNDInterpolator(np.argwhere(known), sparse[known], fill_value=0.0)
-    except (QhullError, ValueError):  # fewer than three pixels, or all on a line
+        surface = LinearNDInterpolator(vertices, sparse[needed], fill_value=0.0)
+    except (QhullError, ValueError):  # fewer than three pixels
         return dense
     # At its own pixels the surface is what it was made of.
     dense[~known] = surface(np.argwhere(~known))
     return dense
+
+
+def tie_breaks(shape: tuple[int, ...]) -> np.ndarray:
+    """(H, W, 2) by how many rows and columns each pixel of a map is displaced."""
+    return np.random.default_rng(0).uniform(-TIE_BREAK, TIE_BREAK, (*shape, 2))
 
 
 def _zero_where_none(nearest: np.ndarray, camera: Camera) -> np.ndarray:

@@ -1,7 +1,7 @@
 """The table "Training data as published", one point at a time: slow, obvious, and independent.
 
-Only the devkit's tables and file readers, pyquaternion, and scipy's triangulation are shared with
-the program. Each function takes a sample of the devkit and gives what one stored product holds.
+Only the devkit's tables and file readers, pyquaternion, scipy's triangulation and the rule for its
+ties are shared with the program.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from nuscenes.utils.data_classes import Box, LidarPointCloud
 from pyquaternion import Quaternion
 from scipy.interpolate import LinearNDInterpolator
 
+from lircdepth_core.dataset.depth_maps import tie_breaks
 from lircdepth_core.dataset.devkit import read_radar
 
 CLASSES = (
@@ -128,13 +129,15 @@ class SlowSample:
 
     def dense(self, sparse: np.ndarray) -> np.ndarray:
         """(H, W) metres."""
+        displacement = tie_breaks(sparse.shape)
         points = [
             (row, column)
             for row in range(self.height)
             for column in range(self.width)
             if sparse[row, column] > 0
         ]
-        surface = LinearNDInterpolator(points, [sparse[point] for point in points], fill_value=0)
+        displaced = [np.add(point, displacement[point]) for point in points]
+        surface = LinearNDInterpolator(displaced, [sparse[point] for point in points], fill_value=0)
         dense = sparse.copy()
         for row in range(self.height):
             for column in range(self.width):
