@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -319,7 +319,12 @@ def _make_scene(task: _Task, number: int) -> Iterator[int]:
     # A name of its own: an orphan of a killed run may still write to its own folder.
     unfinished = task.out / _STATE / f"{name.scene}.{os.getpid()}.part"
     unfinished.mkdir()
-    with task.makers.renderer(world, settings.width, settings.height) as renderer:
+    # Without cameras no graphics are needed.
+    with (
+        task.makers.renderer(world, settings.width, settings.height)
+        if settings.cameras
+        else nullcontext()
+    ) as renderer:
         for _ in record_scene(
             unfinished,
             name,

@@ -30,18 +30,18 @@ _BEAM_WIDTH = ([0.0, 9.0, 9.01, 45.0, 60.0], [1.6, 1.6, 3.2, 4.5, 12.3])
 _AZIMUTH_NOISE = ([0.0, 9.0, 9.01, 45.0, 60.0], [0.1, 0.1, 0.3, 1.0, 5.0])
 _RANGE_NOISE, _VELOCITY_NOISE = 0.08, 0.15
 # Two surfaces in one beam and one of these ranges are one return; metres, near and far scan.
-_RANGE_CELL = (1.0, 2.0)
+_RANGE_CELL = (0.8, 1.8)
 
 # A smooth metal surface that faces the radar reflects this much per projected square metre (dB);
 # one that is turned away reflects the share below, from edges, wheels and corners.
-_METAL_GAIN = 13.0
-_TURNED_AWAY = 0.15
+_METAL_GAIN = 16.0
+_TURNED_AWAY = 0.2
 _FLUCTUATION = 4.0
 _LARGEST_RCS = 35.0
-_SMALLEST_RCS = -7.0
+_SMALLEST_RCS = -3.0
 # Cross-section (dBsm) that is seen half of the time at this range, and how certain more makes it.
-_HALF_RANGE = {"far": (10.0, 180.0), "near": (10.0, 100.0)}
-_DETECTION_SPREAD = 3.0
+_HALF_RANGE = {"far": (10.0, 160.0), "near": (10.0, 90.0)}
+_DETECTION_SPREAD = 2.0
 _ALWAYS_MISSED = 0.05
 _RAIN_LOSS = 3.0
 # Off a road or a wall: dB lost there and back.
@@ -271,7 +271,7 @@ def _clutter(conditions: Conditions, rng: np.random.Generator) -> _Echoes:
     return _Echoes(
         distance=rng.uniform(3, 12, count) + rng.exponential(15, count),
         azimuth=rng.uniform(-_SIDE_VIEW, _SIDE_VIEW, count),
-        rcs=rng.uniform(-7, 6, count),
+        rcs=rng.uniform(-5, 6, count),
         margin=rng.uniform(-3, 12, count),
         velocity=np.where(rng.random((count, 1)) < 0.8, 0.0, 1.0) * rng.normal(0, 5, (count, 3)),
         thing=np.full(count, _CLUTTER_THING),

@@ -38,7 +38,7 @@ from lircdepth_core.drive.world import World
 _JPEG_QUALITY = 92
 _MAP_SCALE = 10
 _MAP_BORDER = 120.0
-_STREET = [INDEX[name] for name in ("asphalt", "marking", "paving", "kerb")]
+_STREET = [INDEX[name] for name in ("asphalt", "marking")]
 
 
 class Renderer(Protocol):
@@ -82,7 +82,7 @@ def record_scene(
     name: SceneName,
     world: World,
     sensors: Sequence[Sensor],
-    renderer: Renderer,
+    renderer: Renderer | None,
     *,
     keyframes_only: bool = False,
 ) -> Iterator[Measurement]:
@@ -96,7 +96,7 @@ def record_scene(
         name: of the scene.
         world: to drive through.
         sensors: of the vehicle, the lidar among them.
-        renderer: of the images of this world.
+        renderer: of the images of this world; None where there is no camera.
         keyframes_only: leave out the sweeps.
 
     Yields:
@@ -122,6 +122,7 @@ def record_scene(
             channel = zlib.crc32(sensor.channel.encode())
             rng = np.random.default_rng([world.seed, channel, measurement.stamp])
             if sensor.modality == "camera":
+                assert renderer is not None
                 camera = Camera(np.asarray(sensor.K), *sensor.size)
                 image, depth = renderer.render(camera, pose, time, rng)
                 pending.append(writers.submit(_write_image, path, image))
@@ -240,7 +241,7 @@ def _write_image(path: Path, image: np.ndarray) -> None:
 
 
 def _street_map(world: World) -> np.ndarray:
-    """Carriageways and pavements seen from above, as far as sensors reach."""
+    """Carriageways seen from above, as far as sensors reach."""
     path = np.array([world.ego_pose(time)[:2, 3] for time in np.arange(0, world.duration, 0.5)])
     width, height = np.ceil((path.max(axis=0) + _MAP_BORDER) * _MAP_SCALE).astype(int)
     corners = world.static.vertices[world.static.faces[np.isin(world.static.materials, _STREET)]]
