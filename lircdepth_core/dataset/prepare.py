@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -268,7 +269,7 @@ def _run(jobs: Iterator[_Job], workers: int, engine: str) -> Iterator[_Outcome]:
 def _run_in_processes(jobs: Iterator[_Job], workers: int) -> Iterator[_Outcome]:
     # Spawned, not forked: the devkit's tables need not be copied, and threads may be running.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker) as pool:
         futures = [pool.submit(_attempt, job) for job in jobs]
         try:
             for future in as_completed(futures):
@@ -287,17 +288,23 @@ def _run_by_ray(jobs: Iterator[_Job]) -> Iterator[_Outcome]:
         import ray
     except ImportError as error:
         raise InputError("ray is not installed; run: pip install 'lircdepth[ray]'") from error
-    if not ray.is_initialized():
+    started = not ray.is_initialized()
+    if started:
         ray.init(log_to_driver=False)
-    attempt = ray.remote(_attempt)
-    waiting = [attempt.remote(job) for job in jobs]
-    while waiting:
-        ready, waiting = ray.wait(waiting)
-        yield from ray.get(ready)
+    try:
+        attempt = ray.remote(_attempt)
+        waiting = [attempt.remote(job) for job in jobs]
+        while waiting:
+            ready, waiting = ray.wait(waiting)
+            yield from ray.get(ready)
+    finally:
+        if started:
+            ray.shutdown()
 
 
-def _end_with_parent() -> None:
-    """End this worker when the process that started it is killed."""
+def _begin_worker() -> None:
+    """Let a worker end at once with Ctrl-C, and when the process that started it is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     parent = multiprocessing.parent_process()
     assert parent is not None
 
