@@ -103,7 +103,7 @@ def draw_frame(sample: Sample, predictor: Predictor, truth: str, cap: float) -> 
         known = np.where((true_depth > 0) & np.isfinite(true_depth), true_depth, np.nan)
         error = np.where(known <= cap, np.abs(prediction.depth - known), np.nan)
     if truth == "single_scan":
-        known, error = -_thicken(-known), _thicken(error)
+        known, error = -thicken(-known), thicken(error)
     visible = returns.visible_in(sample.camera)
     untrained = "" if predictor.model.trained else "   UNTRAINED NETWORK"
     name = TRUTH_NAMES[truth]
@@ -133,8 +133,10 @@ def _uncertainty_panel(prediction: Prediction, predictor: Predictor) -> Panel:
     return Panel(f"Expected uncertainty (not calibrated{head})", picture, (1.0, 0.0), "")
 
 
-def _thicken(values: np.ndarray) -> np.ndarray:
-    """Each number of a sparse map (H, W) spread over 5x5 pixels, the largest on top."""
-    filled = np.where(np.isnan(values), -np.inf, values)
-    spread = cv2.dilate(filled.astype(np.float32), np.ones((5, 5), np.uint8))
-    return np.where(np.isneginf(spread), np.float32(np.nan), spread)
+def thicken(values: np.ndarray) -> np.ndarray:
+    """Each number of a sparse map (H, W) spread over 9x9 pixels, the largest on top."""
+    none = np.finfo(np.float32).min
+    filled = np.where(np.isnan(values), none, values).astype(np.float32)
+    spread = cv2.dilate(filled, np.ones((9, 9), np.uint8))
+    # OpenCV's border is no larger than that either.
+    return np.where(spread > none, spread, np.float32(np.nan))

@@ -5,6 +5,7 @@ import json
 import re
 import sys
 import tarfile
+import warnings
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from evaluation_rig import make_sample
 from lircdepth_core.camera import Camera
 from lircdepth_core.cli import main
 from lircdepth_core.dataset.sample_files import encode_sample
-from lircdepth_core.evaluation.frames import choose_frames
+from lircdepth_core.evaluation.frames import choose_frames, thicken
 
 MODEL = str(Path(__file__).parents[3] / "models" / "lircdepth")
 
@@ -168,3 +169,16 @@ def test_a_missing_package_is_one_line(
     monkeypatch.setitem(sys.modules, "tqdm", None)
     assert main(["evaluate", MODEL, str(shards)]) == 2
     assert "tqdm is not installed; run: pip install 'lircdepth[train]'" in capsys.readouterr().err
+
+
+def test_a_sparse_map_is_drawn_thicker_with_the_largest_on_top() -> None:
+    values = np.full((20, 40), np.nan, np.float32)
+    values[0, 0], values[10, 20], values[10, 23] = -10, 40, 60
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        thick = thicken(values)
+    assert thick[:5, :5].tolist() == np.full((5, 5), -10).tolist()
+    assert np.isnan(thick[5, :10]).all()
+    assert thick[10, 16:28].tolist() == [40] * 3 + [60] * 9
+    assert np.isnan(thick[10, [15, 28]]).all()
+    assert np.count_nonzero(np.isfinite(thick)) == 25 + 9 * 12
