@@ -190,12 +190,12 @@ class DepthNode(LifecycleNode):
         else:
             self._subscribe("~/input/image", self._choose_image_type, worker.on_image)
             for topic, name in radars.items():
-                self._subscribe(topic, _is(PointCloud2), partial(worker.on_radar, name))
+                self._subscribe(topic, _always(PointCloud2), partial(worker.on_radar, name))
         info = worker.on_camera_info
-        self._subscribe("~/input/camera_info", _is(CameraInfo), info, latched=True)
+        self._subscribe("~/input/camera_info", _always(CameraInfo), info, latched=True)
         if isinstance(self._poses, CalibrationPoses):
             # Odometry comes in bursts of hundreds of messages a second.
-            self._subscribe("~/input/odometry", _is(Odometry), worker.on_odometry, depth=200)
+            self._subscribe("~/input/odometry", _always(Odometry), worker.on_odometry, depth=200)
         super().on_activate(state)
         self._health.begin()
         worker.start()
@@ -230,7 +230,7 @@ class DepthNode(LifecycleNode):
         )
         image = self._subscribe("~/input/image", self._choose_image_type, sync.saw_image)
         radars = [
-            self._subscribe(topic, _is(PointCloud2), partial(sync.saw_cloud, topic))
+            self._subscribe(topic, _always(PointCloud2), partial(sync.saw_cloud, topic))
             for topic in radar_topics
         ]
         sync.connect(image, radars)
@@ -321,7 +321,7 @@ class DepthNode(LifecycleNode):
         self._diagnostics.publish(array)
 
 
-def _is(message_type: type) -> Callable[[list[str]], type]:
+def _always(message_type: type) -> Callable[[list[str]], type]:
     """A type chooser for a topic that can only have one type."""
     return lambda _: message_type
 
