@@ -130,9 +130,14 @@ def evaluate(
     """
     if workers < 1:
         raise InputError(f"workers: {workers}; give 1 or more")
-    evaluation = Evaluation(options, measured_shares(load_predictor(), options))
+    predictor = load_predictor()
+    evaluation = Evaluation(options, measured_shares(predictor, options))
+    if workers == 1:
+        measured = _measure(source(lambda number: True), predictor, options)
+    else:
+        measured = _measure_in_processes(source, load_predictor, options, workers)
     seen = set()
-    for result in _results(source, load_predictor, options, workers):
+    for result in measured:
         if result.key in seen:
             raise InputError(f"{result.key}: comes twice in the data; give every shard once")
         seen.add(result.key)
@@ -184,20 +189,24 @@ def measure_sample(
     )
 
 
-def _results(
+def _measure(
+    samples: Iterable[Sample], predictor: Predictor, options: EvaluationOptions
+) -> Iterator[ImageResult]:
+    shares = measured_shares(predictor, options)
+    for sample in samples:
+        yield measure_sample(sample, predictor, options, shares)
+
+
+def _measure_in_processes(
     source: SampleSource,
     load_predictor: Callable[[], Predictor],
     options: EvaluationOptions,
     workers: int,
 ) -> Iterator[ImageResult]:
     """Results in the order of the samples."""
-    share_of_work = _Work(source, load_predictor, options, max(1, (os.cpu_count() or 1) // workers))
-    if workers == 1:
-        yield from share_of_work.measure(0, 1)
-        return
     # It asks its workers in turn, so that worker k's i-th result is the (i * workers + k)-th.
     loader: Iterable[ImageResult | Exception] = DataLoader(
-        share_of_work,
+        _Work(source, load_predictor, options, max(1, (os.cpu_count() or 1) // workers)),
         batch_size=None,
         num_workers=workers,
         collate_fn=_as_it_is,
@@ -224,18 +233,13 @@ class _Work(IterableDataset):
     options: EvaluationOptions
     threads: int
 
-    def measure(self, start: int, step: int) -> Iterator[ImageResult]:
-        predictor = self.load_predictor()
-        shares = measured_shares(predictor, self.options)
-        for sample in self.source(lambda number: number % step == start):
-            yield measure_sample(sample, predictor, self.options, shares)
-
     def __iter__(self) -> Iterator[ImageResult | Exception]:
         worker = get_worker_info()
         assert worker is not None
         torch.set_num_threads(self.threads)
         try:
-            yield from self.measure(worker.id, worker.num_workers)
+            mine = self.source(lambda number: number % worker.num_workers == worker.id)
+            yield from _measure(mine, self.load_predictor(), self.options)
         except (InputError, OSError) as error:
             yield error
 

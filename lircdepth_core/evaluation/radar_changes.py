@@ -20,7 +20,8 @@ def change_radar(
     where it stood `radar_shift` seconds before: its position less velocity times the shift, on the
     plane that the camera looks along, height and velocity unchanged. As nuScenes' velocity is
     relative to the moving radar, this is a sweep that is that much too old, without compensation of
-    ego motion or of the objects' own; with a negative shift, one that comes from the future.
+    ego motion or of the objects' own; with a negative shift, one that comes from the future. A
+    prepared sample holds the returns inside its image, so a shift moves some out and none in.
 
     Args:
         returns: in the camera's optical frame.
