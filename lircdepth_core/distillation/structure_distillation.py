@@ -1,0 +1,50 @@
+"""Structure-guided, pair-wise decoding distillation (LiRCDepth, arXiv 2412.16380)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+@dataclass(frozen=True)
+class StructureDistillation:
+    """How alike places of the scene are to each other, student against teacher.
+
+    Each decoder feature is max-pooled to a few dozen pixels; A holds the cosine of every two of
+    them. The loss is the sum of 2^-i mean (A_T - A_S)², i = 0 at full size.
+
+    Attributes:
+        pooling: share of height and width that one pooled pixel spans, 0 < pooling <= 1.
+    """
+
+    pooling: float = 0.2
+
+    def __call__(self, student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
+        """Compare.
+
+        Args:
+            student: decoder features, each (N, C, h, w), 1/16 to 1/1.
+            teacher: the same of the teacher; C may differ.
+
+        Returns:
+            (N,)
+        """
+        distances = [
+            2.0**-i * (self.affinity(theirs) - self.affinity(ours)).square().flatten(1).mean(1)
+            for i, (ours, theirs) in enumerate(zip(student[::-1], teacher[::-1], strict=True))
+        ]
+        return torch.stack(distances).sum(0)
+
+    def affinity(self, feature: Tensor) -> Tensor:
+        """(N, C, h, w) to (N, P, P) cosines of the P pooled pixels, row by row.
+
+        The gradient takes the pixels' norms as given, as published.
+        """
+        kernel = tuple(max(int(self.pooling * size), 1) for size in feature.shape[2:])
+        pooled = functional.max_pool2d(feature, kernel, ceil_mode=True).flatten(2).float()
+        unit = pooled / (pooled.detach().norm(dim=1, keepdim=True) + 1e-8)
+        return unit.transpose(1, 2) @ unit
