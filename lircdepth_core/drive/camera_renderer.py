@@ -318,7 +318,9 @@ class CameraRenderer:
             middle = poses[index, :3, :3] @ drawable.middle + poses[index, :3, 3]
             if (planes[:, :3] @ middle + planes[:, 3] > -drawable.radius).all():
                 program["world_from_object"].write(_packed(poses[index]))
-                program["number"].value = index + 1.0
+                # Negative: its lamps are off.
+                on = 1.0 if self._world.things[index].moves else -1.0
+                program["number"].value = on * (index + 1.0)
                 drawable.draw()
 
     def _draw_light(

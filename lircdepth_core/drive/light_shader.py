@@ -92,7 +92,8 @@ vec3 film(vec3 x) {
 
 vec4 developed(vec3 light) {
     vec3 shown = clamp(film(light * exposure * 2.0) / film(vec3(11.2)), 0.0, 1.0);
-    return vec4(pow(shown, vec3(0.4545)), 1.0);
+    shown = pow(shown, vec3(0.4545));
+    return vec4(mix(shown, smoothstep(0.0, 1.0, shown), 0.45), 1.0);
 }
 
 vec4 tile(vec2 uv, float period) {
@@ -186,6 +187,8 @@ void main() {
     facing = clamp(-facing, 0.02, 1.0);
     footprint = depth * rays.x / sqrt(facing);
 
+    bool parked = at.w < 0.0;
+    at.w = abs(at.w);
     vec3 place = at.xyz + at.w * vec3(13.7, 7.3, 3.1) + scene_shift;
     bool level = abs(normal.z) > 0.7;
     vec2 tangent = normalize(vec2(-normal.y, normal.x) + 1e-6);
@@ -199,8 +202,8 @@ void main() {
 #ifdef ROAD
     vec4 wide = tile(uv, 23.0), middle = tile(uv, 3.1);
     vec4 fine = tile(uv, 0.45), grain = tile(uv, 0.11);
-    float tone = 1.0 + 0.35 * (wide.r - 0.5) + 0.35 * (middle.g - 0.5) + 0.4 * (fine.b - 0.5)
-        + 0.8 * (grain.a - 0.5);
+    float tone = 1.0 + 0.4 * (wide.r - 0.5) + 0.22 * (middle.g - 0.5) + 0.25 * (fine.b - 0.5)
+        + 0.7 * (grain.a - 0.5);
     // Mended patches, cracks, oil.
     tone *= 1.0 - 0.28 * step(0.93, hash(floor(uv / vec2(9.0, 5.0)) + 3.7));
     vec4 seam = tile(uv, 13.0);
@@ -213,7 +216,7 @@ void main() {
     float worn = smoothstep(0.50, 0.68, 0.5 * fine.r + 0.3 * grain.g + 0.3 * middle.b - 0.03);
     vec3 painted = mix(colour * (0.85 + 0.3 * (middle.r - 0.5)), road, worn * 0.75);
     colour = pattern == P_MARKING ? painted : road;
-    slope = (grain.rg - 0.5) * 0.5 + (fine.rg - 0.5) * 0.15;
+    slope = (grain.rg - 0.5) * 0.4 + (fine.rg - 0.5) * 0.1;
     puddle = smoothstep(0.5, 0.64, wide.a * 0.6 + middle.a * 0.3 + 0.06);
 #endif
 #ifdef PAVED
@@ -381,9 +384,9 @@ void main() {
     light += diffuse * colour * (1.0 - fresnel);
 #if defined(MIRROR) || defined(OTHER)
     vec3 glowing = pattern == P_LAMP ? base.rgb * paint.rgb
-        : 0.42 * paint.rgb * (0.35 + 0.65 * clamp(colour * 6.0, 0.0, 1.6));
+        : 1.1 * paint.rgb * (0.35 + 0.65 * clamp(colour * 6.0, 0.0, 1.6));
     // Signals (the only ones with an emission of 2.5) are on by day too.
-    float on = abs(emission - 2.5) < 0.1 ? max(dark, 0.5) : dark;
+    float on = parked ? 0.0 : abs(emission - 2.5) < 0.1 ? max(dark, 0.5) : dark;
     light += glowing * emission * on / exposure;
 #endif
     // Koschmieder: what is seen fades into the light of the air.

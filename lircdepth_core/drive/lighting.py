@@ -57,7 +57,7 @@ def lighting_of(conditions: Conditions, seed: int) -> Lighting:
         low = np.clip(1 - elevation / 0.9, 0, 1)
         sun_light = np.array([3.0, 2.85, 2.6]) * (1 - low * np.array([0.2, 0.3, 0.45]))
         zenith, horizon = np.array([0.20, 0.40, 0.86]), np.array([0.62, 0.76, 0.95])
-        dark, exposure = 0.0, 0.62
+        dark, exposure = 0.0, 0.72
     elif conditions.light == "dusk":
         sun_light = np.array([1.5, 0.72, 0.30]) * np.clip(elevation / 0.1, 0.25, 1.2)
         zenith, horizon = np.array([0.16, 0.24, 0.46]), np.array([0.72, 0.47, 0.34])
@@ -65,8 +65,8 @@ def lighting_of(conditions: Conditions, seed: int) -> Lighting:
     else:
         sun_light = np.zeros(3)
         glow = rng.uniform(0.6, 1.3)
-        zenith = np.array([0.0035, 0.005, 0.010]) * glow
-        horizon = np.array([0.020, 0.016, 0.014]) * glow
+        zenith = np.array([0.0022, 0.0030, 0.0055]) * glow
+        horizon = np.array([0.016, 0.012, 0.010]) * glow
         dark, exposure = 1.0, 3.6
     clouds = rng.uniform(0.0, 0.55)
     if conditions.weather != "clear":
@@ -79,8 +79,8 @@ def lighting_of(conditions: Conditions, seed: int) -> Lighting:
         zenith, horizon = mean * 0.85 * tint, mean * 1.0 * tint
         sun_light = sun_light * share
         if conditions.weather == "rain":
-            zenith, horizon = zenith * 0.72, horizon * 0.78
-        exposure *= {"overcast": 1.05, "rain": 1.2, "fog": 0.95}[conditions.weather]
+            zenith, horizon = zenith * 0.8, horizon * 0.8
+        exposure *= {"overcast": 1.0, "rain": 1.1, "fog": 0.85}[conditions.weather]
     ground_light = 0.16 * (horizon + zenith) / 2 + 0.07 * sun_light * max(sun[2], 0.0)
     fog_light = 0.3 * zenith + 0.7 * horizon + 0.02 * sun_light
     if conditions.light == "night":

@@ -70,7 +70,6 @@ def _drape(
 
 def triangulate(polygon: Polygon) -> tuple[np.ndarray, np.ndarray]:
     """Vertices (V, 2) and anticlockwise faces (F, 3) of a polygon that may have holes."""
-    polygon = shapely.geometry.polygon.orient(polygon)
     rings = [np.asarray(ring.coords)[:-1, :2] for ring in (polygon.exterior, *polygon.interiors)]
     vertices = np.concatenate(rings)
     ends = np.cumsum([len(ring) for ring in rings]).astype(np.uint32)

@@ -100,30 +100,23 @@ def cast_road_users(
     return Cast(tuple(without_collisions(ego_thing, standing + moving, duration)), ego_pose, route)
 
 
-def footprint(thing: Thing, time: float, margin: float = 0.0) -> shapely.Polygon:
-    """The outline of a thing's box on the ground, grown by a margin in metres."""
-    pose, (width, length, _) = thing.pose(time), thing.size
-    corners = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]]) * (
-        length / 2 + margin,
-        width / 2 + margin,
-    )
-    return shapely.Polygon(corners @ pose[:2, :2].T + pose[:2, 3])
+def footprints(thing: Thing, times: np.ndarray) -> np.ndarray:
+    """The outlines (T,) of a thing's box on the ground as shapely polygons."""
+    width, length, _ = thing.size
+    corners = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]]) * (length / 2, width / 2)
+    poses = np.array([thing.pose(time) for time in (times if thing.moves else times[:1])])
+    places = np.einsum("tij,cj->tci", poses[:, :2, :2], corners) + poses[:, None, :2, 3]
+    return np.broadcast_to(shapely.polygons(places), len(times))
 
 
 def without_collisions(ego: Thing, things: Iterable[Thing], duration: float) -> list[Thing]:
     """The things, those left out that run into the ego vehicle or one of those before them."""
     kept: list[Thing] = []
-    times = np.arange(-0.5, duration + 0.75, 0.25)
-
-    def outlines(thing: Thing) -> np.ndarray:
-        if not thing.moves:
-            return np.array([footprint(thing, 0.0)] * len(times))
-        return np.array([footprint(thing, time) for time in times])
-
-    taken = [shapely.buffer(outlines(ego), 0.4, join_style="mitre")]
+    times = np.arange(-0.5, duration + 0.75, 0.4)
+    taken = [shapely.buffer(footprints(ego, times), 0.4, join_style="mitre")]
     bounds = [shapely.total_bounds(taken[0])]
     for thing in things:
-        mine = outlines(thing)
+        mine = footprints(thing, times)
         low_x, low_y, high_x, high_y = shapely.total_bounds(mine)
         clash = any(
             low_x < b[2] and high_x > b[0] and low_y < b[3] and high_y > b[1]
@@ -184,18 +177,20 @@ def _traffic(
                 route = lane_route(network, number, direction, lane)
                 along = rng.uniform(4, 30)
                 while along < route.length - 25:
+                    start, along = along, along + 10 + rng.exponential(95 - 70 * busy)
+                    place = route.at(np.array(start))[0]
+                    clear = all(abs(stop + 12 - start) > 14 for stop, _, _ in route.stops)
+                    apart = float(np.linalg.norm(place - ego_place))
+                    if not clear or apart < 12 or near.distance(shapely.Point(place)) > _NEAR:
+                        continue
                     kind = str(rng.choice(kinds, p=odds / odds.sum()))
-                    model = make_vehicle(rng, kind)
-                    extra = _pulled(rng, kind)
-                    place = route.at(np.array(along))[0]
-                    clear = all(abs(stop + 12 - along) > 14 for stop, _, _ in route.stops)
-                    far_from_ego = np.linalg.norm(place - ego_place) > 12 + model.size[1] / 2
-                    if clear and far_from_ego and near.distance(shapely.Point(place)) < _NEAR:
-                        length = model.size[1] + sum(m.size[1] + 0.9 for m in extra)
-                        speed = rng.uniform(7.5, 14.5) * (0.85 if len(extra) else 1.0)
-                        mover = Mover(route, along, float(speed), length, model.size[0])
-                        found.append((mover, _vehicle_maker([model, *extra])))
-                    along += model.size[1] + 10 + rng.exponential(95 - 70 * busy)
+                    models = [make_vehicle(rng, kind), *_pulled(rng, kind)]
+                    length = sum(model.size[1] for model in models) + 0.9 * (len(models) - 1)
+                    along += length
+                    if apart > 10 + length / 2:
+                        speed = float(rng.uniform(7.5, 14.5) * (0.85 if len(models) > 1 else 1.0))
+                        mover = Mover(route, start, speed, length, models[0].size[0])
+                        found.append((mover, _vehicle_maker(models)))
     return found
 
 
@@ -396,20 +391,18 @@ def _parked(
             for side in (-1, 1):
                 along = begin + rng.uniform(0.5, 4)
                 while street.parking and along < end - 9:
+                    left = side * (street.half_width - PARKING_WIDTH / 2 + rng.uniform(-0.1, 0.15))
+                    place, _ = street.at(np.array(along + 2.5), np.array(left))
+                    if rng.random() > full or near.distance(shapely.Point(place)) > 90:
+                        along += 6.0
+                        continue
                     model = make_vehicle(rng, str(rng.choice(kinds, p=odds / odds.sum())))
                     length = model.size[1]
-                    middle = along + length / 2
-                    left = side * (street.half_width - PARKING_WIDTH / 2 + rng.uniform(-0.1, 0.15))
-                    place, yaw = street.at(np.array(middle), np.array(left))
+                    place, yaw = street.at(np.array(along + length / 2), np.array(left))
                     along += length + rng.uniform(0.7, 1.6)
-                    if rng.random() > full or near.distance(shapely.Point(place)) > 90:
-                        continue
                     facing = float(yaw) + (0 if side < 0 else np.pi) + rng.normal(0, 0.02)
-                    attribute = (
-                        "cycle.without_rider"
-                        if "motorcycle" in model.category
-                        else "vehicle.parked"
-                    )
+                    cycle = "motorcycle" in model.category
+                    attribute = "cycle.without_rider" if cycle else "vehicle.parked"
                     things.append(_standing(model, terrain.pose(place, facing), attribute))
                 if rng.random() < 0.25 and end - begin > 20:
                     things += _bicycle_rack(rng, terrain, street.at(

@@ -11,7 +11,7 @@ import numpy as np
 
 from lircdepth_core.drive.roads import CROSSING_WIDTH, Junction, RoadNetwork
 
-STEP = 0.1
+STEP = 0.2
 LEAD_IN = 3.0
 """Seconds simulated before the scene's start and after its end, which sensors may reach into."""
 

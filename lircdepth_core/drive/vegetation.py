@@ -8,13 +8,17 @@ from lircdepth_core.drive.mesh_builder import Colour, MeshBuilder
 from lircdepth_core.drive.world import Mesh
 
 
-def make_tree(rng: np.random.Generator, height: float, leaves: int = 330) -> Mesh:
-    """A tree of some kind; `leaves` is how many clusters of leaves it is made of."""
+def make_tree(rng: np.random.Generator, height: float, leaves: int) -> Mesh:
+    """A broad-leaved tree; `leaves` is how many clusters of leaves it is made of."""
     builder = MeshBuilder()
-    if rng.random() < 0.2:
-        _conifer(builder, rng, height)
-    else:
-        _broadleaf(builder, rng, height, leaves)
+    _broadleaf(builder, rng, height, leaves)
+    return builder.mesh()
+
+
+def make_conifer(rng: np.random.Generator, height: float) -> Mesh:
+    """A fir or spruce."""
+    builder = MeshBuilder()
+    _conifer(builder, rng, height)
     return builder.mesh()
 
 
@@ -31,7 +35,7 @@ def make_bush(rng: np.random.Generator, radius: float) -> Mesh:
 def make_hedge(rng: np.random.Generator, length: float, height: float) -> Mesh:
     """A hedge along x."""
     builder = MeshBuilder()
-    tint = _green(rng)
+    tint = _green(rng, autumn=0.0)
     builder.box((0, 0, height / 2 - 0.2), (length, 0.6, height + 0.3), "leaves", tint)
     places = rng.uniform(
         (-length / 2, -0.32, 0.1), (length / 2, 0.32, height), (int(length * 26), 3)
@@ -75,27 +79,28 @@ def _broadleaf(builder: MeshBuilder, rng: np.random.Generator, h: float, leaves:
     )
     tint = _green(rng)
     for centre, radius in zip(centres, radii, strict=True):
-        builder.ball(centre, radius * 0.62, "leaves", _dark(tint), 8)
-    _cards(builder, rng, centres, radii, leaves, 0.036 * h, tint)
+        builder.ball(centre, radius * 0.55, "leaves", _dark(tint), 6)
+    # Fewer clusters are larger, so that they fill the crown alike.
+    _cards(builder, rng, centres, radii, leaves, 0.62 * h / np.sqrt(leaves), tint)
 
 
 def _conifer(builder: MeshBuilder, rng: np.random.Generator, h: float) -> None:
     """A trunk and tiers of drooping branches."""
     builder.tube(np.array([[0, 0, -0.5], [0, 0, h * 0.9]]), (0.02 * h, 0.008), "bark", sides=7)
     tint: Colour = tuple(np.array([0.03, 0.065, 0.03]) * rng.uniform(0.8, 1.4))
-    tiers = 9
-    wide = rng.uniform(0.17, 0.24) * h
-    sides = 11
+    tiers = 15
+    wide = rng.uniform(0.15, 0.2) * h
+    sides = 17
     for tier in range(tiers):
         low = h * (0.14 + 0.82 * tier / tiers)
         radius = wide * (1 - tier / tiers) ** 0.85 + 0.1
         angle = np.arange(sides) * 2 * np.pi / sides + rng.uniform(0, 6)
-        ragged = radius * rng.uniform(0.72, 1.1, sides)
+        ragged = radius * rng.uniform(0.6, 1.15, sides)
         base = np.stack(
-            [np.cos(angle) * ragged, np.sin(angle) * ragged, np.full(sides, low) - 0.12 * ragged],
+            [np.cos(angle) * ragged, np.sin(angle) * ragged, np.full(sides, low) - 0.25 * ragged],
             -1,
         )
-        tip = np.array([[0, 0, low + h * 0.2]])
+        tip = np.array([[0, 0, low + h * 0.14]])
         faces = [[i, (i + 1) % sides, sides] for i in range(sides)]
         under = [[(i + 1) % sides, i, sides + 1] for i in range(sides)]
         vertices = np.concatenate([base, tip, [[0, 0, low]]])
@@ -156,9 +161,9 @@ def _quads(
     builder.quads(corners, "leaves", shades)
 
 
-def _green(rng: np.random.Generator) -> Colour:
+def _green(rng: np.random.Generator, autumn: float = 0.12) -> Colour:
     """The colour of leaves: greens, now and then autumn."""
-    if rng.random() < 0.12:
+    if rng.random() < autumn:
         base = np.array([[0.30, 0.14, 0.02], [0.32, 0.24, 0.03], [0.22, 0.06, 0.02]])[
             rng.integers(3)
         ]
@@ -168,4 +173,4 @@ def _green(rng: np.random.Generator) -> Colour:
 
 
 def _dark(tint: Colour) -> Colour:
-    return tint[0] * 0.45, tint[1] * 0.45, tint[2] * 0.45
+    return tint[0] * 0.35, tint[1] * 0.35, tint[2] * 0.35

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -139,17 +140,25 @@ def _wheels(
     """A pair of wheels at each x, their outer faces `half` off the middle, in dark arches."""
     for place in x:
         for side in (-1, 1):
-            outer, inner = side * half, side * (half - width)
-            arch = np.array([[place, inner, radius], [place, side * (half - 0.035), radius]])
-            builder.tube(arch, radius * 1.17, "plastic", DARK, sides=16)
-            axle = np.array([[place, inner, radius], [place, outer, radius]])
-            builder.tube(axle, radius, "rubber", sides=16)
-            rim = np.array(
-                [[place, outer - side * 0.02, radius], [place, outer + side * 0.008, radius]]
-            )
-            builder.tube(rim, radius * 0.64, "rim", sides=12)
-            hub = np.array([[place, outer, radius], [place, outer + side * 0.012, radius]])
-            builder.tube(hub, radius * 0.2, "plastic", DARK, sides=6)
+            matrix = np.eye(4)
+            matrix[:3, 3] = place, side * half, 0
+            builder.add_mesh(_wheel(radius, side * width), matrix)
+
+
+@cache
+def _wheel(radius: float, width: float) -> Mesh:
+    """A wheel in its arch; the outer face at y = 0, the inner one at y = -width."""
+    builder = MeshBuilder()
+    side = np.sign(width)
+
+    def disc(inner: float, outer: float) -> np.ndarray:
+        return np.array([[0, inner, radius], [0, outer, radius]])
+
+    builder.tube(disc(-width, -side * 0.035), radius * 1.17, "plastic", DARK, sides=16)
+    builder.tube(disc(-width, 0), radius, "rubber", sides=16)
+    builder.tube(disc(-side * 0.02, side * 0.008), radius * 0.64, "rim", sides=12)
+    builder.tube(disc(0, side * 0.012), radius * 0.2, "plastic", DARK, sides=6)
+    return builder.mesh()
 
 
 def _lamps(
@@ -159,11 +168,12 @@ def _lamps(
     half: float,
     z: tuple[float, float],
     size: tuple[float, float] = (0.34, 0.13),
+    inset: float = 0.07,
 ) -> None:
     """Head and tail lamps and number plates; z of head and tail lamps."""
     for side in (-1, 1):
         y = side * (half - size[0] / 2 - 0.08)
-        builder.box((front - 0.07, y, z[0]), (0.16, size[0], size[1]), "head lamp")
+        builder.box((front - inset, y * 0.96, z[0]), (0.16, size[0], size[1]), "head lamp")
         builder.box((rear + 0.06, y, z[1]), (0.14, size[0] * 0.8, size[1] * 1.2), "tail lamp")
     builder.box((front - 0.01, 0, z[0] - 0.22), (0.05, 0.5, 0.11), "number plate")
     builder.box((rear + 0.01, 0, z[1] - 0.16), (0.05, 0.5, 0.11), "number plate")
@@ -227,7 +237,7 @@ def _passenger_car(
     )
     axle = length * 0.29
     _wheels(builder, [-axle, axle + 0.03], half + 0.005, radius)
-    _lamps(builder, end, -end, half, (hood - 0.3, belt - 0.17))
+    _lamps(builder, end, -end, half, (hood - 0.28, belt - 0.17), (0.3, 0.12), 0.15)
     builder.box((end - 0.03, 0, low + 0.16), (0.08, half * 1.3, 0.14), "plastic", DARK)
     builder.box((end - 0.05, 0, hood - 0.31), (0.1, half * 0.85, 0.1), "plastic", DARK)
     builder.box((-end + 0.04, 0, low + 0.12), (0.1, half * 1.5, 0.13), "plastic", DARK)
@@ -274,7 +284,7 @@ def _van(builder: MeshBuilder, rng: np.random.Generator, tint: Colour | None = N
         (half * 0.985, half * 0.9), tint, 1,
     )  # fmt: skip
     _wheels(builder, [-end + 0.95, end - 0.85], half + 0.005, 0.35)
-    _lamps(builder, end, -end, half, (0.78, 1.0))
+    _lamps(builder, end, -end, half, (0.78, 1.0), (0.3, 0.16), 0.15)
     for side in (-1, 1):
         builder.box((-end, side * half * 0.46, height * 0.68), (0.03, half * 0.7, 0.5), "car glass")
         builder.box((end - 1.35, side * (half + 0.01), 1.15), (0.06, 0.3, 0.22), "plastic", DARK)

@@ -29,8 +29,8 @@ def conditions_of(weather: str, light: str, rng: np.random.Generator) -> Conditi
     visibility = {
         "clear": math.inf,
         "overcast": rng.uniform(4000, 9000),
-        "rain": rng.uniform(500, 1500),
-        "fog": rng.uniform(70, 220),
+        "rain": rng.uniform(900, 3000),
+        "fog": rng.uniform(80, 260),
     }[weather]
     return Conditions(
         weather=weather,

@@ -9,7 +9,7 @@ from lircdepth_core.drive.mesh_builder import merged
 from lircdepth_core.drive.road_surface import ground_mesh
 from lircdepth_core.drive.road_users import cast_road_users
 from lircdepth_core.drive.roads import plan_roads
-from lircdepth_core.drive.scenery import build_scenery
+from lircdepth_core.drive.scenery import Character, build_scenery
 from lircdepth_core.drive.terrain import Terrain
 from lircdepth_core.drive.traffic import Signals
 from lircdepth_core.drive.weather import draw_conditions
@@ -46,9 +46,7 @@ def build_world(seed: int, duration: float, conditions: Conditions | None = None
         [cast.ego_pose(time)[:2, 3] for time in np.arange(0, duration + 1.0, 1.0)]
         + [(cast.ego_pose(duration) @ (0.5, 0, 0, 1))[:2]]
     )
-    scene = build_scenery(
-        scenery, network, terrain, way, downtown=downtown, green=green, signals=signals
-    )
+    scene = build_scenery(scenery, network, terrain, way, Character(downtown, green), signals)
     land_material = "paving" if land.random() < downtown - 0.35 else "grass"
     return World(
         seed=seed,
