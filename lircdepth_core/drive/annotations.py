@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from lircdepth_core.camera import Camera
 from lircdepth_core.drive.nuscenes_tables import Annotation
-from lircdepth_core.drive.ray_casting import Moment, RayCaster
+from lircdepth_core.drive.ray_casting import RayCaster
 from lircdepth_core.drive.sensor_rig import mounting, sensor_rig
 from lircdepth_core.drive.world import Thing, World
 
@@ -56,31 +56,17 @@ def annotate(
         By sample and thing; `instance` is the thing's index.
     """
     found: list[Annotation] = []
-    first: dict[int, int] = {}
-    last: dict[int, int] = {}
-    for sample, (time, scan) in enumerate(zip(times, scans, strict=True)):
-        ego = world.ego_pose(time)
-        poses = {
-            index: thing.pose(time)
-            for index, thing in enumerate(world.things)
-            if thing.category is not None
-        }
-        near = [
-            index
-            for index, pose in poses.items()
-            if np.linalg.norm(pose[:3, 3] - ego[:3, 3]) < _RANGE
-        ]
-        things = [world.things[index] for index in near]
-        shares = _visible_shares(caster, caster.at(time), things, near, time, ego)
-        for index, thing, share in zip(near, things, shares, strict=True):
-            center, size, rotation = box(thing, poses[index])
-            lidar, radar = (
-                count_inside(points, center, size, rotation) for points in (scan.lidar, scan.radar)
-            )
-            if lidar or radar:
-                first.setdefault(index, sample)
-                last[index] = sample
+    counts = [_count(world, time, scan) for time, scan in zip(times, scans, strict=True)]
+    held = [{index for index, points in one.items() if any(points)} for one in counts]
+    for sample, time in enumerate(times):
+        before, after = set().union(*held[: sample + 1]), set().union(*held[sample:])
+        indices = sorted(before & after & set(counts[sample]))
+        shares = _visible_shares(world, caster, indices, time)
+        for index, share in zip(indices, shares, strict=True):
+            thing = world.things[index]
+            center, size, rotation = box(thing, thing.pose(time))
             x, y, z, w = Rotation.from_matrix(rotation).as_quat(canonical=True).tolist()
+            lidar, radar = counts[sample][index]
             found.append(
                 Annotation(
                     sample=sample,
@@ -95,7 +81,7 @@ def annotate(
                     num_radar_pts=radar,
                 )
             )
-    return [a for a in found if first.get(a.instance, len(times)) <= a.sample <= last[a.instance]]
+    return found
 
 
 def box(thing: Thing, pose: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -118,24 +104,29 @@ def count_inside(
     return int((np.abs(local) <= size[[1, 0, 2]] / 2).all(axis=1).sum())
 
 
+def _count(world: World, time: float, scan: SampleScans) -> dict[int, tuple[int, int]]:
+    """Lidar points and radar returns in the box of each thing with a category near the vehicle."""
+    ego = world.ego_pose(time)
+    counts = {}
+    for index, thing in enumerate(world.things):
+        pose = thing.pose(time)
+        if thing.category and np.linalg.norm(pose[:3, 3] - ego[:3, 3]) < _RANGE:
+            bounds = box(thing, pose)
+            counts[index] = count_inside(scan.lidar, *bounds), count_inside(scan.radar, *bounds)
+    return counts
+
+
 def _visible_shares(
-    caster: RayCaster,
-    moment: Moment,
-    things: Sequence[Thing],
-    indices: Sequence[int],
-    time: float,
-    ego: np.ndarray,
+    world: World, caster: RayCaster, indices: Sequence[int], time: float
 ) -> np.ndarray:
     """The share of each thing's surface that the cameras see."""
+    ego, moment = world.ego_pose(time), caster.at(time)
     cameras = [sensor for sensor in sensor_rig(radars=()) if sensor.K is not None]
     poses = [ego @ mounting(sensor) for sensor in cameras]
     middle = np.mean([pose[:3, 3] for pose in poses], axis=0)
-    patches = [
-        _surface(caster, index, thing, middle, time)
-        for index, thing in zip(indices, things, strict=True)
-    ]
+    patches = [_surface(caster, index, world.things[index], middle, time) for index in indices]
     points = np.concatenate([np.zeros((0, 3)), *patches])
-    owner = np.repeat(np.arange(len(things)), [len(patch) for patch in patches])
+    owner = np.repeat(np.arange(len(indices)), [len(patch) for patch in patches])
     visible = np.zeros(len(points), dtype=bool)
     for sensor, pose in zip(cameras, poses, strict=True):
         width, height = sensor.size
@@ -149,8 +140,8 @@ def _visible_shares(
         hits = moment.cast(pose[:3, 3], rays / distance[:, None])
         itself = hits.thing == np.array(indices, dtype=int)[owner[chosen]]
         visible[chosen] = itself | (hits.distance > distance - 0.05)
-    total = np.bincount(owner, minlength=len(things))
-    return np.bincount(owner, visible, minlength=len(things)) / np.maximum(total, 1)
+    total = np.bincount(owner, minlength=len(indices))
+    return np.bincount(owner, visible, minlength=len(indices)) / np.maximum(total, 1)
 
 
 def _surface(

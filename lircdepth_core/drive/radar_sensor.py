@@ -110,15 +110,8 @@ def radar_sweep(
         are relative to the moving radar; vx_comp, vy_comp their radial part over ground.
     """
     axes = world_from_radar[:3, :3]
-    velocities = np.array([thing.velocity(time) for thing in things]).reshape(-1, 3)
-    # SCENERY is the last row.
-    velocities = np.concatenate([velocities, np.zeros((1, 3))]) @ axes
-    echoes = _concatenated(
-        [
-            _echoes(moment, world_from_radar, velocities, conditions, rng),
-            _clutter(conditions, rng),
-        ]
-    )
+    found = _echoes(moment, things, time, world_from_radar, conditions, rng)
+    echoes = _concatenated([found, _clutter(conditions, rng)])
     seen = rng.random(len(echoes.margin)) > _ALWAYS_MISSED
     seen &= echoes.margin > rng.logistic(0, _DETECTION_SPREAD / 2, len(echoes.margin))
     chosen = np.flatnonzero(seen)
@@ -131,8 +124,9 @@ def radar_sweep(
 
 def _echoes(
     moment: Moment,
+    things: tuple[Thing, ...],
+    time: float,
     world_from_radar: np.ndarray,
-    velocities: np.ndarray,
     conditions: Conditions,
     rng: np.random.Generator,
 ) -> _Echoes:
@@ -150,6 +144,11 @@ def _echoes(
     bounced = moment.cast(points + 1e-2 * normal, outgoing, _FAR_REACH)
     ground = normal[:, 2] > 0.9
 
+    # The last row is SCENERY's.
+    velocities = np.zeros((len(things) + 1, 3))
+    for index in np.union1d(direct.thing, bounced.thing):
+        if index != SCENERY and things[index].moves:
+            velocities[index] = things[index].velocity(time) @ axes
     # The sensor takes what comes by a wall for something behind the wall: a mirror image.
     local_normal = normal @ axes
     moving = velocities[bounced.thing]

@@ -123,7 +123,19 @@ class Moment:
         centers = self._centers - origins[0]
         radii = self._radii * 1.01 + 0.05
         spread = np.linalg.norm(near, axis=1).max()
-        within = np.flatnonzero(np.linalg.norm(centers, axis=1) < reach + radii + spread)
+        distance = np.linalg.norm(centers, axis=1)
+        inside = distance < reach + radii + spread
+        if len(near) == 1:
+            # A radar looks one way: leave out what lies outside the cone of all rays.
+            axis = directions.mean(axis=0)
+            axis /= max(float(np.linalg.norm(axis)), 1e-6)
+            cone = np.arccos(np.clip((directions @ axis).min(), -1, 1))
+            off = np.arccos(np.clip(centers @ axis / np.maximum(distance, 1e-6), -1, 1))
+            inside &= (
+                off < cone + np.arcsin(np.clip(radii / np.maximum(distance, 1e-6), 0, 1)) + 0.01
+            )
+            inside |= distance < radii
+        within = np.flatnonzero(inside)
         centers, radii = (values[within].astype(np.float32) for values in (centers, radii))
         along = centers @ directions.T
         squared = (centers**2).sum(axis=1)[:, None]
