@@ -76,7 +76,7 @@ def prepare(
 
     Each scene is prepared on its own, `workers` at a time; the result does not depend on how. One
     that cannot be is left out, the others are made. What an earlier call completed is kept, so a
-    killed run goes on where it was.
+    killed run goes on where it was, and scenes can be added. One call at a time may use a folder.
 
     Args:
         dataroot: root of the data set.
@@ -87,8 +87,8 @@ def prepare(
         scenes: names; None and no split: all.
         workers: processes, with the engine `process`.
         engine: `process`, or `ray` for a cluster, whose machines must all see both folders.
-        report: called after each scene with the number done, the number of all, its name, and why
-            it was skipped, if it was.
+        report: called at the start and after each scene with the number done, the number of all,
+            the scene's name, and why it was skipped, if it was.
 
     Raises:
         InputError: the data set cannot be read, has no such scene, or `out` holds something else.
@@ -104,8 +104,10 @@ def prepare(
     rows = _choose_scenes(nusc, split, scenes)
     conditions = read_conditions(dataroot)
     channels = _channels(nusc, options)
-    _make_folder(out)
+    _make_folder(out, options)
 
+    if report:
+        report(0, len(rows), "", None)
     skipped: dict[str, str] = {}
     done: list[str] = []
 
@@ -130,7 +132,7 @@ def prepare(
             except InputError as error:
                 finish(row["name"], str(error))
                 continue
-            if prepared(dataroot, scene, out, options):
+            if prepared(dataroot, scene, out):
                 finish(row["name"], None)
             else:
                 yield dataroot, scene, out, options
@@ -360,18 +362,28 @@ def _channels(nusc: NuScenes, options: PrepareOptions) -> list[str]:
     return [*cameras, *radars]
 
 
-def _make_folder(out: Path) -> None:
-    """Make the folder and remove what a killed run left unfinished."""
+def _make_folder(out: Path, options: PrepareOptions) -> None:
+    """Make the folder, or see that it fits, and remove what a killed run left unfinished."""
     out.mkdir(parents=True, exist_ok=True)
     if any(out.iterdir()) and not any((*out.glob("*.tar"), *out.glob(".*.part"))):
         raise InputError(f"{out}: holds something else; choose another folder")
+    for record in _records(out):
+        if record["options"] != options.record():
+            raise InputError(
+                f"{out}: {record['scene']} was made with other options; choose another folder"
+            )
     for unfinished in out.glob(".*.part"):
         unfinished.unlink()
 
 
+def _records(out: Path) -> list[dict[str, Any]]:
+    """The records of all complete scenes in a folder, by name."""
+    return [read_record(path) for path in sorted(out.glob("*.json")) if path.name != INDEX_FILE]
+
+
 def _write_index(out: Path, options: PrepareOptions, version: str, skipped: dict[str, str]) -> int:
     """Write the index of all complete scenes in the folder; how many samples they hold."""
-    records = [read_record(path) for path in sorted(out.glob("*.json")) if path.name != INDEX_FILE]
+    records = _records(out)
     shards = [shard for record in records for shard in record["shards"]]
     samples = sum(shard["samples"] for shard in shards)
     index = {
@@ -402,7 +414,6 @@ def _versions() -> dict[str, str]:
 def _print_progress(done: int, total: int, scene: str, reason: str | None) -> None:
     """One line that is written over."""
     end = "\n" if done == total else ""
-    state = "skipped" if reason else "done"
-    print(
-        f"\r{done} of {total} scenes, {scene} {state}\x1b[K", end=end, file=sys.stderr, flush=True
-    )
+    state = f", {scene} {'skipped' if reason else 'done'}" if scene else ""
+    text = f"\r{done} of {total} scenes{state}\x1b[K"
+    print(text, end=end, file=sys.stderr, flush=True)

@@ -98,8 +98,8 @@ class PrepareOptions:
         return RADARS_OF_CAMERA[camera]
 
     def record(self) -> dict[str, Any]:
-        """For JSON."""
-        return asdict(self) | {"masks": None if self.masks is None else str(self.masks)}
+        """As JSON gives it back."""
+        return json.loads(json.dumps(asdict(self), default=str))
 
 
 def prepare_scene(dataroot: Path, scene: Scene, out: Path, options: PrepareOptions) -> None:
@@ -142,18 +142,16 @@ def prepare_scene(dataroot: Path, scene: Scene, out: Path, options: PrepareOptio
     write_atomically(out / f"{scene.name}.json", json.dumps(record, indent=1, sort_keys=True))
 
 
-def prepared(dataroot: Path, scene: Scene, out: Path, options: PrepareOptions) -> bool:
-    """Whether `prepare_scene` has already completed with this data and these options.
+def prepared(dataroot: Path, scene: Scene, out: Path) -> bool:
+    """Whether `prepare_scene` has already completed with this data.
 
     Raises:
-        InputError: the scene is there, but of other data or other options.
+        InputError: a scene of this name is there, but of other data.
     """
     path = out / f"{scene.name}.json"
     if not path.is_file():
         return False
     record = read_record(path)
-    if record["options"] != json.loads(json.dumps(options.record())):
-        raise InputError(f"{out}: {scene.name} was made with other options; choose another folder")
     if record["fingerprint"] != scene.fingerprint(dataroot):
         raise InputError(f"{out}: {scene.name} is of other data; choose another folder")
     files = [(out / shard["file"], shard["bytes"]) for shard in record["shards"]]
@@ -233,6 +231,12 @@ class _Samples:
 
     def files(self, frame: KeyFrame, channel: str) -> dict[str, bytes]:
         """The files of one sample."""
+        try:
+            return self._files(frame, channel)
+        except OSError as error:
+            raise InputError(f"{error.filename}: {error.strerror}; make it readable") from error
+
+    def _files(self, frame: KeyFrame, channel: str) -> dict[str, bytes]:
         image_row = frame.measurements[channel]
         camera = image_row.camera
         assert camera is not None

@@ -6,9 +6,9 @@ samples, so that readers can be given equal shares without opening one.
 
 from __future__ import annotations
 
+import http.client
 import json
 import tarfile
-import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Collection, Iterator, Sequence
@@ -103,7 +103,7 @@ def read_shard(shard: Shard) -> Iterator[tuple[str, dict[str, bytes]]]:
             for sample in webdataset.tariterators.group_by_keys(members):
                 key = sample["__key__"]
                 yield key, {name: data for name, data in sample.items() if name[:2] != "__"}
-    except (OSError, EOFError, ValueError, tarfile.TarError) as error:
+    except (OSError, EOFError, ValueError, tarfile.TarError, http.client.HTTPException) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{shard.location}: cannot be read ({_one_line(error)})") from error
@@ -155,7 +155,7 @@ def _indexed(location: str) -> list[Shard]:
                 "update it or prepare the data again"
             )
         entries = [(str(shard["file"]), int(shard["samples"])) for shard in index["shards"]]
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except (OSError, KeyError, TypeError, ValueError, http.client.HTTPException) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(

@@ -184,9 +184,9 @@ def test_a_killed_run_leaves_no_half_shard_and_goes_on(two_scenes, tmp_path):
 def test_other_options_or_data_do_not_mix_in_one_folder(annotated, two_scenes, tmp_path):
     out = tmp_path / "out"
     prepare(annotated, out, PrepareOptions(sweeps=0))
-    with pytest.raises(InputError, match="other options"):
-        prepare(annotated, out, PrepareOptions(sweeps=1))
-    edit_table(two_scenes, "scene", lambda rows: rows[0].update(token=rows[0]["token"]))
+    for scene in (SCENE, "scene-0003"):
+        with pytest.raises(InputError, match="other options"):
+            prepare(two_scenes, out, PrepareOptions(sweeps=1), scenes=[scene])
     image = next((two_scenes / "samples" / "CAM_FRONT").iterdir())
     image.write_bytes(image.read_bytes() + b"\0")
     with pytest.raises(InputError, match="other data"):
