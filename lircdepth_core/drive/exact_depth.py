@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import zipfile
 from pathlib import Path
 
@@ -22,18 +23,22 @@ def depth_path(image: str) -> str:
 
 
 def write_depth(path: Path, depth: np.ndarray) -> None:
-    """Write a depth map.
+    """Write a depth map, to 1.6e-5 of each depth (0.5 mm at 30 m) and a quarter of the size.
 
     Args:
         path: of the file; its folder must be there.
         depth: (H, W) float32 metres along the optical axis at the pixels' centres, +Inf at the sky.
     """
-    # As np.savez_compressed writes it, but at a level that takes a third of the time.
-    with (
-        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
-        archive.open(zipfile.ZipInfo("depth.npy"), "w") as file,
-    ):
-        np.lib.format.write_array(file, np.asarray(depth, dtype=np.float32))
+    # Rounded to 15 of 23 bits of the fraction; infinity stays as it is.
+    bits = np.ascontiguousarray(depth, dtype=np.float32).view(np.uint32)
+    rounded = (bits + np.uint32(0x80)) & np.uint32(0xFFFFFF00)
+    content = io.BytesIO()
+    np.lib.format.write_array(content, rounded.view(np.float32))
+    # As np.savez_compressed, but without the time of day and at a faster level.
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(
+            zipfile.ZipInfo("depth.npy"), content.getvalue(), zipfile.ZIP_DEFLATED, compresslevel=1
+        )
 
 
 def read_depth(dataroot: Path, image: str) -> np.ndarray:
