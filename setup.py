@@ -30,6 +30,7 @@ TRAIN = [
     "matplotlib",  # curves of an evaluation
     "jinja2",  # the page of an evaluation
     "tqdm",  # progress
+    "tensorboard",  # curves of a training run
 ]
 DRIVE = [
     "embreex",  # ray casting for lidar, radar and visibility

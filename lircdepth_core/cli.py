@@ -13,6 +13,7 @@ VERBS = {
     "drive": ("lircdepth_core.drive.drive_writer", "generate drives as a nuScenes data set"),
     "bag": ("lircdepth_core.dataset.bag", "convert a nuScenes scene to a ROS 2 bag"),
     "prepare": ("lircdepth_core.dataset.prepare", "make training samples of nuScenes scenes"),
+    "train": ("lircdepth_core.training.command", "teach a network on prepared samples"),
     "predict": ("lircdepth_core.predict_sample", "predict depth for a nuScenes sample"),
     "evaluate": ("lircdepth_core.evaluation.command", "measure a model's depth and uncertainty"),
     "import-weights": (

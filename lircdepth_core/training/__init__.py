@@ -1,0 +1,1 @@
+"""Teaching the networks: configuration, loop, checkpoints, several processes."""

@@ -1,0 +1,143 @@
+"""Checkpoints: safetensors files that appear complete or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from lircdepth_core.errors import InputError
+
+BEST_FILE = "best.safetensors"
+
+_FORMAT = 1
+_KEY = "training"
+
+
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """What a run needs to go on.
+
+    Attributes:
+        tensors: by their names.
+        values: JSON values.
+    """
+
+    tensors: Mapping[str, Tensor]
+    values: Mapping[str, Any]
+
+
+class Checkpoints:
+    """The checkpoints in a folder, by step.
+
+    Args:
+        folder: made if it is not there.
+        keep: how many are kept, the newest, besides the best.
+    """
+
+    def __init__(self, folder: Path, keep: int) -> None:
+        self._folder, self._keep = folder, keep
+
+    def steps(self) -> list[int]:
+        """Steps of the checkpoints that are there, increasing."""
+        matches = (re.fullmatch(r"step-(\d{9})", path.stem) for path in self._paths())
+        return sorted(int(match[1]) for match in matches if match)
+
+    def newest(self) -> Path | None:
+        """The checkpoint of the highest step."""
+        steps = self.steps()
+        return self._path(steps[-1]) if steps else None
+
+    @property
+    def best(self) -> Path:
+        """Where the best one is, if there is one."""
+        return self._folder / BEST_FILE
+
+    def write(self, step: int, checkpoint: Checkpoint) -> Path:
+        """Write a checkpoint, and delete old ones.
+
+        Raises:
+            InputError: a parameter is not finite, or the file cannot be written; what was there
+                before is unchanged.
+        """
+        for name, tensor in checkpoint.tensors.items():
+            if not torch.isfinite(tensor).all():
+                raise InputError(
+                    f"step {step}: {name} is not finite, no checkpoint was written; "
+                    f"{self.describe_newest()}; lower the learning rate"
+                )
+        path = self._path(step)
+        temporary = path.with_suffix(".new")
+        header = {_KEY: json.dumps({"format": _FORMAT, **checkpoint.values})}
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            safetensors.torch.save_file(dict(checkpoint.tensors), temporary, header)
+            _sync(temporary)
+            temporary.replace(path)
+        except (OSError, safetensors.SafetensorError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            raise InputError(
+                f"{path}: cannot be written ({reason}); {self.describe_newest()}; free some "
+                "space and run the same command again"
+            ) from error
+        finally:
+            temporary.unlink(missing_ok=True)
+        for old in self.steps()[: -self._keep]:
+            self._path(old).unlink()
+        return path
+
+    def mark_best(self, step: int) -> None:
+        """Keep the checkpoint of a step as the best one."""
+        temporary = self.best.with_suffix(".new")
+        temporary.unlink(missing_ok=True)
+        try:
+            os.link(self._path(step), temporary)
+        except OSError:  # a file system without links
+            shutil.copyfile(self._path(step), temporary)
+        temporary.replace(self.best)
+
+    def describe_newest(self) -> str:
+        """A clause that says which checkpoint a run would go on from."""
+        newest = self.newest()
+        return f"the last good checkpoint is {newest}" if newest else "there is no checkpoint yet"
+
+    def _path(self, step: int) -> Path:
+        return self._folder / f"step-{step:09d}.safetensors"
+
+    def _paths(self) -> list[Path]:
+        return list(self._folder.glob("step-*.safetensors"))
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint.
+
+    Raises:
+        InputError: it is missing, damaged or of another version.
+    """
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            values = json.loads((file.metadata() or {})[_KEY])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, safetensors.SafetensorError, KeyError, ValueError) as error:
+        raise InputError(
+            f"{path}: no checkpoint, or a damaged one ({error}); delete it to go on from another"
+        ) from error
+    if values.pop("format", None) != _FORMAT:
+        raise InputError(f"{path}: of another version of this program; use that one")
+    return Checkpoint(tensors, values)
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file is on the disk."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

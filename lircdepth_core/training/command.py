@@ -1,0 +1,182 @@
+"""`lircdepth train`: teach a network on prepared samples."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lircdepth_core.distillation import (
+    StudentTask,
+    StudentTaskConfig,
+    TeacherTask,
+    TeacherTaskConfig,
+)
+from lircdepth_core.errors import InputError
+from lircdepth_core.training.config import TrainingConfig
+from lircdepth_core.training.config_files import read_config
+from lircdepth_core.training.networks import load_teacher, starting_network
+from lircdepth_core.training.processes import Processes, joined
+from lircdepth_core.training.stopping import SIGNALS
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudentTraining(TrainingConfig):
+    """What `lircdepth train student` is told.
+
+    Attributes:
+        teacher: model folder or published checkpoint; null needs a loss without distillation.
+        loss: what the student optimises.
+    """
+
+    teacher: str | None
+    loss: StudentTaskConfig = field(default_factory=StudentTaskConfig)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherTraining(TrainingConfig):
+    """What `lircdepth train teacher` is told.
+
+    Attributes:
+        loss: what the teacher optimises.
+    """
+
+    loss: TeacherTaskConfig = field(default_factory=TeacherTaskConfig)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `lircdepth train`."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.description = _DESCRIPTION
+    parser.add_argument("network", choices=("teacher", "student"), help="which network learns")
+    parser.add_argument(
+        "--config",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="YAML; share/lircdepth/config/train_*.yaml are examples",
+    )
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="fields to change, such as optimiser.learning_rate=1e-4 data.train=[shards/train]",
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="folder of the run, to be made"
+    )
+    parser.add_argument(
+        "--time-limit",
+        type=float,
+        metavar="MINUTES",
+        help="stop with a checkpoint when it is up (default: none)",
+    )
+    parser.add_argument(
+        "--max-steps",
+        type=int,
+        metavar="N",
+        help="stop with a checkpoint after step N; the schedule keeps to the configuration's "
+        "length (default: none)",
+    )
+    parser.add_argument(
+        "--device",
+        default="auto",
+        help="auto, cpu, cuda or cuda:N; under torchrun each process takes its own CUDA device "
+        "(default: %(default)s)",
+    )
+
+
+_DESCRIPTION = """\
+Teach a network on prepared samples.
+
+DIR holds config.yaml, log.jsonl, tensorboard/, checkpoints/ and in the end model/, the parameters
+that were best on the validation samples. The same command again goes on from the newest
+checkpoint, whether the run was killed, stopped by Ctrl-C or SIGTERM, or by --time-limit.
+With several processes: torchrun --nproc-per-node 2 -m lircdepth_core.cli train student ...
+The exit status is 0 at the end, and after --time-limit or --max-steps; 130 after Ctrl-C, 143
+after SIGTERM."""
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run `lircdepth train`; errors are raised as `InputError`."""
+    if args.time_limit is not None and not 0 < args.time_limit < math.inf:
+        raise InputError(f"--time-limit {args.time_limit:g}: give a positive number of minutes")
+    if args.max_steps is not None and args.max_steps < 1:
+        raise InputError(f"--max-steps {args.max_steps}: give 1 or more")
+    with joined(args.device) as processes:
+        if args.network == "student":
+            return _train_student(
+                read_config(StudentTraining, args.config, args.set), args, processes
+            )
+        return _train_teacher(read_config(TeacherTraining, args.config, args.set), args, processes)
+
+
+def _train_student(config: StudentTraining, args: argparse.Namespace, processes: Processes) -> int:
+    network, before = starting_network("student", config.start, config.seed)
+    teacher = None
+    if config.loss.distils:
+        if config.teacher is None:
+            raise InputError(
+                "teacher: null, but a distillation weight in loss is not 0; give a model folder"
+            )
+        teacher = load_teacher(config.teacher, config.data.focal_length).to(processes.device)
+    task = StudentTask(network, teacher, config.loss)
+    head = config.loss.uncertainty > 0 or (before is not None and before.uncertainty_trained)
+    return _train(config, task, args, processes, uncertainty_trained=head)
+
+
+def _train_teacher(config: TeacherTraining, args: argparse.Namespace, processes: Processes) -> int:
+    network, _ = starting_network("teacher", config.start, config.seed)
+    task = TeacherTask(network, config.loss)
+    return _train(config, task, args, processes, uncertainty_trained=False)
+
+
+def _train(
+    config: TrainingConfig,
+    task: StudentTask | TeacherTask,
+    args: argparse.Namespace,
+    processes: Processes,
+    *,
+    uncertainty_trained: bool,
+) -> int:
+    try:
+        from lircdepth_core.training.export import export_best
+        from lircdepth_core.training.loop import train
+    except ImportError as error:
+        raise InputError(
+            f"{error.name} is not installed; run: pip install 'lircdepth[train]'"
+        ) from error
+    report: Any = functools.partial(print, flush=True)
+    outcome = train(
+        config,
+        task,
+        args.out,
+        processes,
+        time_limit=None if args.time_limit is None else 60 * args.time_limit,
+        max_steps=args.max_steps,
+        report=report,
+    )
+    if not processes.leads:
+        return 0
+    if outcome.progress.best:
+        folder = export_best(
+            task.network,
+            args.out,
+            config,
+            outcome,
+            kind=args.network,
+            uncertainty_trained=uncertainty_trained,
+        )
+        best = outcome.progress.best
+        report(f"{folder}: the best, of step {best.step}, validation MAE {best.mae:.3f} m")
+    if outcome.stopped_by:
+        report(
+            f"stopped after step {outcome.progress.step} of {outcome.total_steps} "
+            f"({outcome.stopped_by}); the same command goes on from there"
+        )
+    return next((128 + n for n, name in SIGNALS.items() if name == outcome.stopped_by), 0)

@@ -1,0 +1,235 @@
+"""What a training run is told. The defaults are LiRCDepth's published recipe."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+from lircdepth_core.dataset.augmentation import InputSpec
+from lircdepth_core.errors import InputError
+
+
+@dataclass(frozen=True)
+class RadarDropout:
+    """How often a sample's radar is taken away, so that the network learns to do without.
+
+    Attributes:
+        all_returns: probability that every return goes.
+        half_of_returns: probability, of what is left, that each return goes at 0.5.
+    """
+
+    all_returns: float = 0.0
+    half_of_returns: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("all_returns", "half_of_returns"):
+            _within(name, getattr(self, name), 0, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """Where samples come from and what is made of them.
+
+    Attributes:
+        train: folders of `lircdepth prepare`, shards, patterns or URLs.
+        validation: the same, of other scenes; the best parameters are chosen on them.
+        truth: which of a sample's depths validation compares with.
+        height: rows of the crop, a multiple of 32.
+        width: columns of the crop, a multiple of 32.
+        focal_length: pixels, to which images are scaled before they are cropped. The network
+            learns its scale.
+        interpolation: how images are scaled.
+        batch_size: samples that a process takes at a time.
+        workers: processes that load samples, for each process that trains; 0 for none.
+        radar_dropout: see there.
+    """
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    truth: Literal["exact", "dense", "single_scan"]
+    height: int = 352
+    width: int = 704
+    focal_length: float
+    interpolation: Literal["linear", "area", "cubic"] = "area"
+    batch_size: int = 6
+    workers: int = 2
+    radar_dropout: RadarDropout = field(default_factory=RadarDropout)
+
+    def __post_init__(self) -> None:
+        for name in ("train", "validation"):
+            if not getattr(self, name):
+                raise InputError(f"{name}: give at least one place")
+        _at_least("batch_size", self.batch_size, 1)
+        _at_least("workers", self.workers, 0)
+        _ = self.spec
+
+    @property
+    def spec(self) -> InputSpec:
+        """The size of what the network is given."""
+        return InputSpec(self.height, self.width, self.focal_length, self.interpolation)
+
+
+@dataclass(frozen=True)
+class ImageNet:
+    """Files of torchvision's ImageNet weights for the backbones; null for none.
+
+    Attributes:
+        mobilenet_v2: for both of the student's encoders.
+        resnet34: for the teacher's image encoder.
+        resnet18: for the teacher's two radar encoders.
+    """
+
+    mobilenet_v2: str | None = None
+    resnet34: str | None = None
+    resnet18: str | None = None
+
+
+@dataclass(frozen=True)
+class Start:
+    """What the parameters are at first.
+
+    Attributes:
+        model: a model folder or a published checkpoint to go on from; null starts from scratch.
+        imagenet: for the backbones, if there is no model.
+    """
+
+    model: str | None = None
+    imagenet: ImageNet = field(default_factory=ImageNet)
+
+    def __post_init__(self) -> None:
+        if self.model is not None and self.imagenet != ImageNet():
+            raise InputError("imagenet: the model has its own backbones; give null or no model")
+
+
+@dataclass(frozen=True)
+class Length:
+    """When training ends: at the first of those that are not null.
+
+    Attributes:
+        epochs: times that all samples are seen.
+        steps: updates of the parameters.
+        image_steps: images, each time that one is seen.
+    """
+
+    epochs: int | None = None
+    steps: int | None = None
+    image_steps: int | None = None
+
+    def __post_init__(self) -> None:
+        given = [self.epochs, self.steps, self.image_steps]
+        if all(value is None for value in given):
+            raise InputError("epochs: give this, steps or image_steps")
+        for name in ("epochs", "steps", "image_steps"):
+            if getattr(self, name) is not None:
+                _at_least(name, getattr(self, name), 1)
+
+    def total_steps(self, steps_per_epoch: int, images_per_step: int) -> int:
+        """Number of updates."""
+        candidates = [
+            None if self.epochs is None else self.epochs * steps_per_epoch,
+            self.steps,
+            None if self.image_steps is None else math.ceil(self.image_steps / images_per_step),
+        ]
+        return min(steps for steps in candidates if steps is not None)
+
+
+@dataclass(frozen=True)
+class Optimiser:
+    """AdamW and its learning rate.
+
+    Attributes:
+        learning_rate: at its highest.
+        end_share: share of it that is left at the end.
+        power: of the polynomial between the two.
+        warmup_steps: number of updates over which it rises from 0, linearly.
+        eps: AdamW's; the published 1e-2 suits ImageNet starts.
+        encoder_weight_decay: of all parameters of the encoders.
+        decoder_weight_decay: of all others.
+        clip_norm: the gradient is scaled down to this norm if it is longer; null for never.
+        accumulate: batches whose gradients make one update.
+        precision: of the forward pass; fp16 only on CUDA.
+        ema_decay: keep a moving average of the parameters with this decay, and validate and
+            export it; null for none.
+    """
+
+    learning_rate: float = 5e-5
+    end_share: float = 0.1
+    power: float = 0.9
+    warmup_steps: int = 0
+    eps: float = 1e-2
+    encoder_weight_decay: float = 1e-4
+    decoder_weight_decay: float = 0.0
+    clip_norm: float | None = None
+    accumulate: int = 1
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    ema_decay: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "power", "eps"):
+            _positive(name, getattr(self, name))
+        _within("end_share", self.end_share, 0, 1)
+        _at_least("warmup_steps", self.warmup_steps, 0)
+        for name in ("encoder_weight_decay", "decoder_weight_decay"):
+            _within(name, getattr(self, name), 0, 1)
+        if self.clip_norm is not None:
+            _positive("clip_norm", self.clip_norm)
+        _at_least("accumulate", self.accumulate, 1)
+        if self.ema_decay is not None:
+            _within("ema_decay", self.ema_decay, 0, 1)
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is written, and how often. It may change when a run is resumed.
+
+    Attributes:
+        log_every: steps between two lines of the log.
+        validate_every: steps between two validations; there is one at the end too.
+        checkpoint_every: steps between two checkpoints; there is one at each validation too.
+        keep: how many checkpoints are kept, besides the best.
+    """
+
+    log_every: int = 50
+    validate_every: int = 1000
+    checkpoint_every: int = 500
+    keep: int = 2
+
+    def __post_init__(self) -> None:
+        for name in ("log_every", "validate_every", "checkpoint_every", "keep"):
+            _at_least(name, getattr(self, name), 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """A training run of any network.
+
+    Attributes:
+        seed: of the parameters, of order and augmentation.
+        data: see there, and so on.
+    """
+
+    seed: int = 0
+    data: Data
+    start: Start = field(default_factory=Start)
+    length: Length
+    optimiser: Optimiser = field(default_factory=Optimiser)
+    record: Record = field(default_factory=Record)
+
+    def __post_init__(self) -> None:
+        _at_least("seed", self.seed, 0)
+
+
+def _positive(name: str, value: float) -> None:
+    if not 0 < value < math.inf:
+        raise InputError(f"{name}: {value:g}, give a positive number")
+
+
+def _at_least(name: str, value: int, least: int) -> None:
+    if value < least:
+        raise InputError(f"{name}: {value}, give {least} or more")
+
+
+def _within(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise InputError(f"{name}: {value:g}, give a number from {low} to {high}")

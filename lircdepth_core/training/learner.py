@@ -1,0 +1,225 @@
+"""A network that learns: one update after another, and all that a checkpoint must hold of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from lircdepth_core.dataset.reader import Batch
+from lircdepth_core.errors import InputError
+from lircdepth_core.network.parameters import load_parameters
+from lircdepth_core.training.config import Optimiser
+from lircdepth_core.training.optimiser import make_optimiser, set_learning_rate
+from lircdepth_core.training.processes import Processes, check_precision
+
+if TYPE_CHECKING:
+    from lircdepth_core.distillation import TaskLosses
+
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class NotFiniteError(InputError):
+    """A loss or a gradient is NaN or infinite."""
+
+
+class LearningTask(Protocol):
+    """What is minimised.
+
+    Attributes:
+        network: what learns.
+    """
+
+    network: nn.Module
+
+    def __call__(self, batch: Batch) -> TaskLosses:
+        """The losses of a batch."""
+        ...
+
+
+class Learner:
+    """The network of a task, its optimiser, and the moving average of its parameters.
+
+    Args:
+        task: its network is moved to the process's device and put in training mode.
+        config: how it learns.
+        processes: that learn together.
+        seed: of whatever a forward pass draws.
+
+    Raises:
+        InputError: the precision is not to be had on this device.
+    """
+
+    def __init__(
+        self, task: LearningTask, config: Optimiser, processes: Processes, seed: int
+    ) -> None:
+        check_precision(config.precision, processes.device)
+        self._config, self._processes, self._seed = config, processes, seed
+        self.network = task.network.to(processes.device).train()
+        # The whole task is wrapped, not the network: what of its answer serves no loss would
+        # otherwise keep DistributedDataParallel waiting.
+        self._losses = processes.share(_Losses(task))
+        self._optimiser = make_optimiser(self.network, config)
+        self._scaler = torch.amp.GradScaler(
+            processes.device.type, enabled=config.precision == "fp16"
+        )
+        self._average: AveragedModel | None = None
+        if config.ema_decay is not None:
+            self._average = AveragedModel(
+                self.network,
+                multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay),
+                use_buffers=True,
+            )
+
+    @property
+    def result(self) -> nn.Module:
+        """What is validated and exported: the moving average, if there is one."""
+        return self._average.module if self._average else self.network
+
+    def begin(self, step: int, learning_rate: float) -> None:
+        """Begin an update, without what an unfinished one left."""
+        self._optimiser.zero_grad(set_to_none=True)
+        set_learning_rate(self._optimiser, learning_rate)
+        # A resumed run draws what an uninterrupted one would.
+        seeds = np.random.SeedSequence([self._seed, step, self._processes.rank])
+        torch.manual_seed(int(seeds.generate_state(1)[0]))
+
+    def add(self, batch: Batch, last: bool) -> dict[str, Tensor]:
+        """Add a batch's gradient to the update.
+
+        Args:
+            batch: on the device.
+            last: whether it is the update's last, after which processes share their gradients.
+
+        Returns:
+            The means of the terms, and `total`.
+
+        Raises:
+            NotFiniteError: a term is not finite.
+        """
+        losses = self._losses
+        alone: AbstractContextManager[None] = nullcontext()
+        if isinstance(losses, DistributedDataParallel) and not last:
+            alone = losses.no_sync()
+        with alone:
+            with torch.autocast(
+                self._processes.device.type,
+                _DTYPES[self._config.precision],
+                enabled=self._config.precision != "fp32",
+            ):
+                total, terms = losses(batch)
+            _check_terms({**terms, "total": total.detach()}, batch.keys)
+            self._scaler.scale(total / self._config.accumulate).backward()
+        means = {name: values.mean() for name, values in terms.items()}
+        return {"total": total.detach(), **means}
+
+    def finish(self) -> float:
+        """Update the parameters.
+
+        Returns:
+            The norm of the gradient before it was clipped.
+
+        Raises:
+            NotFiniteError: a gradient is; nothing is changed then.
+        """
+        self._scaler.unscale_(self._optimiser)
+        norm = float(
+            nn.utils.clip_grad_norm_(self.network.parameters(), self._config.clip_norm or math.inf)
+        )
+        # With a scaler this is how it finds its scale: it leaves the update out.
+        if not math.isfinite(norm) and not self._scaler.is_enabled():
+            name = _not_finite_gradient(self.network)
+            raise NotFiniteError(f"the gradient of {name} is not finite")
+        self._scaler.step(self._optimiser)
+        self._scaler.update()
+        if self._average:
+            self._average.update_parameters(self.network)
+        return norm
+
+    def gather(self) -> None:
+        """Give every process the same running statistics, before they are used."""
+        self._processes.average_statistics(self.network)
+        if self._average:
+            self._processes.average_statistics(self._average)
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """All tensors by name, and the rest as JSON values."""
+        tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
+        if self._average:
+            average = self._average.state_dict()
+            tensors |= {f"average.{name}": value for name, value in average.items()}
+        for number, values in self._optimiser.state_dict()["state"].items():
+            tensors |= {f"optimiser.{number}.{name}": value for name, value in values.items()}
+        # Tensors that share memory, or do not lie in a row, cannot be stored.
+        stored = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+        return stored, {"scaler": self._scaler.state_dict()}
+
+    def restore(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any], name: str) -> None:
+        """Go on from a state.
+
+        Args:
+            tensors: of `state()`.
+            values: of `state()`.
+            name: where they come from, for errors.
+
+        Raises:
+            InputError: it is of another network or configuration.
+        """
+        load_parameters(self.network, part(tensors, "network"), name)
+        if self._average:
+            load_parameters(self._average, part(tensors, "average"), name)
+        state = self._optimiser.state_dict()
+        state["state"] = {}
+        for full_name, value in part(tensors, "optimiser").items():
+            number, _, key = full_name.partition(".")
+            state["state"].setdefault(int(number), {})[key] = value
+        self._optimiser.load_state_dict(state)
+        self._scaler.load_state_dict(values["scaler"])
+
+
+def part(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with `name.`, without it."""
+    prefix = f"{name}."
+    return {
+        key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)
+    }
+
+
+class _Losses(nn.Module):
+    """The losses of a task as a module whose parameters are those that learn."""
+
+    def __init__(self, task: LearningTask) -> None:
+        super().__init__()
+        self.network = task.network
+        self._task = [task]  # in a list, so that a teacher in it is no part of this module
+
+    def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """The total, with gradient, and each term's values per sample, without."""
+        losses = self._task[0](batch)
+        terms = {name: values.detach() for name, values in losses.per_sample.items()}
+        return losses.total, terms
+
+
+def _check_terms(terms: Mapping[str, Tensor], keys: list[str]) -> None:
+    """Name the first term that is not finite, and its samples."""
+    finite = torch.stack([torch.isfinite(values).all() for values in terms.values()]).tolist()
+    for (name, values), fine in zip(terms.items(), finite, strict=True):
+        if not fine:
+            bad = torch.isfinite(values).logical_not().cpu().broadcast_to(len(keys)).tolist()
+            samples = [key for key, is_bad in zip(keys, bad, strict=True) if is_bad]
+            raise NotFiniteError(f"the loss term {name} is not finite for {', '.join(samples)}")
+
+
+def _not_finite_gradient(network: nn.Module) -> str:
+    return next(
+        name
+        for name, parameter in network.named_parameters()
+        if parameter.grad is not None and not torch.isfinite(parameter.grad).all()
+    )

@@ -1,0 +1,393 @@
+"""The training loop: updates, validations and checkpoints until the end, or until it must stop."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
+
+from lircdepth_core.dataset.reader import Batch, TrainingBatches
+from lircdepth_core.dataset.shards import find_shards
+from lircdepth_core.errors import InputError
+from lircdepth_core.training.checkpoints import Checkpoint, Checkpoints, read_checkpoint
+from lircdepth_core.training.config import TrainingConfig
+from lircdepth_core.training.learner import Learner, LearningTask, NotFiniteError
+from lircdepth_core.training.meter import Meter
+from lircdepth_core.training.optimiser import learning_rate
+from lircdepth_core.training.processes import Processes
+from lircdepth_core.training.radar_dropout import BatchesWithDropout
+from lircdepth_core.training.records import Records, progress_line
+from lircdepth_core.training.run_folder import CHECKPOINT_FOLDER, keep_config
+from lircdepth_core.training.stopping import Stop
+from lircdepth_core.training.validation import validate
+
+
+@dataclass(frozen=True)
+class Best:
+    """The validation with the smallest MAE so far.
+
+    Attributes:
+        step: after which it was.
+        mae: metres.
+        rmse: metres.
+        images: on how many.
+    """
+
+    step: int
+    mae: float
+    rmse: float
+    images: int
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run has come.
+
+    Attributes:
+        step: updates done.
+        epoch: number of the epoch that is under way, from 0.
+        step_in_epoch: updates done in it.
+        image_steps: images seen, each time that one was.
+        best: None before the first validation.
+    """
+
+    step: int = 0
+    epoch: int = 0
+    step_in_epoch: int = 0
+    image_steps: int = 0
+    best: Best | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        progress: how far it came.
+        total_steps: updates of the whole run.
+        stopped_by: why it stopped before its end; None if it did not.
+    """
+
+    progress: Progress
+    total_steps: int
+    stopped_by: str | None
+
+
+def train(
+    config: TrainingConfig,
+    task: LearningTask,
+    out: Path,
+    processes: Processes,
+    *,
+    time_limit: float | None = None,
+    max_steps: int | None = None,
+    report: Callable[[str], None] = print,
+) -> Outcome:
+    """Train a task's network, from the newest checkpoint in `out` if there is one.
+
+    On a CPU and from shards on disk, a run that was killed and goes on ends with the same
+    parameters as one that was not, bit by bit, with the same number of threads and processes.
+
+    Args:
+        config: see there; it is saved in `out`.
+        task: what is minimised, and the network, its parameters as they should be at first.
+        out: folder of the run, which all processes see: `config.yaml`, `checkpoints/`,
+            `log.jsonl` and `tensorboard/`.
+        processes: that train together.
+        time_limit: seconds, after which it stops with a checkpoint.
+        max_steps: step after which it stops with a checkpoint; the learning rate keeps to
+            `config.length`.
+        report: takes lines for the user, in the leading process.
+
+    Raises:
+        InputError: the data or `out` cannot be used; or a loss or gradient is not finite, and then
+            names it, its samples, and the last good checkpoint; or the disk is full.
+    """
+    stop = Stop(time_limit, max_steps)
+    keep_config(config, out, processes)
+    run = _Run(config, task, out, processes, stop, report)
+    with stop.heeding_signals():
+        return run.go()
+
+
+class _Run:
+    """A run under way."""
+
+    def __init__(
+        self,
+        config: TrainingConfig,
+        task: LearningTask,
+        out: Path,
+        processes: Processes,
+        stop: Stop,
+        report: Callable[[str], None],
+    ) -> None:
+        self._config, self._out, self._processes = config, out, processes
+        self._stop, self._report = stop, report
+        data = config.data
+        _check_apart(data.train, data.validation)
+        self._batches = TrainingBatches(
+            data.train,
+            data.spec,
+            data.batch_size,
+            seed=config.seed,
+            rank=processes.rank,
+            ranks=processes.ranks,
+        )
+        self._validation = TrainingBatches(
+            data.validation,
+            data.spec,
+            data.batch_size,
+            training=False,
+            rank=processes.rank,
+            ranks=processes.ranks,
+        )
+        self._images_per_step = data.batch_size * processes.ranks * config.optimiser.accumulate
+        self._steps_per_epoch = self._batches.samples // self._images_per_step
+        if not self._steps_per_epoch:
+            raise InputError(
+                f"data.train: {self._batches.samples} samples are less than the "
+                f"{self._images_per_step} images of an update; lower batch_size or accumulate"
+            )
+        self._total_steps = config.length.total_steps(self._steps_per_epoch, self._images_per_step)
+        self._checkpoints = Checkpoints(out / CHECKPOINT_FOLDER, config.record.keep)
+        self._learner = Learner(task, config.optimiser, processes, config.seed)
+        self._progress = Progress()
+        self._meter = Meter()
+        self._records: Records | None = None
+
+    def go(self) -> Outcome:
+        """Train to the end, or until it must stop."""
+        resumed = self._resume()
+        if not self._processes.leads:
+            return self._train()
+        with Records(self._out, self._progress.step) as self._records:
+            self._say_what_begins(self._records, resumed)
+            outcome = self._train()
+            self._records.write(
+                "end",
+                self._progress.step,
+                {"stopped_by": outcome.stopped_by, **dataclasses.asdict(self._progress)},
+            )
+            return outcome
+
+    def _train(self) -> Outcome:
+        stopped_by = None
+        while self._progress.step < self._total_steps and stopped_by is None:
+            stopped_by = self._rest_of_epoch()
+        return Outcome(self._progress, self._total_steps, stopped_by)
+
+    def _rest_of_epoch(self) -> str | None:
+        """Make the updates that are left of an epoch; why it was broken off, if it was."""
+        source = BatchesWithDropout(
+            self._batches, self._config.data.radar_dropout, self._config.seed
+        )
+        accumulate = self._config.optimiser.accumulate
+        source.set_epoch(self._progress.epoch, self._progress.step_in_epoch * accumulate)
+        with self._meter.waiting():
+            batches = iter(self._loader(source))
+        while self._batches.streams or self._progress.step_in_epoch < self._steps_per_epoch:
+            if not self._update(batches):
+                break
+            with self._meter.paused():
+                stopped_by = self._after_update()
+            if stopped_by or self._progress.step == self._total_steps:
+                return stopped_by
+        if not self._progress.step_in_epoch:
+            raise InputError(
+                "data.train: the streamed shards give a process less than the images of an "
+                "update; lower batch_size, accumulate or workers"
+            )
+        self._advance(epoch=self._progress.epoch + 1, step_in_epoch=0)
+        return None
+
+    def _update(self, batches: Iterator[Batch]) -> bool:
+        """Update the parameters once; False if there is not enough data left."""
+        step, accumulate = self._progress.step, self._config.optimiser.accumulate
+        losses: dict[str, Tensor] = {}
+        with self._naming_the_step():
+            self._learner.begin(step, self._learning_rate(step))
+            for number in range(1, accumulate + 1):
+                with self._meter.waiting():
+                    batch = next(batches, None)
+                if batch is None:
+                    return False
+                batch = _moved(batch, self._processes.device)
+                for name, loss in self._learner.add(batch, last=number == accumulate).items():
+                    losses[name] = losses.get(name, 0) + loss / accumulate
+            norm = self._learner.finish()
+        self._meter.add({**losses, "gradient_norm": norm})
+        self._advance(
+            step=step + 1,
+            step_in_epoch=self._progress.step_in_epoch + 1,
+            image_steps=self._progress.image_steps + self._images_per_step,
+        )
+        return True
+
+    def _after_update(self) -> str | None:
+        """Log, validate and write a checkpoint where they are due; why the run must stop."""
+        step, record = self._progress.step, self._config.record
+        ends = step == self._total_steps
+        stopped_by = None if ends else self._agreed_stop(step)
+        if ends or stopped_by or step % record.log_every == 0:
+            self._log()
+        if ends or step % record.validate_every == 0:
+            self._validate()
+            self._write_checkpoint()
+        elif stopped_by or step % record.checkpoint_every == 0:
+            self._write_checkpoint()
+        return stopped_by
+
+    def _agreed_stop(self, step: int) -> str | None:
+        reason = self._stop.reason(step)
+        if self._processes.any(reason is not None):
+            return reason or "another process"
+        return None
+
+    def _log(self) -> None:
+        step = self._progress.step
+        means = self._meter.take(self._processes, self._images_per_step)
+        left = self._meter.seconds_left(self._total_steps - step)
+        if self._records:
+            values = {
+                "epoch": self._progress.epoch,
+                "image_steps": self._progress.image_steps,
+                "learning_rate": self._learning_rate(step - 1),
+                **means,
+            }
+            self._records.write("step", step, values)
+            self._report(progress_line(step, self._total_steps, means, left))
+
+    def _validate(self) -> None:
+        step = self._progress.step
+        self._learner.gather()
+        result = validate(
+            self._learner.result,
+            self._loader(self._validation),
+            self._config.data.truth,
+            self._processes,
+        )
+        is_best = self._progress.best is None or result.mae < self._progress.best.mae
+        if is_best:
+            self._advance(best=Best(step, result.mae, result.rmse, result.images))
+        if self._records:
+            self._records.write("validation", step, dataclasses.asdict(result))
+            self._report(
+                f"step {step}/{self._total_steps}  validation: MAE {result.mae:.3f} m, RMSE "
+                f"{result.rmse:.3f} m, {result.images} images{', the best' if is_best else ''}"
+            )
+
+    def _write_checkpoint(self) -> None:
+        self._learner.gather()
+        if self._processes.leads:
+            tensors, values = self._learner.state()
+            values["progress"] = dataclasses.asdict(self._progress)
+            values["images_per_step"] = self._images_per_step
+            self._checkpoints.write(self._progress.step, Checkpoint(tensors, values))
+            self._mark_best()
+
+    def _mark_best(self) -> None:
+        """Keep the checkpoint just written or read as the best one, if it is."""
+        if self._progress.best and self._progress.best.step == self._progress.step:
+            self._checkpoints.mark_best(self._progress.step)
+
+    def _resume(self) -> bool:
+        """Go on from the newest checkpoint; whether there is one."""
+        path = self._checkpoints.newest()
+        if path is None:
+            return False
+        checkpoint = read_checkpoint(path)
+        images = checkpoint.values["images_per_step"]
+        if images != self._images_per_step:
+            raise InputError(
+                f"{path}: of updates with {images} images, now it would be "
+                f"{self._images_per_step}; change accumulate or the number of processes"
+            )
+        self._learner.restore(checkpoint.tensors, checkpoint.values, str(path))
+        progress = dict(checkpoint.values["progress"])
+        best = progress.pop("best")
+        self._progress = Progress(**progress, best=best and Best(**best))
+        self._processes.wait()
+        if self._processes.leads:
+            self._mark_best()
+        return True
+
+    def _say_what_begins(self, records: Records, resumed: bool) -> None:
+        device = self._processes.device
+        name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+        facts = {
+            "torch": torch.__version__,
+            "device": f"{device.type} {name}",
+            "threads": torch.get_num_threads(),
+            "ranks": self._processes.ranks,
+            "images_per_step": self._images_per_step,
+            "steps_per_epoch": self._steps_per_epoch,
+            "total_steps": self._total_steps,
+        }
+        step = self._progress.step
+        records.write("resume" if resumed else "start", step, facts)
+        self._report(
+            f"{self._out}: {f'goes on after step {step}' if resumed else 'begins'}; "
+            f"{self._total_steps} steps of {self._images_per_step} images, {device.type}"
+        )
+        if resumed and self._batches.streams and self._progress.step_in_epoch:
+            self._report(
+                "the shards are streamed: the epoch goes on at the start of a shard, some of its "
+                "samples are left out or seen again"
+            )
+
+    def _learning_rate(self, step: int) -> float:
+        return learning_rate(step, self._total_steps, self._config.optimiser)
+
+    def _advance(self, **changes: Any) -> None:
+        self._progress = dataclasses.replace(self._progress, **changes)
+
+    def _loader(self, dataset: IterableDataset[Batch]) -> DataLoader[Batch]:
+        return DataLoader(
+            dataset,
+            batch_size=None,
+            num_workers=self._config.data.workers,
+            worker_init_fn=_prepare_worker,
+            pin_memory=self._processes.device.type == "cuda",
+        )
+
+    @contextmanager
+    def _naming_the_step(self) -> Iterator[None]:
+        try:
+            yield
+        except NotFiniteError as error:
+            raise InputError(
+                f"step {self._progress.step + 1}: {error}; {self._checkpoints.describe_newest()}; "
+                "lower the learning rate, or look at the data"
+            ) from error
+
+
+def _check_apart(train: tuple[str, ...], validation: tuple[str, ...]) -> None:
+    """Refuse shards that are in both."""
+    trained = {shard.location for shard in find_shards(train)}
+    for shard in find_shards(validation):
+        if shard.location in trained:
+            raise InputError(
+                f"data.validation: {shard.location} is in data.train too; give other scenes"
+            )
+
+
+def _moved(batch: Batch, device: torch.device) -> Batch:
+    return Batch(batch.keys, *(tensor.to(device, non_blocking=True) for tensor in batch[1:]))
+
+
+def _prepare_worker(number: int) -> None:
+    """Leave Ctrl-C to the process that trains, and the cores too."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    cv2.setNumThreads(1)

@@ -1,0 +1,102 @@
+"""The networks of a run: what learns, as it is at first, and who teaches it."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import torch
+
+from lircdepth_core.errors import InputError
+from lircdepth_core.inference import ModelDescription, find_model, load_published
+from lircdepth_core.inference.model_files import load_network, read_description
+from lircdepth_core.network import Student, Teacher, load_imagenet
+from lircdepth_core.training.config import Start
+
+
+def starting_network(
+    kind: str, start: Start, seed: int
+) -> tuple[Student | Teacher, ModelDescription | None]:
+    """The network that is to learn, and what it was before, if it comes from a model folder.
+
+    Args:
+        kind: `student` or `teacher`.
+        start: where the parameters come from.
+        seed: of those that come from nowhere.
+
+    Raises:
+        InputError: a file cannot be read, or is of another network.
+    """
+    if start.model is not None:
+        return load_model(start.model, kind, "start.model")
+    torch.manual_seed(seed)
+    network = Student() if kind == "student" else Teacher()
+    files = start.imagenet
+    if isinstance(network, Student):
+        _refuse(kind, resnet34=files.resnet34, resnet18=files.resnet18)
+        if files.mobilenet_v2:
+            load_imagenet(network.encoder.base_model, files.mobilenet_v2)
+            load_imagenet(network.encoder_radar.base_model, files.mobilenet_v2)
+    else:
+        _refuse(kind, mobilenet_v2=files.mobilenet_v2)
+        if files.resnet34:
+            load_imagenet(network.encoder.base_model, files.resnet34)
+        if files.resnet18:
+            load_imagenet(network.encoder_radar1.base_model_radar, files.resnet18)
+            load_imagenet(network.encoder_radar2.base_model_radar, files.resnet18)
+    return network, None
+
+
+def load_teacher(source: str, focal_length: float) -> Teacher:
+    """A trained teacher, of a model folder or a published checkpoint.
+
+    Args:
+        source: path or name of a model folder, or a file of `torch.save`.
+        focal_length: pixels, of the images it is shown. A model folder's must be the same, because
+            its depths have that scale.
+
+    Raises:
+        InputError: it cannot be read, is not trained, or learned another focal length.
+    """
+    network, description = load_model(source, "teacher", "teacher")
+    if description is not None:
+        if not description.trained:
+            raise InputError(f"teacher: {source} is not trained; train it first")
+        learned = description.input.focal_length
+        if not math.isclose(learned, focal_length, rel_tol=1e-3):
+            raise InputError(
+                f"teacher: {source} learned with a focal length of {learned:g} px; give this as "
+                f"data.focal_length, not {focal_length:g}"
+            )
+    assert isinstance(network, Teacher)
+    return network
+
+
+def load_model(
+    source: str, kind: str, field: str
+) -> tuple[Student | Teacher, ModelDescription | None]:
+    """A network of a model folder, with its description, or of a published checkpoint, without.
+
+    Args:
+        source: path or name of a model folder, or a file of `torch.save`.
+        kind: `student` or `teacher`.
+        field: of the configuration, for errors.
+
+    Raises:
+        InputError: it cannot be read, or is of another kind.
+    """
+    if Path(source).is_file():
+        return load_published(source, kind), None
+    folder = find_model(source)
+    description = read_description(folder)
+    if description.network != kind:
+        raise InputError(f"{field}: {source} is a {description.network}; give a {kind}")
+    network = load_network(folder, description)
+    assert isinstance(network, Student | Teacher)
+    return network, description
+
+
+def _refuse(kind: str, **files: str | None) -> None:
+    for name, file in files.items():
+        if file:
+            raise InputError(f"start.imagenet.{name}: a {kind} has no such backbone; give null")

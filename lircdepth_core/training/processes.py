@@ -1,0 +1,110 @@
+"""The processes that train together under torchrun, or the only one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from lircdepth_core.errors import InputError
+from lircdepth_core.inference.device import choose_device, cuda_devices
+
+
+@dataclass(frozen=True)
+class Processes:
+    """One process among those that train together.
+
+    Attributes:
+        rank: its number, from 0.
+        ranks: how many there are.
+        device: where it computes.
+    """
+
+    rank: int
+    ranks: int
+    device: torch.device
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the one that writes and prints."""
+        return self.rank == 0
+
+    def share(self, module: nn.Module) -> nn.Module:
+        """The module, its gradients averaged over processes; BN statistics stay each one's own."""
+        if self.ranks == 1:
+            return module
+        # Not every parameter serves every loss: a plain student's uncertainty head, for one.
+        return DistributedDataParallel(module, find_unused_parameters=True, broadcast_buffers=False)
+
+    def any(self, flag: bool) -> bool:
+        """Whether it is so in any process."""
+        return bool(self.sum(torch.tensor([float(flag)]))[0])
+
+    def sum(self, values: Tensor) -> Tensor:
+        """The sum over processes."""
+        if self.ranks == 1:
+            return values
+        total = values.to(self.device)
+        distributed.all_reduce(total)
+        return total.to(values.device)
+
+    def average_statistics(self, module: nn.Module) -> None:
+        """Give every process the mean of the running statistics of all."""
+        if self.ranks == 1:
+            return
+        for buffer in module.buffers():
+            if buffer.is_floating_point():
+                distributed.all_reduce(buffer)
+                buffer /= self.ranks
+
+    def wait(self) -> None:
+        """Wait until every process is here."""
+        if self.ranks > 1:
+            distributed.barrier()
+
+
+@contextmanager
+def joined(device: str) -> Iterator[Processes]:
+    """Join the processes that torchrun started, if it did; gloo on the CPU, nccl on CUDA.
+
+    Args:
+        device: `auto`, `cpu`, `cuda` or `cuda:N`; under torchrun each process takes the CUDA
+            device of its local rank.
+
+    Raises:
+        InputError: the device is not there.
+    """
+    ranks = int(os.environ.get("WORLD_SIZE", "1"))
+    if "RANK" not in os.environ or ranks == 1:
+        yield Processes(0, 1, _usable(device))
+        return
+    if device in ("auto", "cuda") and cuda_devices():
+        device = f"cuda:{os.environ['LOCAL_RANK']}"
+    chosen = _usable(device)
+    distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    try:
+        yield Processes(distributed.get_rank(), ranks, chosen)
+    finally:
+        distributed.destroy_process_group()
+
+
+def _usable(request: str) -> torch.device:
+    device = torch.device(choose_device(request, cuda_devices()))
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    return device
+
+
+def check_precision(precision: str, device: torch.device) -> None:
+    """Refuse fp16 where it is of no use.
+
+    Raises:
+        InputError: fp16 on another device than CUDA.
+    """
+    if precision == "fp16" and device.type != "cuda":
+        raise InputError(f"optimiser.precision: fp16 on {device.type}; take bf16 or fp32")

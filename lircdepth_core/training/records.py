@@ -1,0 +1,111 @@
+"""What a run writes down as it goes: lines of JSON, TensorBoard's events, a line of progress."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from torch.utils.tensorboard import SummaryWriter
+
+from lircdepth_core.errors import InputError
+
+LOG_FILE = "log.jsonl"
+TENSORBOARD_FOLDER = "tensorboard"
+
+
+class Records:
+    """The log of a run; to be closed, or used in a `with`.
+
+    Args:
+        out: folder of the run.
+        step: from which it goes on; what was written of later steps is removed, because they are
+            done again.
+
+    Raises:
+        InputError: the log cannot be written.
+    """
+
+    def __init__(self, out: Path, step: int) -> None:
+        self._path = out / LOG_FILE
+        try:
+            if self._path.exists():
+                kept = [line for line in self._path.open() if _step_of(line) <= step]
+                temporary = self._path.with_suffix(".new")
+                temporary.write_text("".join(kept))
+                temporary.replace(self._path)
+            self._tensorboard = SummaryWriter(str(out / TENSORBOARD_FOLDER), purge_step=step + 1)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def write(self, event: str, step: int, values: Mapping[str, Any]) -> None:
+        """Write a line; TensorBoard gets its numbers under `event/name`.
+
+        Raises:
+            InputError: the disk is full.
+        """
+        line = json.dumps({"event": event, "step": step, "time": round(time.time(), 3), **values})
+        try:
+            with self._path.open("a") as file:
+                file.write(line + "\n")
+            for name, value in _flat(values).items():
+                self._tensorboard.add_scalar(f"{event}/{name}", value, step)
+            self._tensorboard.flush()
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def __enter__(self) -> Records:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._tensorboard.close()
+
+    def _unwritable(self, error: OSError) -> InputError:
+        return InputError(
+            f"{self._path}: cannot be written ({error.strerror}); free some space and run the "
+            "same command again, it goes on from the last checkpoint"
+        )
+
+
+def progress_line(step: int, total_steps: int, means: Mapping[str, float], left: float) -> str:
+    """One line for whoever watches.
+
+    Args:
+        step: done.
+        total_steps: of the whole run.
+        means: of `Meter.take`.
+        left: seconds.
+    """
+    hours, rest = divmod(round(left), 3600)
+    return (
+        f"step {step}/{total_steps}  loss {means['total']:.4g}  "
+        f"{means['images_per_second']:.2f} images/s, {means['wait_share']:.0%} waiting for data  "
+        f"{hours}:{rest // 60:02d}:{rest % 60:02d} left"
+    )
+
+
+def _flat(values: Mapping[str, Any]) -> dict[str, float]:
+    """Its numbers, those of inner mappings under their own names."""
+    flat: dict[str, float] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value)
+        elif isinstance(value, int | float):
+            flat[name] = value
+    return flat
+
+
+def _step_of(line: str) -> float:
+    """The step of a line; none, and so later than any, if a kill cut the line off."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError):
+        return float("inf")

@@ -1,0 +1,50 @@
+"""The folder of a run: which configuration it belongs to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+from lircdepth_core.errors import InputError
+from lircdepth_core.training.checkpoints import BEST_FILE
+from lircdepth_core.training.config import TrainingConfig
+from lircdepth_core.training.config_files import differences, format_config, read_config
+from lircdepth_core.training.processes import Processes
+
+CONFIG_FILE = "config.yaml"
+CHECKPOINT_FOLDER = "checkpoints"
+BEST_CHECKPOINT = f"{CHECKPOINT_FOLDER}/{BEST_FILE}"
+
+MAY_CHANGE = ("record.", "data.workers")
+"""Fields that a resumed run may have changed, by the beginning of their names."""
+
+Config = TypeVar("Config", bound=TrainingConfig)
+
+
+def keep_config(config: TrainingConfig, out: Path, processes: Processes) -> None:
+    """Write the configuration into the folder, or see that it is the one that is there.
+
+    Raises:
+        InputError: the folder holds something else, or a run of another configuration.
+    """
+    path = out / CONFIG_FILE
+    if path.exists():
+        changed = [
+            name
+            for name in differences(read_config(type(config), path), config)
+            if not name.startswith(MAY_CHANGE)
+        ]
+        if changed:
+            raise InputError(
+                f"{path}: the run was begun with another {', '.join(changed)}; give the same "
+                "values to go on, or a new --out"
+            )
+    elif out.is_dir() and any(out.iterdir()):
+        raise InputError(f"{out}: holds something else; give a new --out")
+    processes.wait()  # no process may find what the leading one writes
+    if processes.leads:
+        out.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(".new")
+        temporary.write_text(format_config(config), encoding="utf-8")
+        temporary.replace(path)
+    processes.wait()

@@ -1,0 +1,70 @@
+"""How good a network is on the validation samples, from which the best parameters are chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from lircdepth_core.dataset.reader import Batch
+from lircdepth_core.errors import InputError
+from lircdepth_core.evaluation.depth_metrics import DEPTH_METRICS, depth_metrics
+from lircdepth_core.training.processes import Processes
+
+VALIDATION_CAP = 80.0
+"""Metres; truth beyond is not compared."""
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Averages over the validation images, as `lircdepth evaluate` takes them, up to 80 m.
+
+    Attributes:
+        images: how many had truth.
+        mae: metres.
+        rmse: metres.
+    """
+
+    images: int
+    mae: float
+    rmse: float
+
+
+def validate(
+    network: nn.Module, batches: Iterable[Batch], truth: str, processes: Processes
+) -> Validation:
+    """Compare a network's depth with the truth of all batches of all processes.
+
+    Args:
+        network: answers with `depth`; is in its former mode afterwards.
+        batches: this process's.
+        truth: `exact`, `dense` or `single_scan`.
+        processes: whose results are put together.
+
+    Raises:
+        InputError: no image has such truth.
+    """
+    training = network.training
+    network.eval()
+    totals = np.zeros(1 + len(DEPTH_METRICS))
+    with torch.no_grad():
+        for batch in batches:
+            image, radar = batch.image.to(processes.device), batch.radar.to(processes.device)
+            predicted = network(image, radar).depth.float().cpu().numpy()
+            for depth, true_depth in zip(predicted, getattr(batch, truth).numpy(), strict=True):
+                valid = (true_depth > 0) & (true_depth <= VALIDATION_CAP)
+                if valid.any():
+                    totals[0] += 1
+                    totals[1:] += depth_metrics(depth[valid], true_depth[valid])
+    network.train(training)
+    images, *sums = processes.sum(torch.from_numpy(totals)).tolist()
+    if not images:
+        raise InputError(
+            f"data.truth: no validation sample has {truth} depth up to {VALIDATION_CAP:g} m; "
+            "choose another"
+        )
+    means = dict(zip(DEPTH_METRICS, (value / images for value in sums), strict=True))
+    return Validation(int(images), means["mae"], means["rmse"])

@@ -1,0 +1,96 @@
+"""A run that was killed ends as one that was not."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import time
+from multiprocessing.context import ForkProcess as Process
+from pathlib import Path
+
+import pytest
+import torch
+from training_rig import run_tiny
+
+from lircdepth_core.errors import InputError
+from lircdepth_core.training.checkpoints import Checkpoints, read_checkpoint
+
+
+def parameters(out: Path) -> dict[str, torch.Tensor]:
+    newest = Checkpoints(out / "checkpoints", 1).newest()
+    assert newest is not None
+    return dict(read_checkpoint(newest).tensors)
+
+
+def assert_equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        assert torch.equal(value, other[name]), name
+
+
+def start(config: Path, out: Path, *changes: str) -> Process:
+    """The run as a process of its own, whose updates take 0.1 s."""
+    process = multiprocessing.get_context("fork").Process(
+        target=run_tiny, args=(config, out, changes, 0.1), daemon=False
+    )
+    process.start()
+    return process
+
+
+def wait_for(path: Path, process: Process) -> None:
+    end = time.monotonic() + 60
+    while not path.exists():
+        assert process.is_alive()
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def events(out: Path) -> list[tuple[str, int]]:
+    records = map(json.loads, (out / "log.jsonl").read_text().splitlines())
+    return [(record["event"], record["step"]) for record in records]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_killed_and_resumed_run_ends_with_the_same_parameters_bit_by_bit(
+    workers, tiny_config, tmp_path
+):
+    changes = [f"data.workers={workers}"]
+    process = start(tiny_config, tmp_path / "killed", *changes)
+    # Step 8 is in the second epoch, and comes after the validation at step 4.
+    wait_for(tmp_path / "killed" / "checkpoints" / "step-000000008.safetensors", process)
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    outcome = run_tiny(tiny_config, tmp_path / "killed", changes)
+    assert outcome.progress.step == outcome.total_steps == 10
+    run_tiny(tiny_config, tmp_path / "whole")
+    assert_equal(parameters(tmp_path / "killed"), parameters(tmp_path / "whole"))
+    found = events(tmp_path / "killed")
+    assert ("resume", 8) in found
+    without = [event for event in found if event[0] != "resume"]
+    assert without == events(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_with_a_checkpoint(number, tiny_config, tmp_path):
+    process = start(tiny_config, tmp_path / "out", "data.workers=1")
+    wait_for(tmp_path / "out" / "checkpoints" / "step-000000003.safetensors", process)
+    os.kill(process.pid, number)
+    process.join(60)
+    assert process.exitcode == 0
+    step = Checkpoints(tmp_path / "out" / "checkpoints", 1).steps()[-1]
+    assert step < 10
+    assert events(tmp_path / "out")[-1] == ("end", step)
+    run_tiny(tiny_config, tmp_path / "out")
+    run_tiny(tiny_config, tmp_path / "whole")
+    assert_equal(parameters(tmp_path / "out"), parameters(tmp_path / "whole"))
+
+
+def test_another_configuration_is_not_mixed_in(tiny_config, tmp_path):
+    run_tiny(tiny_config, tmp_path / "out", ["length.steps=2"])
+    with pytest.raises(InputError, match=r"another optimiser\.eps"):
+        run_tiny(tiny_config, tmp_path / "out", ["length.steps=2", "optimiser.eps=1e-3"])
+    outcome = run_tiny(tiny_config, tmp_path / "out", ["length.steps=2", "record.keep=1"])
+    assert outcome.progress.step == 2
