@@ -30,11 +30,12 @@ RADARS_OF_CAMERA: Mapping[str, tuple[str, ...]] = {
     "CAM_FRONT": ("RADAR_FRONT",),
     "CAM_FRONT_LEFT": ("RADAR_FRONT_LEFT",),
     "CAM_FRONT_RIGHT": ("RADAR_FRONT_RIGHT",),
-    "CAM_BACK_LEFT": ("RADAR_BACK_LEFT",),
-    "CAM_BACK_RIGHT": ("RADAR_BACK_RIGHT",),
+    "CAM_BACK_LEFT": ("RADAR_FRONT_LEFT", "RADAR_BACK_LEFT"),
+    "CAM_BACK_RIGHT": ("RADAR_FRONT_RIGHT", "RADAR_BACK_RIGHT"),
     "CAM_BACK": ("RADAR_BACK_LEFT", "RADAR_BACK_RIGHT"),
 }
-"""The radars that look where a camera looks, unless others are asked for."""
+"""The radars that look where a camera looks, unless others are asked for. The side radars look
+abeam, which the rear side cameras see too."""
 
 OBJECT_CLASSES = (
     "vehicle.car",
