@@ -175,7 +175,7 @@ def test_the_real_frame_from_bag_to_depth(real_frame, tmp_path, start_node, list
     bag = tmp_path / "bag"
     write_bag(real_frame, bag, "scene-0061")
     parameters, remaps = bag_parameters(bag, model)
-    start_node(*parameters, remaps=remaps)
+    start_node(*parameters, "radar_wait:=2.0", remaps=remaps)
     player = replay(bag, TOPICS.values())
     listener.wait(lambda: player.poll() is not None, what="the end of the bag")
     assert player.returncode == 0
@@ -197,7 +197,8 @@ def play_generated_scene(folder, start_node, listener, parameters, topics):
     """12 small images in lockstep; fails unless each is answered with nothing missing."""
     write_scene(folder / "data", frames=12, width=320, height=180)
     write_bag(folder / "data", folder / "bag", SCENE)
-    start_node(*parameters, remaps=bag_parameters(folder / "bag", "")[1])
+    # Replay waits for the node, however slow the machine is.
+    start_node(*parameters, "radar_wait:=2.0", remaps=bag_parameters(folder / "bag", "")[1])
     player = replay(folder / "bag", topics)
     listener.wait(lambda: player.poll() is not None, what="the end of the bag")
     assert player.returncode == 0
