@@ -372,7 +372,7 @@ class CameraRenderer:
             lamp = self._world.lamps[index]
             fade = np.clip((_LAMPS_TO - away[index]) / (_LAMPS_TO - _LAMPS_FROM), 0, 1)
             places[slot] = (*lamp.position, lamp.range)
-            lights[slot] = np.array(lamp.colour) * 22.0 * self._light.dark * fade
+            lights[slot] = np.array(lamp.colour) * 38.0 * self._light.dark * fade
         self._set_light({"lamps": len(near), "lamp_place": places, "lamp_light": lights})
 
     def _set_beams(self, eye: np.ndarray, poses: np.ndarray, time: float) -> None:

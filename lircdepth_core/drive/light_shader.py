@@ -364,8 +364,9 @@ void main() {
 #endif
         diffuse += lamp_light[i] * here * faced;
 #ifdef SHINY
-        float sharp = min(power, 300.0);
-        light += lamp_light[i] * here * fresnel * sharp * 0.08
+        // The mirror image of a lamp is as bright from afar.
+        float sharp = min(power, 400.0);
+        light += lamp_light[i] * (0.035 * fresnel * sharp / 400.0) * smoothstep(-0.1, 0.3, to.z)
             * pow(max(dot(mirrored, to), 0.0), sharp);
 #endif
     }

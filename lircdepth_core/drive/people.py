@@ -184,7 +184,9 @@ def _cloth(rng: np.random.Generator, dark: bool = False) -> Colour:
     if dark or rng.random() < 0.45:
         red, green, blue = rng.uniform(0.01, 0.09) * rng.uniform(0.7, 1.3, 3)
     else:
-        red, green, blue = rng.uniform(0.03, 0.55, 3) * rng.choice([0.5, 1.0])
+        colour = rng.uniform(0.03, 0.5, 3) * rng.choice([0.4, 1.0])
+        # Most cloth is not vivid.
+        red, green, blue = colour + rng.uniform(0.2, 0.8) * (colour.mean() - colour)
     return float(red), float(green), float(blue)
 
 

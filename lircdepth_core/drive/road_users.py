@@ -258,7 +258,6 @@ def _crossing_people(
                 along = junction.along_street(street_number) + side * gap
                 if not 3 < along < street.length - 3:
                     continue
-                reach = street.half_width + 1.2
                 for _ in range(rng.poisson(0.5 + 1.5 * busy)):
                     speed = float(rng.uniform(1.0, 1.7))
                     begins = [
@@ -266,20 +265,42 @@ def _crossing_people(
                         for time in np.arange(-2.0, duration, 0.5)
                         if all(
                             signals.state(number, group, time + later) == "red"
-                            for later in (-1.5, 0.0, 2 * reach / speed)
+                            for later in (-1.5, 0.0, (2 * street.half_width + 1.5) / speed)
                         )
                     ]
                     if not begins:
                         continue
-                    way = 1 if rng.random() < 0.5 else -1
-                    left = np.linspace(-reach, reach, 12) * way
-                    points, _ = street.at(np.full(12, along + rng.uniform(-1.2, 1.2)), left)
+                    reach = (street.half_width + 6.0) * (1 if rng.random() < 0.5 else -1)
+                    across, _ = street.at(
+                        np.full(2, along + rng.uniform(-1.2, 1.2)), np.array([-reach, reach])
+                    )
+                    points, kerbs = _from_kerb_to_kerb(across, network.carriageways)
+                    departs = float(rng.choice(begins))
                     mover = Mover(
-                        route_along(points), 0.1, speed, 0.6, 0.6, walks=True,
-                        departs=float(rng.choice(begins)),
-                    )  # fmt: skip
-                    found.append((mover, _walker_maker(street.half_width)))
+                        route_along(points), 0.1, speed, 0.6, 0.6, walks=True, departs=departs
+                    )
+                    found.append((mover, _walker_maker(kerbs)))
     return found
+
+
+def _from_kerb_to_kerb(
+    across: np.ndarray, carriageways: shapely.Geometry
+) -> tuple[np.ndarray, tuple[float, float]]:
+    """A way across a street from pavement to pavement, and the metres along it of both kerbs.
+
+    Args:
+        across: (2, 2) a line that crosses the street in its middle.
+        carriageways: between the kerbs.
+    """
+    line = shapely.LineString(across)
+    pieces = shapely.get_parts(line.intersection(carriageways))
+    middle = line.interpolate(0.5, normalized=True)
+    piece = pieces[np.argmin(shapely.distance(pieces, middle))]
+    begin, end = sorted(line.project(shapely.Point(place)) for place in piece.coords)
+    wait = 0.9
+    steps = np.arange(begin - wait, end + wait, 0.5)
+    points = shapely.get_coordinates(shapely.line_interpolate_point(line, steps))
+    return points, (wait, wait + end - begin)
 
 
 def _walkers(
@@ -305,19 +326,18 @@ def _walkers(
     return found
 
 
-def _walker_maker(half_width: float | None) -> Maker:
-    """Makes a walking person from a mover; `half_width` of the street that is crossed, if any."""
+def _walker_maker(kerbs: tuple[float, float] | None) -> Maker:
+    """Makes a walking person from a mover who crosses a street between two kerbs, if any."""
 
     def make(rng: np.random.Generator, mover: Mover, terrain: Terrain) -> list[Thing]:
         model = _walking(rng)
-        middle = mover.route.length / 2
 
         def pose(time: float) -> np.ndarray:
             along, _ = mover.state(time)
             lift = KERB
-            if half_width is not None:
-                outside = abs(along - middle) - half_width
-                lift = KERB * float(np.clip(outside / 0.2 + 1.0, 0, 1))
+            if kerbs is not None:
+                outside = max(kerbs[0] - along, along - kerbs[1])
+                lift = KERB * float(np.clip(outside / 0.15 + 1.0, 0, 1))
             place, yaw = mover.route.at(np.array(along))
             return pose_upright(np.append(place, terrain.height(place) + lift), float(yaw))
 
@@ -482,7 +502,7 @@ def _road_works(
     things: list[Thing] = []
     for number, street in enumerate(network.streets):
         for begin, end in network.free_stretches(number, 3.0):
-            if end - begin < 30 or rng.random() > 0.3:
+            if end - begin < 30 or rng.random() > 0.5:
                 continue
             side = 1 if rng.random() < 0.5 else -1
             at = rng.uniform(begin + 4, end - 22)
@@ -540,7 +560,7 @@ def _road_works(
 
 
 def _person(rng: np.random.Generator, stride: float) -> Model:
-    child = rng.random() < 0.1
+    child = rng.random() < 0.14
     builder = MeshBuilder()
     height = rng.uniform(1.05, 1.4) if child else rng.normal(1.72, 0.08)
     add_person(builder, rng, float(np.clip(height, 1.0, 2.0)), stride)

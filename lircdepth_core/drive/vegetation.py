@@ -79,7 +79,7 @@ def _broadleaf(builder: MeshBuilder, rng: np.random.Generator, h: float, leaves:
     )
     tint = _green(rng)
     for centre, radius in zip(centres, radii, strict=True):
-        builder.ball(centre, radius * 0.55, "leaves", _dark(tint), 6)
+        builder.ball(centre, radius * 0.45, "leaves", _dark(tint), 6)
     # Fewer clusters are larger, so that they fill the crown alike.
     _cards(builder, rng, centres, radii, leaves, 0.62 * h / np.sqrt(leaves), tint)
 
@@ -164,13 +164,14 @@ def _quads(
 def _green(rng: np.random.Generator, autumn: float = 0.12) -> Colour:
     """The colour of leaves: greens, now and then autumn."""
     if rng.random() < autumn:
-        base = np.array([[0.30, 0.14, 0.02], [0.32, 0.24, 0.03], [0.22, 0.06, 0.02]])[
+        base = np.array([[0.20, 0.095, 0.02], [0.19, 0.14, 0.025], [0.14, 0.045, 0.02]])[
             rng.integers(3)
         ]
     else:
-        base = np.array([rng.uniform(0.05, 0.13), rng.uniform(0.12, 0.19), rng.uniform(0.02, 0.05)])
+        green = rng.uniform(0.085, 0.15)
+        base = green * np.array([rng.uniform(0.42, 0.75), 1.0, rng.uniform(0.16, 0.4)])
     return float(base[0]), float(base[1]), float(base[2])
 
 
 def _dark(tint: Colour) -> Colour:
-    return tint[0] * 0.35, tint[1] * 0.35, tint[2] * 0.35
+    return tint[0] * 0.25, tint[1] * 0.25, tint[2] * 0.25

@@ -181,7 +181,7 @@ def _lamps(
 
 def _mirrors(builder: MeshBuilder, x: float, half: float, z: float, tint: Colour) -> None:
     for side in (-1, 1):
-        builder.box((x, side * (half + 0.07), z), (0.1, 0.2, 0.13), "car paint", tint)
+        builder.box((x, side * (half + 0.03), z), (0.1, 0.16, 0.13), "car paint", tint)
 
 
 def _seams(builder: MeshBuilder, x: list[float], half: float, z: tuple[float, float]) -> None:

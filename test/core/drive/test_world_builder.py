@@ -1,0 +1,188 @@
+"""Worlds follow from their seed, and what moves in them could move like that."""
+
+import numpy as np
+import pytest
+import shapely
+
+from lircdepth_core.drive.materials import INDEX
+from lircdepth_core.drive.vehicles import KINDS, make_vehicle
+from lircdepth_core.drive.weather import conditions_of
+from lircdepth_core.drive.world import World
+from lircdepth_core.drive.world_builder import build_world
+from lircdepth_core.errors import InputError
+
+DURATION = 5.0
+TIMES = np.arange(0.0, DURATION + 0.1, 1.25)
+
+
+@pytest.fixture(scope="module", params=[0, 3])
+def world(request: pytest.FixtureRequest) -> World:
+    return build_world(request.param, DURATION)
+
+
+def ground_below(world: World, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Height and material of what lies below places (N, 3), found with embree."""
+    rtcore_scene = pytest.importorskip("embreex.rtcore_scene", reason="embreex is not installed")
+    from embreex.mesh_construction import TriangleMesh
+
+    scene = rtcore_scene.EmbreeScene()
+    # Twigs may hang over pavements.
+    solid = world.static.materials != INDEX["leaves"]
+    faces, materials = world.static.faces[solid], world.static.materials[solid]
+    TriangleMesh(scene, world.static.vertices, faces)
+    above = (places + (0, 0, 0.5)).astype(np.float32)
+    down = np.tile(np.array([0, 0, -1], dtype=np.float32), (len(places), 1))
+    hits = scene.run(above, down, query="INTERSECT", output=True)
+    assert (hits["primID"] >= 0).all()
+    return above[:, 2] - hits["tfar"], materials[hits["primID"]]
+
+
+def test_same_seed_same_world(world: World) -> None:
+    again = build_world(world.seed, DURATION)
+
+    assert np.array_equal(again.static.vertices, world.static.vertices)
+    assert np.array_equal(again.static.tints, world.static.tints)
+    assert again.conditions == world.conditions
+    assert len(again.things) == len(world.things)
+    for one, other in zip(again.things, world.things, strict=True):
+        assert one.category == other.category
+        assert np.array_equal(one.mesh.vertices, other.mesh.vertices)
+        assert np.array_equal(one.pose(2.3), other.pose(2.3))
+    assert np.array_equal(again.ego_pose(2.3), world.ego_pose(2.3))
+
+
+def test_other_seed_other_world(world: World) -> None:
+    other = build_world(world.seed + 1, 1.0)
+
+    assert other.static.vertices.shape != world.static.vertices.shape
+    assert not np.allclose(other.ego_pose(0.0), world.ego_pose(0.0))
+
+
+def test_things_stand_on_the_ground(world: World) -> None:
+    for time in (0.0, DURATION):
+        places = np.array([thing.pose(time)[:3, 3] for thing in world.things])
+        height, _ = ground_below(world, places)
+
+        gap = np.abs(places[:, 2] - height)
+        # Somebody about to step off the kerb may be above the edge.
+        assert np.mean(gap < 0.03) > 0.97
+        assert gap.max() < 0.16
+
+
+def test_things_fill_their_boxes(world: World) -> None:
+    for thing in world.things:
+        width, length, height = thing.size
+        low, high = (f(thing.mesh.vertices[thing.mesh.faces.ravel()]) for f in (low_of, high_of))
+        assert high - low == pytest.approx((length, width, height), abs=1e-4)
+        assert low + high == pytest.approx((0, 0, height), abs=1e-4)
+        assert low[2] == pytest.approx(0, abs=1e-4)
+
+
+def low_of(points: np.ndarray) -> np.ndarray:
+    return points.min(axis=0)
+
+
+def high_of(points: np.ndarray) -> np.ndarray:
+    return points.max(axis=0)
+
+
+def outline(pose: np.ndarray, size: tuple[float, float, float], ahead: float) -> shapely.Polygon:
+    width, length, _ = size
+    corners = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]]) * (length / 2, width / 2)
+    corners[:, 0] += ahead
+    return shapely.Polygon(corners @ pose[:2, :2].T + pose[:2, 3])
+
+
+def test_nothing_drives_through_another(world: World) -> None:
+    for time in TIMES:
+        outlines = np.array([outline(thing.pose(time), thing.size, 0.0) for thing in world.things])
+        tree = shapely.STRtree(shapely.buffer(outlines, -0.1))
+        one, other = tree.query(shapely.buffer(outlines, -0.1), predicate="intersects")
+        assert (one == other).all()
+        ego = outline(world.ego_pose(time), (1.73, 4.08, 1.56), 1.35)
+        assert len(tree.query(ego, predicate="intersects")) == 0
+
+
+def test_ego_drives_on_the_carriageway(world: World) -> None:
+    times = np.arange(0, DURATION, 0.1)
+    poses = np.array([world.ego_pose(time) for time in times])
+    height, material = ground_below(world, poses[:, :3, 3])
+
+    assert np.abs(height - poses[:, 2, 3]).max() < 0.03
+    assert np.isin(material, [INDEX["asphalt"], INDEX["marking"]]).all()
+    step = np.diff(poses[:, :3, 3], axis=0)
+    forward = (step * poses[:-1, :3, 0]).sum(axis=1)
+    assert (forward > -1e-3).all()
+    assert np.abs(step - forward[:, None] * poses[:-1, :3, 0]).max() < 0.03
+    speed = forward / 0.1
+    assert 1 < speed.max() < 16
+    assert np.abs(np.diff(speed) / 0.1).max() < 9
+
+
+def test_velocity_is_the_derivative_of_the_place(world: World) -> None:
+    moving = [thing for thing in world.things if thing.moves]
+    assert len(moving) > 10
+    for thing in moving:
+        for time in (1.05, 3.55):
+            apart = thing.pose(time + 0.02)[:3, 3] - thing.pose(time - 0.02)[:3, 3]
+            assert thing.velocity(time) == pytest.approx(apart / 0.04, abs=0.6)
+
+
+def test_attributes_tell_what_things_do(world: World) -> None:
+    for thing in world.things:
+        attribute, speed = thing.attribute(2.0), np.linalg.norm(thing.velocity(2.0))
+        if attribute in ("vehicle.moving", "pedestrian.moving"):
+            assert speed > 0.15
+        if attribute in ("vehicle.parked", "pedestrian.standing", "cycle.without_rider"):
+            assert speed < 0.25
+        if thing.category == "vehicle.car":
+            assert attribute in ("vehicle.moving", "vehicle.stopped", "vehicle.parked")
+
+
+def test_all_detection_categories_occur() -> None:
+    seen = {
+        thing.category for seed in range(10, 14) for thing in build_world(seed, 1.0).things
+    }  # fmt: skip
+
+    assert seen >= {
+        "vehicle.car", "vehicle.truck", "vehicle.bus.rigid", "vehicle.trailer",
+        "vehicle.construction", "vehicle.motorcycle", "vehicle.bicycle",
+        "human.pedestrian.adult", "human.pedestrian.child",
+        "human.pedestrian.construction_worker", "movable_object.barrier",
+        "movable_object.trafficcone",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "low", "high"),
+    [
+        ("car", (1.6, 3.7, 1.3), (2.3, 5.2, 2.0)),
+        ("bus", (2.4, 10, 2.8), (3.3, 13, 3.8)),
+        ("lorry", (2.3, 6, 2.6), (3.2, 10, 4.1)),
+        ("bicycle", (0.35, 1.5, 1.4), (0.9, 2.0, 2.1)),
+        ("motorcycle", (0.5, 1.8, 1.3), (1.1, 2.5, 2.0)),
+    ],
+)
+def test_vehicles_have_real_sizes(
+    kind: str, low: tuple[float, ...], high: tuple[float, ...]
+) -> None:
+    for seed in range(5):
+        model = make_vehicle(np.random.default_rng(seed), kind)
+        assert model.category == KINDS[kind][0]
+        assert (np.array(model.size) >= low).all(), model.size
+        assert (np.array(model.size) <= high).all(), model.size
+
+
+@pytest.mark.parametrize("duration", [0.0, -1.0, 500.0, float("nan")])
+def test_bad_duration_is_refused(duration: float) -> None:
+    with pytest.raises(InputError, match="duration"):
+        build_world(0, duration)
+
+
+def test_conditions_are_as_asked() -> None:
+    rng = np.random.default_rng(0)
+    fog, night = conditions_of("fog", "day", rng), conditions_of("clear", "night", rng)
+
+    assert fog.visibility < 300
+    assert night.visibility == np.inf
+    assert night.sun_elevation < 0
