@@ -21,16 +21,10 @@ from typing import TYPE_CHECKING, Any
 import cv2
 
 from lircdepth_core.dataset.devkit import find_scene, open_dataset
-from lircdepth_core.dataset.prepare_scene import (
-    PRODUCTS,
-    RADARS_OF_CAMERA,
-    PrepareOptions,
-    prepare_scene,
-    prepared,
-    read_record,
-    write_atomically,
-)
+from lircdepth_core.dataset.prepare_options import PRODUCTS, RADARS_OF_CAMERA, PrepareOptions
+from lircdepth_core.dataset.prepare_scene import prepare_scene, prepared, read_record
 from lircdepth_core.dataset.scene_tables import Scene, read_conditions, read_scene
+from lircdepth_core.dataset.shard_writer import write_atomically
 from lircdepth_core.dataset.shards import INDEX_FILE, INDEX_FORMAT
 from lircdepth_core.errors import InputError
 
@@ -365,7 +359,8 @@ def _channels(nusc: NuScenes, options: PrepareOptions) -> list[str]:
 def _make_folder(out: Path, options: PrepareOptions) -> None:
     """Make the folder, or see that it fits, and remove what a killed run left unfinished."""
     out.mkdir(parents=True, exist_ok=True)
-    if any(out.iterdir()) and not any((*out.glob("*.tar"), *out.glob(".*.part"))):
+    known = (INDEX_FILE, "*.tar", ".*.part")
+    if any(out.iterdir()) and not any(any(out.glob(pattern)) for pattern in known):
         raise InputError(f"{out}: holds something else; choose another folder")
     for record in _records(out):
         if record["options"] != options.record():

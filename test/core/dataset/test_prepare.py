@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -42,8 +43,12 @@ def stored(depth: np.ndarray) -> np.ndarray:
 
 
 def test_equal_to_the_slow_implementation(annotated, tmp_path):
-    sample = prepared(annotated, tmp_path / "out", sweeps=1)[0]
-    slow = SlowSample(open_dataset(annotated), sample.key.split("/")[1])
+    root = tmp_path / "data"
+    shutil.copytree(annotated, root)
+    for scan in root.glob("s*/LIDAR_TOP/*"):
+        np.fromfile(scan, np.float32).reshape(-1, 5)[::3].tofile(scan)
+    sample = prepared(root, tmp_path / "out", sweeps=1)[0]
+    slow = SlowSample(open_dataset(root), sample.key.split("/")[1])
 
     radar = slow.radar()
     assert len(radar) > 50
@@ -62,7 +67,7 @@ def test_equal_to_the_slow_implementation(annotated, tmp_path):
 def large(tmp_path_factory):
     """A larger drive, in which a pixel is small enough to hold one surface."""
     root = tmp_path_factory.mktemp("large") / "data"
-    write_scene(root, frames=13, width=800, height=450)
+    write_scene(root, frames=7, width=800, height=450)
     annotate(root)
     return root
 
@@ -149,10 +154,10 @@ def test_ray_writes_the_same(two_scenes, tmp_path):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from lircdepth_core.dataset import prepare_scene
 from lircdepth_core.dataset.prepare import PrepareOptions, prepare
+from lircdepth_core.dataset.sample_maker import SampleMaker
 
-original, calls = prepare_scene._Samples.files, []
+original, calls = SampleMaker.files, []
 
 def files(self, frame, channel):
     calls.append(frame)
@@ -160,7 +165,7 @@ def files(self, frame, channel):
         os.kill(os.getpid(), signal.SIGKILL)
     return original(self, frame, channel)
 
-prepare_scene._Samples.files = files
+SampleMaker.files = files
 prepare(Path(sys.argv[1]), Path(sys.argv[2]), PrepareOptions(sweeps=1))
 """
 
@@ -259,6 +264,7 @@ def dangling_pose(root: Path) -> str:
     return "refer to"
 
 
+WHOLE_IMAGE = cv2.imencode(".jpg", np.zeros((180, 320, 3), np.uint8))[1].tobytes()
 SMALL_IMAGE = cv2.imencode(".jpg", np.zeros((90, 160, 3), np.uint8))[1].tobytes()
 
 
@@ -269,6 +275,7 @@ SMALL_IMAGE = cv2.imencode(".jpg", np.zeros((90, 160, 3), np.uint8))[1].tobytes(
         pytest.param(spoil_file("LIDAR_TOP", b"123"), id="lidar"),
         pytest.param(spoil_file("LIDAR_TOP", None), id="missing lidar"),
         pytest.param(spoil_file("CAM_FRONT", b"GIF"), id="image"),
+        pytest.param(spoil_file("CAM_FRONT", WHOLE_IMAGE[:-200]), id="cut off image"),
         pytest.param(spoil_file("CAM_FRONT", SMALL_IMAGE), id="image size"),
         pytest.param(take_radar_away, id="no radar"),
         pytest.param(dangling_pose, id="dangling token"),

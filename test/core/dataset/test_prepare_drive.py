@@ -12,7 +12,7 @@ from tiny_world import EGO_SPEED, MAKERS
 
 from lircdepth_core.dataset.devkit import open_dataset
 from lircdepth_core.dataset.prepare import PrepareOptions, prepare
-from lircdepth_core.dataset.prepare_scene import RADARS_OF_CAMERA
+from lircdepth_core.dataset.prepare_options import RADARS_OF_CAMERA
 from lircdepth_core.dataset.sample import Sample
 from lircdepth_core.dataset.scene_tables import read_scene
 from lircdepth_core.dataset.shards import read_samples

@@ -10,7 +10,7 @@ from slow_samples import CLASSES, SlowSample
 
 from lircdepth_core.dataset.devkit import open_dataset
 from lircdepth_core.dataset.prepare import PrepareOptions, prepare
-from lircdepth_core.dataset.prepare_scene import RADARS_OF_CAMERA
+from lircdepth_core.dataset.prepare_options import RADARS_OF_CAMERA
 from lircdepth_core.dataset.shards import read_samples
 
 CAMERAS = tuple(RADARS_OF_CAMERA)

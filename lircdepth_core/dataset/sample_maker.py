@@ -1,0 +1,219 @@
+"""Makes the samples of one scene, exactly as the published training data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from lircdepth_core.camera import Camera
+from lircdepth_core.dataset.box_tracks import Boxes3D
+from lircdepth_core.dataset.depth_maps import accumulate, interpolate, single_scan
+from lircdepth_core.dataset.devkit import read_radar
+from lircdepth_core.dataset.prepare_options import PrepareOptions
+from lircdepth_core.dataset.sample import Sample
+from lircdepth_core.dataset.sample_files import decode_exact, decode_image, encode_sample
+from lircdepth_core.dataset.scene_tables import LIDAR, KeyFrame, Measurement, Scene
+from lircdepth_core.dataset.static_lidar import StaticLidar, existing, read_bytes, read_points
+from lircdepth_core.errors import InputError
+from lircdepth_core.radar import RadarReturns
+
+OBJECT_CLASSES = (
+    "vehicle.car",
+    "vehicle.motorcycle",
+    "vehicle.bicycle",
+    "vehicle.bus",
+    "vehicle.truck",
+    "vehicle.trailer",
+    "human.pedestrian.adult",
+)
+"""Things that get a 2-D box; `vehicle.bus` stands for its sub-categories too."""
+
+MAX_BOXES = 35
+"""More boxes than this are left out, the farthest first."""
+
+# The marker that ends a JPEG file, and how many bytes may follow it.
+_JPEG_END, _JPEG_TRAILER = b"\xff\xd9", 64
+
+
+class SampleMaker:
+    """Makes samples of one scene.
+
+    Args:
+        dataroot: root of the data set.
+        scene: its tables.
+        options: what to make.
+    """
+
+    def __init__(self, dataroot: Path, scene: Scene, options: PrepareOptions) -> None:
+        self._dataroot = dataroot
+        self._scene = scene
+        self._options = options
+        channels = len(options.cameras) if options.masks else 1
+        keep = (2 * options.sweeps + 1) * channels
+        self._lidar = StaticLidar(dataroot, scene, options.masks, keep)
+
+    def files(self, frame: KeyFrame, channel: str) -> dict[str, bytes]:
+        """The files of one sample, as `encode_sample` gives them.
+
+        Raises:
+            InputError: a file is missing or damaged, or an image has not the size of the tables.
+        """
+        try:
+            return self._files(frame, channel)
+        except OSError as error:
+            raise InputError(f"{error.filename}: {error.strerror}; make it readable") from error
+
+    def _files(self, frame: KeyFrame, channel: str) -> dict[str, bytes]:
+        image_row = frame.measurements[channel]
+        camera = image_row.camera
+        assert camera is not None
+        jpeg, image = self._image(image_row, camera)
+        camera_from_global = np.linalg.inv(image_row.global_from_sensor)
+        boxes, rectangles = objects_in_view(frame.boxes.moved(camera_from_global), camera)
+
+        lidar = frame.measurements[LIDAR]
+        scan = single_scan(
+            read_points(self._dataroot / lidar.file),
+            camera_from_global @ lidar.global_from_sensor,
+            camera,
+        )
+        accumulated = dense = exact = None
+        if not {"accumulated", "dense"} <= set(self._options.leave_out):
+            accumulated = self._accumulated(frame, channel, camera_from_global, scan)
+        if "dense" not in self._options.leave_out:
+            assert accumulated is not None
+            dense = interpolate(accumulated)
+        if "exact" not in self._options.leave_out:
+            exact = self._exact(image_row, camera)
+        sample = Sample(
+            key=f"{self._scene.name}/{frame.token}/{channel}",
+            scene=self._scene.name,
+            channel=channel,
+            stamp=image_row.stamp,
+            image=image,
+            camera=camera,
+            radar=self._radar(frame, channel, camera, camera_from_global, boxes),
+            single_scan=scan,
+            accumulated=None if "accumulated" in self._options.leave_out else accumulated,
+            dense=dense,
+            exact=None,
+            boxes=rectangles,
+            conditions=self._scene.conditions,
+        )
+        return encode_sample(sample, jpeg=jpeg, exact=exact)
+
+    def _image(self, row: Measurement, camera: Camera) -> tuple[bytes, np.ndarray]:
+        path = self._dataroot / row.file
+        data = read_bytes(path)
+        try:
+            image = decode_image(data)
+        except ValueError as error:
+            raise InputError(f"{path}: not an image; download it again") from error
+        if _JPEG_END not in data[-_JPEG_TRAILER:]:
+            raise InputError(f"{path}: cut off; download it again")
+        if image.shape[:2] != (camera.height, camera.width):
+            raise InputError(
+                f"{path}: {image.shape[1]}x{image.shape[0]}, the tables say "
+                f"{camera.width}x{camera.height}; download it again"
+            )
+        return data, image
+
+    def _exact(self, row: Measurement, camera: Camera) -> bytes | None:
+        """The exact depth's file, where the data set has one."""
+        image = Path(row.file)
+        path = self._dataroot / "depth" / image.parent.name / f"{image.stem}.npz"
+        if not path.is_file():
+            return None
+        data = read_bytes(path)
+        try:
+            depth = decode_exact(data)
+        except ValueError as error:
+            raise InputError(f"{path}: {error}; generate it again") from error
+        if depth.shape != (camera.height, camera.width):
+            raise InputError(f"{path}: of shape {depth.shape}, not the image's; generate it again")
+        return data
+
+    def _radar(
+        self,
+        frame: KeyFrame,
+        channel: str,
+        camera: Camera,
+        camera_from_global: np.ndarray,
+        boxes: Boxes3D,
+    ) -> np.ndarray:
+        """(M, 7) float32 of `RADAR_COLUMNS`."""
+        parts = []
+        for radar in self._options.radars_of(channel):
+            row = frame.measurements[radar]
+            returns = read_radar(existing(self._dataroot / row.file))
+            if self._options.radar_filters:
+                # nuScenes-devkit, RadarPointCloud.default_filters.
+                returns = returns[
+                    (returns["invalid_state"] == 0)
+                    & (returns["dyn_prop"] >= 0)
+                    & (returns["dyn_prop"] <= 6)
+                    & (returns["ambig_state"] == 3)
+                ]
+            parts.append(
+                RadarReturns.from_sensor(
+                    np.stack([returns["x"], returns["y"], returns["z"]], axis=1),
+                    returns["rcs"],
+                    np.stack([returns["vx"], returns["vy"]], axis=1),
+                    camera_from_global @ row.global_from_sensor,
+                )
+            )
+        moved = RadarReturns.concatenate(parts)
+        seen = moved.visible_in(camera)
+        box = boxes.first_containing(moved.position[seen.kept].T)
+        columns = (seen.uv, seen.depth, seen.rcs, seen.velocity, box)
+        return np.column_stack(columns).astype(np.float32)
+
+    def _accumulated(
+        self, frame: KeyFrame, channel: str, camera_from_global: np.ndarray, scan: np.ndarray
+    ) -> np.ndarray:
+        image = frame.measurements[channel]
+        assert image.camera is not None
+        own, reach = frame.lidar_sweep, self._options.sweeps
+        last = min(own + reach, len(self._scene.lidar) - 1)
+        sweeps = (
+            (
+                self._lidar.points(index, channel),
+                camera_from_global @ self._scene.lidar[index].global_from_sensor,
+            )
+            for index in range(max(own - reach, 0), last + 1)
+            if index != own
+        )
+        blocked_from = self._lidar.blocked_from(image, channel)
+        return accumulate(scan, sweeps, blocked_from, image.camera)
+
+
+def objects_in_view(boxes: Boxes3D, camera: Camera) -> tuple[Boxes3D, np.ndarray]:
+    """The boxes of the seven classes that a camera sees, nearest first, at most `MAX_BOXES`.
+
+    In view is, as in the devkit's `box_in_image` (ANY), a box with every corner in front of the
+    camera (> 0.1 m) and one inside the image at more than 1 m.
+
+    Args:
+        boxes: in the camera's optical frame.
+        camera: the camera.
+
+    Returns:
+        The boxes, and (B, 4) float32 x1, y1, x2, y2: the corners' extent, cut at the image's edge.
+    """
+    wanted = [
+        any(name == kind or name.startswith(f"{kind}.") for kind in OBJECT_CLASSES)
+        for name in boxes.category
+    ]
+    boxes = boxes[np.array(wanted, bool)]
+    corners = boxes.corners()
+    uv, depth = camera.project(corners)
+    uv, depth = uv.reshape(-1, 8, 2), depth.reshape(-1, 8)
+    with np.errstate(invalid="ignore"):
+        inside = ((uv > 0) & (uv < (camera.width, camera.height))).all(axis=2) & (depth > 1)
+    seen = np.flatnonzero(inside.any(axis=1) & (depth > 0.1).all(axis=1))
+    seen = seen[np.argsort(boxes.centre[seen, 2], kind="stable")][:MAX_BOXES]
+    edge = np.array([camera.width - 1, camera.height - 1])
+    low, high = uv[seen].min(axis=1), uv[seen].max(axis=1)
+    rectangles = np.hstack([np.clip(low, 0, edge), np.clip(high, 0, edge)])
+    return boxes[seen], rectangles.astype(np.float32)

@@ -1,0 +1,58 @@
+"""Writing shards: tar files that are either whole or not there."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+class ShardWriter:
+    """A tar file that gets its name when it is finished; the same members give the same bytes."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._unfinished = path.with_name(f".{path.name}.part")
+        self._tar = tarfile.open(self._unfinished, "w")  # noqa: SIM115
+        self._samples = 0
+
+    def add(self, key: str, files: Mapping[str, bytes]) -> None:
+        """Add a sample: its files by their extensions."""
+        for extension, data in files.items():
+            member = tarfile.TarInfo(f"{key}.{extension}")
+            member.size = len(data)
+            self._tar.addfile(member, io.BytesIO(data))
+        self._samples += 1
+
+    def finish(self) -> dict[str, Any]:
+        """Complete the file; what an index says of it."""
+        self._tar.close()
+        digest = hashlib.sha256()
+        with self._unfinished.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+            os.fsync(file.fileno())
+        size = self._unfinished.stat().st_size
+        self._unfinished.replace(self._path)
+        return {
+            "file": self._path.name,
+            "samples": self._samples,
+            "bytes": size,
+            "sha256": digest.hexdigest(),
+        }
+
+    def abandon(self) -> None:
+        """Close and remove what is unfinished; does nothing after `finish`."""
+        self._tar.close()
+        self._unfinished.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a text file that is either whole or not there."""
+    unfinished = path.with_name(f".{path.name}.part")
+    unfinished.write_text(text + "\n", encoding="utf-8")
+    unfinished.replace(path)
