@@ -21,9 +21,10 @@ class InterDepthDistillation:
     """The student's intermediate depths against the teacher's.
 
     The sum of 2^-i times the sum of M_d U_T |d - d_T| / sum of M_d U_T, i = 0 at 1/2. U_T is the
-    disagreement of the two, 1 where the teacher's depth is not above 0.01. The paper sums over the
-    batch, so that a sample's weight hangs on its companions; here over each sample, which is the
-    same for a batch of one.
+    disagreement of the two, 1 where the teacher's depth is not above 0.01. The published sums run
+    over the batch, so that a sample's weight hangs on its companions; here over each sample, which
+    is the same for a batch of one. A teacher's depth that is not finite (its planar guidance
+    divides by what may come to 0) teaches nothing.
 
     Attributes:
         detach_uncertainty: whether U_T is taken as given. The published gradient flows through it.
@@ -50,9 +51,11 @@ class InterDepthDistillation:
         distances = []
         for i, (ours, theirs) in enumerate(zip(student[::-1], teacher[::-1], strict=True)):
             check_same_shape(student=ours, teacher=theirs, mask=mask)
-            ours, theirs = ours.float(), theirs.float()
+            known = theirs.isfinite()
+            ours, theirs = ours.float(), theirs.float().where(known, 0.0)
             uncertainty = disagreement(ours, theirs, is_measured(theirs))
             if self.detach_uncertainty:
                 uncertainty = uncertainty.detach()
-            distances.append(2.0**-i * sample_mean((ours - theirs).abs(), mask * uncertainty))
+            weights = (mask & known) * uncertainty
+            distances.append(2.0**-i * sample_mean((ours - theirs).abs(), weights))
         return torch.stack(distances).sum(0)

@@ -83,7 +83,9 @@ class StudentTask:
             )
         self.network = student
         self.config = config
-        self._teacher = teacher.eval().requires_grad_(False) if teacher and config.distils else None
+        self._teacher: nn.Module | None = None
+        if teacher is not None and config.distils:
+            self._teacher = teacher.eval().requires_grad_(False)
         self._depth = DepthLoss(config.rectified, config.detach_uncertainty)
         self._structure = StructureDistillation(config.pooling)
         self._inter_depth = InterDepthDistillation(config.detach_uncertainty)

@@ -1,0 +1,224 @@
+"""What student and teacher optimise, and what they leave alone."""
+
+import dataclasses
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from lircdepth_core.distillation import (
+    StudentTask,
+    StudentTaskConfig,
+    TeacherTask,
+    TeacherTaskConfig,
+)
+from lircdepth_core.errors import InputError
+from lircdepth_core.network import StudentOutput, TeacherOutput
+
+STUDENT_TERMS = {
+    "depth_dense", "depth_single", "image_feature", "radar_feature", "structure", "inter_depth",
+    "smoothness", "uncertainty",
+}  # fmt: skip
+DISTILLED = {"image_feature", "radar_feature", "structure", "inter_depth"}
+TEACHER_TERMS = {"depth_dense", "depth_single", "radar_depth", "confidence", "smoothness"}
+
+
+@pytest.fixture(scope="module")
+def make_task(stand_in):
+    """A task on stand-ins, "student" or "teacher"; keywords change its configuration."""
+
+    def make(kind, **changes):
+        if kind == "teacher":
+            return TeacherTask(stand_in(TeacherOutput), TeacherTaskConfig(**changes))
+        config = StudentTaskConfig(**changes)
+        return StudentTask(stand_in(StudentOutput), stand_in(TeacherOutput, seed=1), config)
+
+    return make
+
+
+both = pytest.mark.parametrize("kind", ["student", "teacher"])
+
+
+@both
+def test_the_total_is_the_weighted_sum_of_the_named_terms(kind, make_task, make_batch):
+    losses = make_task(kind)(make_batch())
+    terms = losses.terms
+    assert set(terms) == {"student": STUDENT_TERMS, "teacher": TEACHER_TERMS}[kind]
+    weights = dict.fromkeys(terms, 1.0) | {"smoothness": 0.001, "radar_depth": 0.5}
+    total = sum(weights[name] * terms[name].item() for name in terms)
+    assert losses.total.item() == pytest.approx(total)
+    assert losses.total.requires_grad
+    assert not any(values.requires_grad for values in losses.per_sample.values())
+
+
+@both
+@settings(max_examples=15, deadline=None)
+@given(samples=st.integers(1, 3), seed=st.integers(0, 10**6), empty=st.integers(0, 3))
+def test_a_batchs_loss_is_the_mean_of_its_samples(
+    kind, make_task, make_batch, one_sample, without_truth, samples, seed, empty
+):
+    batch = make_batch(samples, seed=seed)
+    if empty < samples:
+        batch = without_truth(batch, empty)
+    task = make_task(kind)
+    together = task(batch)
+    alone = [task(one_sample(batch, number)) for number in range(samples)]
+    for name, values in together.per_sample.items():
+        torch.testing.assert_close(values, torch.cat([one.per_sample[name] for one in alone]))
+    torch.testing.assert_close(together.total, torch.stack([one.total for one in alone]).mean())
+
+
+@both
+def test_a_sample_without_truth_adds_nothing(
+    kind, make_task, make_batch, one_sample, without_truth
+):
+    batch = make_batch()
+    needs_no_truth = ["smoothness"]
+    if kind == "student":
+        needs_no_truth += ["image_feature", "radar_feature", "structure"]
+    task = make_task(kind, **dict.fromkeys(needs_no_truth, 0.0))
+    whole = task(without_truth(batch, 1))
+    assert all(values[1] == 0 for values in whole.per_sample.values())
+    assert all(values[0] > 0 for values in whole.per_sample.values())
+
+    def gradients(losses):
+        parameters = list(task.network.parameters())
+        return torch.autograd.grad(losses.total, parameters)
+
+    half = gradients(task(one_sample(batch, 0)))
+    for found, of_one in zip(gradients(whole), half, strict=True):
+        torch.testing.assert_close(found, of_one / 2)
+
+
+@both
+def test_a_term_of_weight_zero_is_left_out(kind, make_task, make_batch):
+    batch = make_batch()
+    every = make_task(kind)(batch).per_sample
+    for name in every:
+        losses = make_task(kind, **{name: 0.0})(batch)
+        assert set(losses.per_sample) == set(every) - {name}
+        only = {other: 0.0 for other in every if other != name}
+        losses = make_task(kind, **only, **{name: 3.0})(batch)
+        assert losses.total.item() == pytest.approx(3 * every[name].mean().item())
+
+
+def test_settings_reach_the_losses(make_task, make_batch):
+    batch = make_batch()
+
+    def changed(kind, **setting):
+        plain, other = (make_task(kind, **s)(batch).per_sample for s in ({}, setting))
+        return {name for name in plain if not torch.equal(plain[name], other[name])}
+
+    assert changed("student", rectified=False) == {"depth_dense", "depth_single"}
+    assert changed("student", pooling=0.5) == {"structure"}
+    for setting in ({"match_tolerance": 5.0}, {"window_rows": 3}, {"window_columns": 3}):
+        assert changed("teacher", **setting) == {"confidence"}
+
+    def slopes(detached):
+        task = make_task("student", detach_uncertainty=detached)
+        return torch.autograd.grad(task(batch).total, list(task.network.parameters()))
+
+    assert not torch.allclose(slopes(True)[0], slopes(False)[0])
+
+
+def test_the_teacher_runs_only_to_distil_and_must_then_be_there(stand_in, make_batch):
+    student, teacher = stand_in(StudentOutput), stand_in(TeacherOutput)
+    undistilled = StudentTaskConfig().without_distillation()
+    losses = StudentTask(student, teacher, undistilled)(make_batch())
+    assert teacher.calls == 0
+    assert set(losses.per_sample) == STUDENT_TERMS - DISTILLED
+    assert set(StudentTask(student, None, undistilled)(make_batch()).terms) == set(losses.terms)
+    for name in DISTILLED:
+        config = dataclasses.replace(undistilled, **{name: 1.0})
+        StudentTask(student, teacher, config)(make_batch())
+        with pytest.raises(InputError, match="teacher: none"):
+            StudentTask(student, None, config)
+    assert teacher.calls == len(DISTILLED)
+
+
+@pytest.mark.parametrize(
+    ("config", "fields", "words"),
+    [
+        (StudentTaskConfig, {"structure": -1.0}, "structure: weight -1.0"),
+        (TeacherTaskConfig, {"confidence": float("nan")}, "confidence: weight nan"),
+        (StudentTaskConfig, {"pooling": 0.0}, "pooling: 0.0"),
+        (TeacherTaskConfig, {"window_rows": -1}, "window_rows: -1"),
+        (TeacherTaskConfig, dict.fromkeys(TEACHER_TERMS, 0.0), "every weight is 0"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(config, fields, words):
+    with pytest.raises(InputError, match=words):
+        config(**fields)
+
+
+def test_gradient_reaches_all_of_the_student_and_nothing_of_the_teacher(
+    student, teacher, make_batch
+):
+    before = {name: buffer.clone() for name, buffer in teacher.named_buffers()}
+    task = StudentTask(student.train(), teacher.train(), StudentTaskConfig())
+    task(make_batch(2, 64, 96)).total.backward()
+    assert without_gradient(student) == []
+    assert not any(parameter.requires_grad for parameter in teacher.parameters())
+    assert all(parameter.grad is None for parameter in teacher.parameters())
+    # In eval mode, so its running statistics stay.
+    assert all(torch.equal(buffer, before[name]) for name, buffer in teacher.named_buffers())
+    assert task.network is student
+
+
+def test_gradient_reaches_all_of_the_teacher(teacher, make_batch):
+    TeacherTask(teacher.train(), TeacherTaskConfig())(make_batch(2, 64, 96)).total.backward()
+    assert without_gradient(teacher) == []
+
+
+def without_gradient(network):
+    """Names of what trains and was not reached, or not by a finite gradient."""
+    return [
+        name
+        for name, parameter in network.named_parameters()
+        if parameter.requires_grad
+        and (parameter.grad is None or not 0 < parameter.grad.abs().max() < torch.inf)
+    ]
+
+
+@both
+def test_under_autocast_the_losses_are_float32(kind, make_task, make_batch):
+    batch = make_batch()
+    task = make_task(kind)
+    exact = task(batch)
+    with torch.autocast("cpu", torch.bfloat16):
+        losses = task(batch)
+    assert losses.total.dtype == torch.float32
+    for name, values in losses.per_sample.items():
+        assert values.dtype == torch.float32
+        torch.testing.assert_close(values, exact.per_sample[name], rtol=0.1, atol=0.01)
+    losses.total.backward()
+    assert all(parameter.grad.isfinite().all() for parameter in task.network.parameters())
+
+
+@both
+def test_what_trains_can_be_wrapped_for_ddp(kind, make_task, make_batch, tmp_path):
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1
+    )
+    try:
+        task, wrapped = make_task(kind), make_task(kind)
+        wrapped.network = DistributedDataParallel(wrapped.network)
+        for _ in range(2):  # the second step tells of parameters that took no part in the first
+            for one in (task, wrapped):
+                one(make_batch()).total.backward()
+        for expected, found in zip(
+            task.network.parameters(), wrapped.network.module.parameters(), strict=True
+        ):
+            torch.testing.assert_close(found.grad, expected.grad)
+        assert set(wrapped.network.module.state_dict()) == set(task.network.state_dict())
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def test_the_teacher_is_no_part_of_what_is_saved(make_task):
+    task = make_task("student")
+    assert not isinstance(task, nn.Module)
+    assert set(task.network.state_dict()) == {"mix.weight", "mix.bias"}
