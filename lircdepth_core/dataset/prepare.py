@@ -79,7 +79,8 @@ def prepare(
         version: folder of tables; None takes the only one.
         split: one of `SPLITS`, nuScenes' own; those of its scenes that the data set has.
         scenes: names; None and no split: all.
-        workers: processes, with the engine `process`.
+        workers: processes, with the engine `process`; they are spawned, so a script that asks for
+            more than one calls this under `if __name__ == "__main__"`.
         engine: `process`, or `ray` for a cluster, whose machines must all see both folders.
         report: called at the start and after each scene with the number done, the number of all,
             the scene's name, and why it was skipped, if it was.

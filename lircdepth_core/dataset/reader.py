@@ -156,11 +156,21 @@ class TrainingBatches(IterableDataset[Batch]):
             samples = []
             for index in order[first : first + self._batch_size].tolist():
                 number = bisect.bisect_right(starts, index) - 1
-                if number not in self._open:
-                    self._open[number] = SeekableShard(self._shards[number])
-                files = self._open[number].files(index - starts[number], _UNUSED)
+                files = self._opened(number).files(index - starts[number], _UNUSED)
                 samples.append(self._finished(index, files))
             yield collate(samples)
+
+    def _opened(self, number: int) -> SeekableShard:
+        """A shard on disk, which holds as many samples as was said."""
+        if number not in self._open:
+            shard = SeekableShard(self._shards[number])
+            if len(shard) != self._counts[number]:
+                raise InputError(
+                    f"{self._shards[number].location}: holds {len(shard)} samples, its index says "
+                    f"{self._counts[number]}; prepare the data again"
+                )
+            self._open[number] = shard
+        return self._open[number]
 
     def _streamed(self, worker: int, workers: int) -> Iterator[Batch]:
         """Batches of samples as they come out of the shards dealt to this worker."""

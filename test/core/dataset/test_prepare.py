@@ -151,6 +151,12 @@ def test_ray_writes_the_same(two_scenes, tmp_path):
     assert tree(tmp_path / "one") == tree(tmp_path / "ray")
 
 
+def test_without_ray_the_engine_says_what_to_install(annotated, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(InputError, match=r"lircdepth\[ray\]"):
+        prepare(annotated, tmp_path / "out", engine="ray")
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from itertools import chain
 
@@ -159,6 +160,14 @@ def test_a_batch_is_what_the_networks_take(shards):
 def test_what_cannot_work_is_said_at_once(arguments, words, shards):
     with pytest.raises(InputError, match=words):
         TrainingBatches(shards, SPEC, **arguments)
+
+
+def test_a_shard_that_does_not_hold_what_its_index_says_is_named(shards, tmp_path):
+    shutil.copytree(shards, tmp_path / "changed")
+    index = tmp_path / "changed" / "index.json"
+    index.write_text(index.read_text().replace('"samples": 3', '"samples": 4'))
+    with pytest.raises(InputError, match=r"CAM_FRONT\.tar: holds 3 samples, its index says 4"):
+        batches(TrainingBatches(tmp_path / "changed", SPEC, 12))
 
 
 def test_a_stream_without_an_index_is_refused(url):
