@@ -25,12 +25,12 @@ _HALF_HEIGHT = np.deg2rad(10.0)
 _COLUMN_STEPS = (np.deg2rad(0.1), np.deg2rad(0.25))
 _ROWS = 18
 
-# Degrees: width of a beam and noise of the azimuth, by azimuth; within the far beam the first.
-_BEAM_WIDTH = ([0.0, 9.0, 9.01, 45.0, 60.0], [1.6, 1.6, 3.2, 4.5, 12.3])
+# Degrees: width of a beam and noise of the azimuth, by azimuth; the first in the far beam.
+_BEAM_WIDTH = ([0.0, 9.0, 9.01, 45.0, 60.0], [2.4, 2.4, 3.2, 4.5, 12.3])
 _AZIMUTH_NOISE = ([0.0, 9.0, 9.01, 45.0, 60.0], [0.1, 0.1, 0.3, 1.0, 5.0])
 _RANGE_NOISE, _VELOCITY_NOISE = 0.08, 0.15
 # Two surfaces in one beam and one of these ranges are one return; metres, near and far scan.
-_RANGE_CELL = (0.8, 1.8)
+_RANGE_CELL = (1.2, 1.8)
 
 # A smooth metal surface that faces the radar reflects this much per projected square metre (dB);
 # one that is turned away reflects the share below, from edges, wheels and corners.
@@ -38,7 +38,7 @@ _METAL_GAIN = 16.0
 _TURNED_AWAY = 0.2
 _FLUCTUATION = 4.0
 _LARGEST_RCS = 35.0
-_SMALLEST_RCS = -3.0
+_SMALLEST_RCS = -5.0
 # Cross-section (dBsm) that is seen half of the time at this range, and how certain more makes it.
 _HALF_RANGE = {"far": (10.0, 160.0), "near": (10.0, 90.0)}
 _DETECTION_SPREAD = 2.0
