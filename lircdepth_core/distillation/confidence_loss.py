@@ -65,7 +65,7 @@ class ConfidenceLoss:
         depth = returns[..., 2]
         regions = self._regions(returns, boxes, *dense.shape[2:])
         found = torch.zeros_like(dense, dtype=torch.bool)
-        # One by one: regions cover a tenth of the image, all returns by all pixels is too much.
+        # One by one: a region is a tenth of the image; all returns by all pixels would be too much.
         for sample, number in (depth > 0).nonzero().tolist():
             left, top, right, bottom = regions[sample][number]
             window = (sample, 0, slice(top, bottom), slice(left, right))
@@ -85,5 +85,5 @@ class ConfidenceLoss:
         corners = torch.where(box[..., None] > 0, own, around)
         size = returns.new_tensor([width, height])
         first = corners[..., :2].ceil().clamp(min=0)
-        last = torch.minimum(corners[..., 2:].floor() + 1, size)
+        last = torch.minimum(corners[..., 2:].floor() + 1, size).clamp(min=0)
         return torch.cat([first, last], -1).long().tolist()

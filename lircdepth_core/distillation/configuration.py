@@ -23,7 +23,8 @@ class StudentTaskConfig:
         inter_depth: weight of the uncertainty-aware inter-depth distillation, in 100 m.
         smoothness: weight of the smoothness, metres per pixel.
         uncertainty: weight of the uncertainty head's loss. It shares no parameter with the others
-            unless the student's `uncertainty_shapes_features`.
+            unless the student's `uncertainty_shapes_features`. At 0 the head has no gradient, of
+            which DDP must be told (`find_unused_parameters`).
         rectified: whether uncertainty rectifies the depth loss; plain L1 if not.
         detach_uncertainty: whether the weights by uncertainty, in the depth loss and the
             inter-depth distillation, carry no gradient; published they do.

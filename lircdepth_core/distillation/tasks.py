@@ -136,7 +136,7 @@ class StudentTask:
 
 
 class TeacherTask:
-    """The teacher learns from truth.
+    """The teacher learns from truth. Each sample weighs the same, however much truth it has.
 
     Under autocast the network runs as it says, the losses in float32.
 

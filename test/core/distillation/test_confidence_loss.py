@@ -64,7 +64,7 @@ def test_it_equals_pixel_by_pixel(seed):
     radar = uniform(0, 6, 2, 5, 7) * torch.tensor([2.6, 1.9, 1, 1, 1, 1, 0])
     radar[..., 6] = uniform(0, 3, 2, 5).floor()
     radar[:, 4, 2] = 0
-    corners = uniform(0, 14, 2, 2, 2)
+    corners = uniform(-8, 18, 2, 2, 2)
     boxes = torch.cat([corners, corners + uniform(0, 5, 2, 2, 2)], -1)
     boxes[..., 1::2] *= 0.7
     found = ConfidenceLoss(window_rows=2, window_columns=3).matches(dense, radar, boxes)
