@@ -147,7 +147,6 @@ class CameraRenderer:
         for index, material in enumerate(MATERIALS):
             table[0, index] = (*material.colour, material.pattern)
             table[1, index, :3] = material.gloss, material.roughness, material.emission
-            table[1, index, 3] = light_shader.kind_of(material.pattern)
         self._materials = context.texture((len(MATERIALS), 2), 4, table.tobytes(), dtype="f4")
         self._materials.filter = (0x2600, 0x2600)
 

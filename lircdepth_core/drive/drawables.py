@@ -6,9 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from lircdepth_core.drive.light_shader import kind_of
+from lircdepth_core.drive.materials import MATERIALS
 from lircdepth_core.drive.world import Mesh
 
 _CELL = 32.0
+_KINDS = np.array([kind_of(material.pattern) for material in MATERIALS])
 
 
 class Drawable:
@@ -95,6 +98,7 @@ def _vertex_arrays(
     sums = np.stack([np.bincount(index, normal[:, k].repeat(3), count) for k in range(3)], axis=-1)
     length = np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
     vertices["normal"][:, :3] = sums / length
+    vertices["normal"][index, 3] = _KINDS[mesh.materials].repeat(3)
     tints = np.round(np.clip(mesh.tints, 0, 1) * 255).astype(np.uint8).repeat(3, axis=0)
     vertices["paint"][index, :3] = tints
     vertices["paint"][index, 3] = mesh.materials.repeat(3)

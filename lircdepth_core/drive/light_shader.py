@@ -322,9 +322,10 @@ void main() {
 #endif
 
     // Light from the sky, held off by what stands close by.
-    vec2 map = world.xy * heights_from_world.xy + heights_from_world.zw;
-    float close = textureLod(heights, map, 2.0).r - world.z;
-    float about = textureLod(heights, map, 4.0).r - world.z;
+    // Looked up in front of the surface, so that a roof does not darken its own walls.
+    vec2 scale = heights_from_world.xy, map = world.xy * scale + heights_from_world.zw;
+    float close = textureLod(heights, map + normal.xy * scale, 2.0).r - world.z;
+    float about = textureLod(heights, map + normal.xy * scale * 3.5, 4.0).r - world.z;
     float open = 1.0 - 0.42 * clamp(close / 0.9, 0.0, 1.0) - 0.33 * clamp(about / 2.6, 0.0, 1.0);
     if (any(greaterThan(abs(map - 0.5), vec2(0.49)))) open = 0.85;
     vec3 ambient = mix(ground_light, mix(horizon, zenith, 0.5), normal.z * 0.5 + 0.5) * open;

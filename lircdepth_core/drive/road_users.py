@@ -167,7 +167,7 @@ def _traffic(
     found = []
     ego_place = ego.route.at(np.array(ego.start))[0]
     share = {
-        "car": 0.60, "van": 0.11, "pickup": 0.06, "lorry": 0.07, "tractor": 0.03, "bus": 0.05,
+        "car": 0.58, "van": 0.11, "pickup": 0.06, "lorry": 0.07, "tractor": 0.04, "bus": 0.08,
         "bendy bus": 0.015, "motorcycle": 0.05, "police": 0.01, "ambulance": 0.005,
     }  # fmt: skip
     kinds, odds = list(share), np.array(list(share.values()))

@@ -13,14 +13,14 @@ in vec3 in_place;
 in vec4 in_normal;
 in vec4 in_paint;
 out vec3 place;
-out vec3 normal;
+out vec4 normal;
 out float depth;
 flat out vec4 paint;
 void main() {
     mat3 turn = mat3(world_from_object);
     vec3 optical = camera_from_world * (turn * in_place + (world_from_object[3].xyz - eye));
     place = in_place;
-    normal = turn * in_normal.xyz;
+    normal = vec4(turn * in_normal.xyz, in_normal.w);
     depth = optical.z;
     paint = in_paint;
     float near = clip.x, far = clip.y;
@@ -36,7 +36,7 @@ SURFACE_FRAGMENT = """
 #version 330
 uniform float number;
 in vec3 place;
-in vec3 normal;
+in vec4 normal;
 in float depth;
 flat in vec4 paint;
 layout(location = 0) out float out_depth;
@@ -46,7 +46,7 @@ layout(location = 3) out vec4 out_tint;
 void main() {
     out_depth = depth;
     out_place = vec4(place, number);
-    out_normal = vec4(normal, 0.0);
+    out_normal = normal;
     out_tint = paint;
 }
 """
@@ -80,14 +80,9 @@ void main() { gl_Position = vec4(in_place, (kind + 1.0) / 8.0 - 1.0, 1.0); }
 
 SORT_FRAGMENT = """
 #version 330
-uniform sampler2D depths;
-uniform sampler2D tints;
-uniform sampler2D materials;
+uniform sampler2D normals;  // w: the kind of surface, 0 where there is none
 void main() {
-    ivec2 pixel = ivec2(gl_FragCoord.xy);
-    int material = int(texelFetch(tints, pixel, 0).a * 255.0 + 0.5);
-    bool sky = texelFetch(depths, pixel, 0).r > 1e8;
-    float kind = sky ? 0.0 : texelFetch(materials, ivec2(material, 1), 0).a;
+    float kind = round(texelFetch(normals, ivec2(gl_FragCoord.xy), 0).w);
     gl_FragDepth = (kind + 1.0) / 16.0;
 }
 """

@@ -155,8 +155,11 @@ class Signals:
 
     def state(self, junction: int, group: int, time: float) -> str:
         """`green`, `amber` or `red`."""
-        phase = (time - self.offset[junction] + group * self.period / 2) % self.period
-        return "green" if phase < 16 else "amber" if phase < 19 else "red"
+        phase = (time - self.offset[junction]) % self.period
+        begin, end = ((0, 22), (27, 39))[group]
+        if begin <= phase < end:
+            return "green"
+        return "amber" if end <= phase < end + 3 else "red"
 
 
 @dataclass(eq=False)

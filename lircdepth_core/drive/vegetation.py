@@ -78,8 +78,6 @@ def _broadleaf(builder: MeshBuilder, rng: np.random.Generator, h: float, leaves:
         ]
     )
     tint = _green(rng)
-    for centre, radius in zip(centres, radii, strict=True):
-        builder.ball(centre, radius * 0.45, "leaves", _dark(tint), 6)
     # Fewer clusters are larger, so that they fill the crown alike.
     _cards(builder, rng, centres, radii, leaves, 0.62 * h / np.sqrt(leaves), tint)
 
@@ -128,7 +126,7 @@ def _cards(
     which = rng.integers(len(centres), size=count)
     way = rng.normal(size=(count, 3))
     way /= np.linalg.norm(way, axis=1, keepdims=True)
-    places = centres[which] + way * radii[which] * rng.uniform(0.65, 1.08, (count, 1))
+    places = centres[which] + way * radii[which] * rng.uniform(0.4, 1.08, (count, 1))
     _quads(builder, rng, places, size, tint, way)
 
 

@@ -189,7 +189,7 @@ def _seams(builder: MeshBuilder, x: list[float], half: float, z: tuple[float, fl
     for side in (-1, 1):
         for place in x:
             builder.box(
-                (place, side * (half - 0.008), sum(z) / 2), (0.012, 0.03, z[1] - z[0]),
+                (place, side * (half - 0.008), sum(z) / 2), (0.008, 0.022, z[1] - z[0]),
                 "plastic", DARK,
             )  # fmt: skip
         for place in x[1:]:
