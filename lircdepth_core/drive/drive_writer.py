@@ -4,33 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import os
 import shutil
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
-from multiprocessing.synchronize import Event
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
+from lircdepth_core.drive.drive_settings import DriveSettings, Makers, street_makers
 from lircdepth_core.drive.nuscenes_tables import write_tables
-from lircdepth_core.drive.scene_recorder import (
-    Renderer,
-    SceneName,
-    record_scene,
-    scene_measurements,
-)
-from lircdepth_core.drive.sensor_rig import CAMERAS, FIRST_SAMPLE, LAST_SAMPLE, RADARS, sensor_rig
-from lircdepth_core.drive.weather import LIGHTS, WEATHERS, conditions_of, draw_conditions
-from lircdepth_core.drive.world import Conditions, World
+from lircdepth_core.drive.scene_pool import make_scenes
+from lircdepth_core.drive.scene_recorder import scene_measurements
+from lircdepth_core.drive.sensor_rig import CAMERAS, RADARS
+from lircdepth_core.drive.weather import LIGHTS, WEATHERS
 from lircdepth_core.errors import InputError
 
 VERSION = "v1.0-mini"
@@ -41,78 +27,6 @@ Progress = Callable[[int, int], None]
 # Holds the settings, the finished scenes' rows and what is being written.
 _STATE = ".drive"
 _SETTINGS_FILE = "settings.json"
-_START = 1_577_836_800_000_000
-_DAY = 86_400_000_000
-
-
-@dataclass(frozen=True)
-class DriveSettings:
-    """What a data set is made with; scenes can be added to it later with the same settings.
-
-    Attributes:
-        seed: all scenes follow from it and from their numbers.
-        duration: seconds of a scene.
-        cameras: channels out of `sensor_rig.CAMERAS`.
-        radars: channels out of `sensor_rig.RADARS`.
-        width: of the images.
-        height: of the images.
-        keyframes_only: leave out the sweeps between key frames, of all sensors.
-        weather: of all scenes, one of `weather.WEATHERS`; None: drawn for each.
-        light: of all scenes, one of `weather.LIGHTS`; None: drawn for each.
-
-    Raises:
-        InputError: a value is out of range.
-    """
-
-    seed: int = 0
-    duration: float = 20.0
-    cameras: tuple[str, ...] = CAMERAS
-    radars: tuple[str, ...] = RADARS
-    width: int = 1600
-    height: int = 900
-    keyframes_only: bool = False
-    weather: str | None = None
-    light: str | None = None
-
-    def __post_init__(self) -> None:
-        shortest = FIRST_SAMPLE + LAST_SAMPLE
-        if not shortest <= self.duration <= 120:
-            raise InputError(f"duration {self.duration}: give {shortest:.1f} to 120 seconds")
-        if self.seed < 0:
-            raise InputError(f"seed {self.seed}: give 0 or more")
-        if not (16 <= self.width <= 8192 and 16 <= self.height <= 8192):
-            raise InputError(f"size {self.width}x{self.height}: give 16x16 to 8192x8192")
-        for what, chosen, known in (
-            ("camera", self.cameras, CAMERAS),
-            ("radar", self.radars, RADARS),
-            ("weather", [self.weather] if self.weather else [], WEATHERS),
-            ("light", [self.light] if self.light else [], LIGHTS),
-        ):
-            unknown = [name for name in chosen if name not in known]
-            if unknown:
-                raise InputError(f"no {what} {', '.join(unknown)}; choose from {', '.join(known)}")
-
-
-@dataclass(frozen=True)
-class Makers:
-    """What makes worlds and their images.
-
-    Attributes:
-        world: (seed, duration in seconds, conditions) -> World.
-        renderer: (world, width, height) -> context manager that gives a Renderer.
-    """
-
-    world: Callable[[int, float, Conditions], World]
-    renderer: Callable[[World, int, int], AbstractContextManager[Renderer]]
-
-
-@dataclass(frozen=True)
-class _Task:
-    """What a worker needs to know."""
-
-    out: Path
-    settings: DriveSettings
-    makers: Makers
 
 
 def write_drive(
@@ -149,17 +63,17 @@ def write_drive(
     if workers is not None and workers < 1:
         raise InputError(f"workers {workers}: give at least 1")
     state = _open_state(out, settings)
-    names = [scene_name(settings.seed, number).scene for number in range(1, scenes + 1)]
+    names = [settings.scene_name(number).scene for number in range(1, scenes + 1)]
+    makers = makers or street_makers()
     missing = [
         number
         for number, name in enumerate(names, start=1)
         if not ((state / f"{name}.json").exists() or (state / name).exists())
     ]
-    per_scene = scene_measurements(_sensors(settings), settings.duration, settings.keyframes_only)
-    workers = min(workers or os.cpu_count() or 1, max(1, len(missing)))
+    per_scene = scene_measurements(settings.sensors(), settings.duration, settings.keyframes_only)
+    workers = workers or os.cpu_count() or 1
     done = per_scene * (scenes - len(missing))
-    task = _Task(out, settings, makers or _street_makers())
-    for step in _made(task, missing, workers):
+    for step in make_scenes(state, settings, makers, missing, workers):
         done += step
         if progress:
             progress(done, per_scene * scenes)
@@ -238,19 +152,6 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def scene_name(seed: int, number: int) -> SceneName:
-    """How scene `number` of a data set is called; each is a day later than the one before."""
-    return SceneName(
-        scene=f"scene-{number:04d}",
-        log=f"generated-{seed}-{number:04d}",
-        start=_START + number * _DAY,
-    )
-
-
-def _sensors(settings: DriveSettings) -> tuple[Any, ...]:
-    return sensor_rig(settings.cameras, settings.radars, settings.width, settings.height)
-
-
 def _open_state(out: Path, settings: DriveSettings) -> Path:
     """The folder of what is not yet, or no longer, in the data set; cleared of half scenes."""
     state = out / _STATE
@@ -261,117 +162,14 @@ def _open_state(out: Path, settings: DriveSettings) -> Path:
                 f"{out}: made with other settings ({state / _SETTINGS_FILE}); "
                 "give the same, or choose another folder"
             )
-    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+    elif out.exists() and not (out.is_dir() and {path.name for path in out.iterdir()} <= {_STATE}):
         raise InputError(f"{out}: exists and is no generated drive; choose another folder")
     else:
-        state.mkdir(parents=True)
-        unfinished = state / f"{_SETTINGS_FILE}.part"
-        unfinished.write_text(content)
-        unfinished.rename(state / _SETTINGS_FILE)
+        state.mkdir(parents=True, exist_ok=True)
+        _write_whole(state / _SETTINGS_FILE, content)
     for leftover in state.glob("*.part"):
         shutil.rmtree(leftover)
     return state
-
-
-def _made(task: _Task, numbers: Sequence[int], workers: int) -> Iterator[int]:
-    """Make scenes; yields how many measurements were done since the last time."""
-    if workers == 1:
-        for number in numbers:
-            yield from _make_scene(task, number)
-        return
-    context = multiprocessing.get_context("spawn")
-    counter, stop = context.Value("q", 0), context.Event()
-    seen = 0
-    with ProcessPoolExecutor(workers, context, _start_worker, (counter, stop)) as pool:
-        try:
-            pending = {pool.submit(_make_scene_in_worker, task, n) for n in numbers}
-            while pending:
-                finished, pending = wait(pending, timeout=0.5, return_when=FIRST_EXCEPTION)
-                for future in finished:
-                    future.result()
-                done = counter.value
-                yield done - seen
-                seen = done
-        except BrokenProcessPool as error:
-            raise InputError(
-                f"{task.out}: a worker process died, perhaps for want of memory; "
-                "give the same command with fewer --workers to go on"
-            ) from error
-        finally:
-            stop.set()
-            pool.shutdown(cancel_futures=True)
-
-
-def _street_makers() -> Makers:
-    """Those of `lircdepth drive`."""
-    from lircdepth_core.drive.camera_renderer import CameraRenderer
-    from lircdepth_core.drive.world_builder import build_world
-
-    return Makers(build_world, CameraRenderer)
-
-
-def _make_scene(task: _Task, number: int) -> Iterator[int]:
-    """Make one scene in the state folder, whole or not at all; yields 1 for each measurement."""
-    settings = task.settings
-    name = scene_name(settings.seed, number)
-    seed = int(np.random.SeedSequence([settings.seed, number]).generate_state(1)[0])
-    world = task.makers.world(seed, settings.duration, _conditions(settings, seed))
-    # A name of its own: an orphan of a killed run may still write to its own folder.
-    unfinished = task.out / _STATE / f"{name.scene}.{os.getpid()}.part"
-    unfinished.mkdir()
-    # Without cameras no graphics are needed.
-    with (
-        task.makers.renderer(world, settings.width, settings.height)
-        if settings.cameras
-        else nullcontext()
-    ) as renderer:
-        for _ in record_scene(
-            unfinished,
-            name,
-            world,
-            _sensors(settings),
-            renderer,
-            keyframes_only=settings.keyframes_only,
-        ):
-            yield 1
-    unfinished.rename(task.out / _STATE / name.scene)
-
-
-def _conditions(settings: DriveSettings, seed: int) -> Conditions:
-    """Those asked for; what is left open is drawn."""
-    rng = np.random.default_rng(seed)
-    drawn = draw_conditions(rng)
-    if settings.weather is None and settings.light is None:
-        return drawn
-    return conditions_of(settings.weather or drawn.weather, settings.light or drawn.light, rng)
-
-
-def _start_worker(counter: Any, stop: Event) -> None:
-    """Set a worker process up: it ends with its parent, which alone heeds Ctrl-C."""
-    global _counter, _stop
-    _counter, _stop = counter, stop
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def end_with_parent() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=end_with_parent, daemon=True).start()
-
-
-def _make_scene_in_worker(task: _Task, number: int) -> None:
-    """Make one scene, counting its measurements, unless told to stop."""
-    for step in _make_scene(task, number):
-        with _counter.get_lock():
-            _counter.value += step
-        if _stop.is_set():
-            return
-
-
-_counter: Any = None
-_stop: Any = None
 
 
 def _join(out: Path, state: Path) -> None:
@@ -389,10 +187,15 @@ def _join(out: Path, state: Path) -> None:
         path.stem: json.loads(path.read_text()) for path in sorted(state.glob("scene-*.json"))
     }
     conditions = {name: scene["conditions"] for name, scene in scenes.items()}
-    unfinished = out / f".{CONDITIONS_FILE}.part"
-    unfinished.write_text(json.dumps(conditions, indent=1))
-    unfinished.replace(out / CONDITIONS_FILE)
+    _write_whole(out / CONDITIONS_FILE, json.dumps(conditions, indent=1))
     write_tables(out, VERSION, (scene["rows"] for scene in scenes.values()))
+
+
+def _write_whole(path: Path, content: str) -> None:
+    """Write a file so that it is never seen half."""
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    unfinished.write_text(content)
+    unfinished.replace(path)
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -24,6 +24,7 @@ RADAR_DTYPE = np.dtype("<f4,<f4,<f4,i1,<i2,<f4,<f4,<f4,<f4,<f4,i1,i1,i1,i1,i1,i1
 RADAR_DTYPE.names = tuple(_RADAR_FIELDS.split())
 """One return of a radar file: 18 fields packed into 43 bytes."""
 
+_DATA = b"\nDATA binary\n"
 _EXTENSIONS = {"camera": "jpg", "radar": "pcd", "lidar": "pcd.bin"}
 _VISIBILITY = ("v0-40", "v40-60", "v60-80", "v80-100")
 
@@ -391,10 +392,16 @@ def write_radar(path: Path, returns: np.ndarray) -> None:
         "HEIGHT 1",
         "VIEWPOINT 0 0 0 1 0 0 0",
         f"POINTS {len(returns)}",
-        "DATA binary",
     ]
     # The devkit expects bytes after the last return, and nuScenes' files have them.
-    path.write_bytes("\n".join([*header, ""]).encode() + returns.tobytes() + bytes(64))
+    path.write_bytes("\n".join(header).encode() + _DATA + returns.tobytes() + bytes(64))
+
+
+def read_radar(path: Path) -> np.ndarray:
+    """The returns that `write_radar` wrote, (N,) of `RADAR_DTYPE`."""
+    header, _, data = path.read_bytes().partition(_DATA)
+    count = int(header.rpartition(b"POINTS ")[2])
+    return np.frombuffer(data, RADAR_DTYPE, count)
 
 
 def _token(*parts: object) -> str:

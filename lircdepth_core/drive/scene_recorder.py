@@ -26,6 +26,7 @@ from lircdepth_core.drive.nuscenes_tables import (
     assign_to_samples,
     map_filename,
     measurement_filename,
+    read_radar,
     scene_rows,
     write_map,
     write_radar,
@@ -77,7 +78,7 @@ class SceneName:
     start: int
 
 
-def record_scene(
+def record_measurements(
     folder: Path,
     name: SceneName,
     world: World,
@@ -85,36 +86,37 @@ def record_scene(
     renderer: Renderer | None,
     *,
     keyframes_only: bool = False,
+    share: int = 0,
+    shares: int = 1,
 ) -> Iterator[Measurement]:
-    """Write the files of a scene in nuScenes' layout, exact depths, map and `scene.json`.
+    """Write the files of a scene's measurements in nuScenes' layout, and the images' exact depths.
 
-    Each measurement is of one instant, its stamp. `scene.json` holds the scene's rows of the tables
-    and its conditions, and is written last, after the last measurement was yielded.
+    Each measurement is of one instant, its stamp.
 
     Args:
-        folder: empty; becomes the root of these files.
+        folder: becomes the root of these files.
         name: of the scene.
         world: to drive through.
         sensors: of the vehicle, the lidar among them.
         renderer: of the images of this world; None where there is no camera.
         keyframes_only: leave out the sweeps.
+        share: which of the `shares` of measurements to make; each has some of every sensor's.
+        shares: how many there are.
 
     Yields:
         Each measurement after it was made.
     """
-    stamps = [_stamp(name, time) for time in sample_times(world.duration)]
-    times = [(stamp - name.start) * 1e-6 for stamp in stamps]
-    measurements = _plan(name, world, sensors, stamps, keyframes_only)
     for sensor in sensors:
         for kind in ("samples", "sweeps", "depth"):
             (folder / kind / sensor.channel).mkdir(parents=True, exist_ok=True)
     caster = RayCaster(world)
-    lidar: dict[int, np.ndarray] = {}
-    radar: dict[int, list[np.ndarray]] = {sample: [] for sample in range(len(stamps))}
+    plan = _plan(name, world, sensors, keyframes_only)
+    # By sensor, so that a share is not all of one.
+    plan.sort(key=lambda measurement: (measurement.sensor.channel, measurement.stamp))
     # Encoding leaves the interpreter to other threads.
     with ThreadPoolExecutor(max_workers=2) as writers:
         pending: list[Future[None]] = []
-        for measurement in measurements:
+        for measurement in plan[share::shares]:
             sensor = measurement.sensor
             time = (measurement.stamp - name.start) * 1e-6
             pose = world.ego_pose(time) @ mounting(sensor)
@@ -125,40 +127,61 @@ def record_scene(
                 assert renderer is not None
                 camera = Camera(np.asarray(sensor.K), *sensor.size)
                 image, depth = renderer.render(camera, pose, time, rng)
+                exact = folder / depth_path(measurement.filename)
                 pending.append(writers.submit(_write_image, path, image))
-                pending.append(
-                    writers.submit(write_depth, folder / depth_path(measurement.filename), depth)
-                )
+                pending.append(writers.submit(write_depth, exact, depth))
                 # So many images fit into memory.
                 for future in pending[:-6]:
                     future.result()
                 pending = pending[-6:]
             elif sensor.modality == "lidar":
-                points = lidar_sweep(caster.at(time), pose, world.conditions, rng)
-                points.tofile(path)
-                if measurement.is_key_frame:
-                    lidar[measurement.sample] = _moved(points[:, :3], pose)
+                lidar_sweep(caster.at(time), pose, world.conditions, rng).tofile(path)
             else:
-                returns = radar_sweep(
-                    caster.at(time),
-                    world.things,
-                    time,
-                    pose,
-                    _velocity(world, sensor, time),
-                    world.conditions,
-                    rng,
+                moment, velocity = caster.at(time), _velocity(world, sensor, time)
+                write_radar(
+                    path,
+                    radar_sweep(moment, world.things, time, pose, velocity, world.conditions, rng),
                 )
-                write_radar(path, returns)
-                if measurement.is_key_frame:
-                    position = np.stack([returns[axis] for axis in "xyz"], axis=1)
-                    radar[measurement.sample].append(_moved(position, pose))
             yield measurement
         for future in pending:
             future.result()
+
+
+def finish_scene(
+    folder: Path,
+    name: SceneName,
+    world: World,
+    sensors: Sequence[Sensor],
+    *,
+    keyframes_only: bool = False,
+) -> None:
+    """Annotate a scene whose measurements are all written; write its map and `scene.json`.
+
+    `scene.json` holds the scene's rows of the tables and its conditions, and is written last. The
+    arguments are those of `record_measurements`.
+    """
+    plan = _plan(name, world, sensors, keyframes_only)
+    stamps = _sample_stamps(name, world)
+    lidar: list[list[np.ndarray]] = [[] for _ in stamps]
+    radar: list[list[np.ndarray]] = [[] for _ in stamps]
+    for measurement in plan:
+        sensor, path = measurement.sensor, folder / measurement.filename
+        if not measurement.is_key_frame or sensor.modality == "camera":
+            continue
+        if sensor.modality == "lidar":
+            points = np.fromfile(path, np.float32).reshape(-1, 5)[:, :3]
+        else:
+            returns = read_radar(path)
+            points = np.stack([returns[axis] for axis in "xyz"], axis=1)
+        pose = world.ego_pose((measurement.stamp - name.start) * 1e-6) @ mounting(sensor)
+        (lidar if sensor.modality == "lidar" else radar)[measurement.sample].append(
+            points @ pose[:3, :3].T + pose[:3, 3]
+        )
     scans = [
-        SampleScans(lidar[sample], np.concatenate([np.zeros((0, 3)), *radar[sample]]))
-        for sample in range(len(stamps))
+        SampleScans(*(np.concatenate([np.zeros((0, 3)), *parts]) for parts in both))
+        for both in zip(lidar, radar, strict=True)
     ]
+    times = [(stamp - name.start) * 1e-6 for stamp in stamps]
     write_map(folder / map_filename(name.log), _street_map(world))
     conditions = world.conditions
     record = SceneRecord(
@@ -167,8 +190,8 @@ def record_scene(
         log=name.log,
         location="generated",
         sample_stamps=stamps,
-        measurements=measurements,
-        annotations=annotate(world, caster, times, scans),
+        measurements=plan,
+        annotations=annotate(world, RayCaster(world), times, scans),
     )
     content = {
         "conditions": {"weather": conditions.weather, "light": conditions.light},
@@ -188,10 +211,10 @@ def _plan(
     name: SceneName,
     world: World,
     sensors: Sequence[Sensor],
-    sample_stamps: list[int],
     keyframes_only: bool,
 ) -> list[Measurement]:
     """All measurements in the order of their stamps."""
+    sample_stamps = _sample_stamps(name, world)
     measurements = []
     for sensor in sensors:
         stamps = [_stamp(name, time) for time in measurement_times(sensor, world.duration)]
@@ -221,9 +244,9 @@ def _stamp(name: SceneName, time: float) -> int:
     return name.start + round(time * 1e6)
 
 
-def _moved(points: np.ndarray, pose: np.ndarray) -> np.ndarray:
-    """Points (N, 3) of a sensor in the world frame."""
-    return points @ pose[:3, :3].T + pose[:3, 3]
+def _sample_stamps(name: SceneName, world: World) -> list[int]:
+    """Microseconds of the key frames."""
+    return [_stamp(name, time) for time in sample_times(world.duration)]
 
 
 def _velocity(world: World, sensor: Sensor, time: float) -> np.ndarray:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from lircdepth_core.camera import Camera
-from lircdepth_core.drive.drive_writer import Makers
+from lircdepth_core.drive.drive_settings import Makers
 from lircdepth_core.drive.materials import INDEX
 from lircdepth_core.drive.ray_casting import RayCaster
 from lircdepth_core.drive.world import Conditions, Mesh, Thing, World

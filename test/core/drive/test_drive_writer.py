@@ -31,7 +31,8 @@ from tiny_world import EGO_SPEED, MAKERS
 from lircdepth_core.cli import main
 from lircdepth_core.dataset.bag import write_bag
 from lircdepth_core.dataset.devkit import read_lidar, read_radar
-from lircdepth_core.drive.drive_writer import VERSION, DriveSettings, write_drive
+from lircdepth_core.drive.drive_settings import DriveSettings
+from lircdepth_core.drive.drive_writer import VERSION, write_drive
 from lircdepth_core.drive.exact_depth import read_depth
 from lircdepth_core.drive.sensor_rig import CAMERAS, RADARS
 from lircdepth_core.errors import InputError
@@ -292,7 +293,8 @@ def test_only_key_frames_and_no_cameras_or_radars_can_be_asked_for(tmp_path: Pat
 
 
 def test_files_follow_from_the_seed_alone_and_scenes_differ(tmp_path: Path) -> None:
-    for name, seed, workers in (("a", 5, 1), ("b", 5, 2), ("c", 6, 1)):
+    # Five workers for two scenes: two share each scene's measurements.
+    for name, seed, workers in (("a", 5, 1), ("b", 5, 5), ("c", 6, 1)):
         settings = replace(SMALL, seed=seed)
         write_drive(tmp_path / name, settings, scenes=2, workers=workers, makers=MAKERS)
     first, again, other = (digests(tmp_path / name) for name in "abc")
@@ -328,7 +330,8 @@ def test_a_killed_run_leaves_nothing_half_and_goes_on(tmp_path: Path) -> None:
         f"sys.path[:] = {sys.path!r}\n"
         "from pathlib import Path\n"
         "from tiny_world import MAKERS\n"
-        "from lircdepth_core.drive.drive_writer import DriveSettings, write_drive\n"
+        "from lircdepth_core.drive.drive_settings import DriveSettings\n"
+        "from lircdepth_core.drive.drive_writer import write_drive\n"
         "if __name__ == '__main__':\n"
         f"    write_drive(Path({str(killed)!r}), {SMALL!r}, scenes=3, workers=2, makers=MAKERS)\n"
     )
