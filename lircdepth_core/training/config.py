@@ -62,7 +62,11 @@ class Data:
                 raise InputError(f"{name}: give at least one place")
         _at_least("batch_size", self.batch_size, 1)
         _at_least("workers", self.workers, 0)
-        _ = self.spec
+        _positive("focal_length", self.focal_length)
+        try:
+            _ = self.spec
+        except InputError as error:
+            raise InputError(f"height, width: {error}") from error
 
     @property
     def spec(self) -> InputSpec:

@@ -30,7 +30,7 @@ def read_config(kind: type[Config], path: Path, changes: Sequence[str] = ()) -> 
 
     Raises:
         InputError: the file is no YAML; or a field is unknown, missing, of another type or out of
-            range. The line names the file (or the change) and the field.
+            range. The line names the file, the changes and the field.
     """
     try:
         values = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # a SafeLoader
@@ -40,7 +40,6 @@ def read_config(kind: type[Config], path: Path, changes: Sequence[str] = ()) -> 
         raise InputError(f"{path}: not YAML ({error})") from error
     if not isinstance(values, dict):
         raise InputError(f"{path}: give a mapping of fields, one per line")
-    changed = set()
     for change in changes:
         name, separator, text = change.partition("=")
         if not separator or not name:
@@ -49,13 +48,11 @@ def read_config(kind: type[Config], path: Path, changes: Sequence[str] = ()) -> 
             _replace(values, name, yaml.load(text, _Loader))  # a SafeLoader
         except yaml.YAMLError as error:
             raise InputError(f"--set {change}: the value is not YAML") from error
-        changed.add(name)
     try:
         return _dataclass(kind, values, "")
     except InputError as error:
-        name = str(error).partition(":")[0]
-        here = any(name == one or name.startswith(f"{one}.") for one in changed)
-        raise InputError(f"{'--set' if here else path}: {error}") from error
+        changed = f" with --set {' '.join(changes)}" if changes else ""
+        raise InputError(f"{path}{changed}: {error}") from error
 
 
 def format_config(config: Any) -> str:

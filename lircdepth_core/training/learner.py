@@ -130,13 +130,15 @@ class Learner:
             NotFiniteError: a gradient is; nothing is changed then.
         """
         self._scaler.unscale_(self._optimiser)
-        norm = float(
-            nn.utils.clip_grad_norm_(self.network.parameters(), self._config.clip_norm or math.inf)
-        )
+        trained = [p for p in self.network.parameters() if p.grad is not None]
+        total_norm = nn.utils.get_total_norm([p.grad for p in trained if p.grad is not None])
+        norm = float(total_norm)
         # With a scaler this is how it finds its scale: it leaves the update out.
         if not math.isfinite(norm) and not self._scaler.is_enabled():
             name = _not_finite_gradient(self.network)
             raise NotFiniteError(f"the gradient of {name} is not finite")
+        if self._config.clip_norm is not None:
+            nn.utils.clip_grads_with_norm_(trained, self._config.clip_norm, total_norm)
         self._scaler.step(self._optimiser)
         self._scaler.update()
         if self._average:

@@ -15,8 +15,9 @@ CONFIG_FILE = "config.yaml"
 CHECKPOINT_FOLDER = "checkpoints"
 BEST_CHECKPOINT = f"{CHECKPOINT_FOLDER}/{BEST_FILE}"
 
-MAY_CHANGE = ("record.", "data.workers")
-"""Fields that a resumed run may have changed, by the beginning of their names."""
+MAY_CHANGE = ("record.", "data.workers", "optimiser.accumulate")
+"""Fields that a resumed run may have changed, by the beginning of their names; two processes may
+take the place of one that accumulates twice as many batches."""
 
 Config = TypeVar("Config", bound=TrainingConfig)
 

@@ -64,9 +64,12 @@ class TinyNetwork(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.encoder = nn.Sequential(nn.Conv2d(7, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU())
+        self.encoder = nn.Sequential(
+            nn.Conv2d(7, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4), nn.ReLU()
+        )
         self.drop = nn.Dropout(0.1)
         self.decoder = nn.Conv2d(4, 1, 3, padding=1)
+        nn.init.constant_(self.decoder.bias, -2.0)  # 12 m, the truth is 46 m on average
         self.unused = nn.Conv2d(4, 1, 1)
 
     def forward(self, image: Tensor, radar: Tensor) -> SimpleNamespace:
@@ -96,9 +99,14 @@ def tiny_task(seconds: float = 0.0) -> TinyTask:
     return TinyTask(TinyNetwork(), seconds)
 
 
-def run_tiny(config: Path, out: Path, changes: Sequence[str] = (), seconds: float = 0.0) -> Outcome:
+def run_tiny(
+    config: Path,
+    out: Path,
+    changes: Sequence[str] = (),
+    seconds: float = 0.0,
+    max_steps: int | None = None,
+) -> Outcome:
     """Train the tiny network; each batch takes so many seconds at least."""
+    values = read_config(TrainingConfig, config, changes)
     with joined("cpu") as processes:
-        return train(
-            read_config(TrainingConfig, config, changes), tiny_task(seconds), out, processes
-        )
+        return train(values, tiny_task(seconds), out, processes, max_steps=max_steps)

@@ -7,6 +7,8 @@ import pytest
 import torch
 from training_rig import CONFIG, write_shards
 
+from lircdepth_core.training.processes import Processes
+
 
 @pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -32,3 +34,9 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def alone() -> Processes:
+    """The only process, on the CPU."""
+    return Processes(0, 1, torch.device("cpu"))

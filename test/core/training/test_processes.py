@@ -1,0 +1,95 @@
+"""Several processes learn what one would."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import socket
+from pathlib import Path
+
+import pytest
+import torch
+from training_rig import run_tiny
+
+from lircdepth_core.errors import InputError
+from lircdepth_core.training.checkpoints import Checkpoints, read_checkpoint
+
+
+def rank(
+    number: int, port: int, config: Path, out: Path, changes: list[str], max_steps: int | None
+) -> None:
+    """One of two processes, in the environment that torchrun gives."""
+    os.environ |= {
+        "RANK": str(number),
+        "LOCAL_RANK": str(number),
+        "WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+    }
+    run_tiny(config, out, changes, max_steps=max_steps)
+
+
+def run_two(config: Path, out: Path, changes: list[str], max_steps: int | None = None) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    context = multiprocessing.get_context("fork")
+    processes = [
+        context.Process(target=rank, args=(number, port, config, out, changes, max_steps))
+        for number in (0, 1)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+        assert process.exitcode == 0
+
+
+def assert_same_parameters(one: Path, other: Path) -> None:
+    """But for the running statistics of BN, which each process takes of its own batches."""
+    expected, found = tensors(one), tensors(other)
+    assert expected.keys() == found.keys()
+    for name, value in expected.items():
+        if "running" not in name and "num_batches" not in name:
+            torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-6, msg=name)
+
+
+def tensors(out: Path) -> dict[str, torch.Tensor]:
+    path = Checkpoints(out / "checkpoints", 1).newest()
+    assert path is not None
+    return dict(read_checkpoint(path).tensors)
+
+
+def logged(out: Path, event: str, name: str) -> list[float]:
+    records = map(json.loads, (out / "log.jsonl").read_text().splitlines())
+    return [record[name] for record in records if record["event"] == event]
+
+
+@pytest.fixture(autouse=True)
+def no_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the network's dropout: what a process draws for itself is its own."""
+    monkeypatch.setattr("torch.nn.functional.dropout", lambda values, *_: values)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_two_processes_learn_what_one_does_that_accumulates_their_batches(
+    accumulate, tiny_config, tmp_path
+):
+    one, two = tmp_path / "one", tmp_path / "two"
+    run_tiny(tiny_config, one, ["length.steps=4", f"optimiser.accumulate={2 * accumulate}"])
+    run_two(tiny_config, two, ["length.steps=4", f"optimiser.accumulate={accumulate}"])
+    assert_same_parameters(one, two)
+    assert logged(two, "step", "total") == pytest.approx(logged(one, "step", "total"), rel=1e-4)
+    assert logged(two, "validation", "images") == [5]
+
+
+def test_a_run_goes_on_with_other_processes_that_make_the_same_updates(tiny_config, tmp_path):
+    changes = ["length.steps=5", "optimiser.accumulate=2"]
+    run_tiny(tiny_config, tmp_path / "one", changes)
+    run_two(tiny_config, tmp_path / "other", ["length.steps=5"], max_steps=3)
+    run_tiny(tiny_config, tmp_path / "other", changes)
+    assert logged(tmp_path / "other", "resume", "step") == [3]
+    assert_same_parameters(tmp_path / "one", tmp_path / "other")
+    with pytest.raises(InputError, match="updates with 4 images, now it would be 2"):
+        run_tiny(tiny_config, tmp_path / "other", ["length.steps=5"])

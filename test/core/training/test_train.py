@@ -1,0 +1,286 @@
+"""What a run writes, when it stops, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+from training_rig import TinyNetwork, TinyTask, tiny_task
+
+from lircdepth_core.dataset.augmentation import InputSpec
+from lircdepth_core.dataset.reader import Batch, TrainingBatches
+from lircdepth_core.distillation import TaskLosses
+from lircdepth_core.errors import InputError
+from lircdepth_core.training.checkpoints import Checkpoints, read_checkpoint
+from lircdepth_core.training.config import Optimiser, TrainingConfig
+from lircdepth_core.training.config_files import read_config
+from lircdepth_core.training.learner import Learner, part
+from lircdepth_core.training.loop import train
+from lircdepth_core.training.processes import Processes
+from lircdepth_core.training.records import Records
+from lircdepth_core.training.stopping import Stop
+from lircdepth_core.training.validation import validate
+
+ALONE = Processes(0, 1, torch.device("cpu"))
+
+
+def log(out: Path) -> list[dict]:
+    return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+
+
+def run(task, config: Path, out: Path, *changes: str, lines: list[str] | None = None):
+    report = (lines if lines is not None else []).append
+    return train(read_config(TrainingConfig, config, changes), task, out, ALONE, report=report)
+
+
+def test_a_run_learns_and_writes_what_it_did(tiny_config, tmp_path):
+    lines: list[str] = []
+    outcome = run(tiny_task(), tiny_config, tmp_path / "out", "length.steps=30", lines=lines)
+    assert (outcome.stopped_by, outcome.progress.step, outcome.progress.image_steps) == (
+        None, 30, 60,
+    )  # fmt: skip
+    assert outcome.progress.epoch == 5
+    records = log(tmp_path / "out")
+    assert [r["event"] for r in records[:3]] == ["start", "step", "step"]
+    steps = [r for r in records if r["event"] == "step"]
+    assert [r["step"] for r in steps] == list(range(2, 31, 2))
+    assert steps[-1]["depth"] < steps[0]["depth"]
+    assert steps[-1]["total"] == pytest.approx(steps[-1]["depth"])
+    assert steps[3]["learning_rate"] == pytest.approx(1e-2 * (0.9 * (1 - 7 / 30) ** 0.9 + 0.1))
+    assert all(0 <= r["wait_share"] <= 1 and r["images_per_second"] > 0 for r in steps)
+    validations = [r for r in records if r["event"] == "validation"]
+    assert [r["step"] for r in validations] == [4, 8, 12, 16, 20, 24, 28, 30]
+    best = min(validations, key=lambda r: r["mae"])
+    assert outcome.progress.best is not None
+    assert (outcome.progress.best.step, outcome.progress.best.mae) == (best["step"], best["mae"])
+    found = Checkpoints(tmp_path / "out" / "checkpoints", 2)
+    assert found.steps() == [28, 30]
+    assert read_checkpoint(found.best).values["progress"]["step"] == best["step"]
+    assert list((tmp_path / "out" / "tensorboard").glob("events.*"))
+    assert any("images/s" in line and "left" in line for line in lines)
+    saved = read_config(TrainingConfig, tmp_path / "out" / "config.yaml")
+    assert saved == read_config(TrainingConfig, tiny_config, ["length.steps=30"])
+
+
+def test_it_stops_after_a_step_or_when_the_time_is_up_and_goes_on(tiny_config, tmp_path):
+    config = read_config(TrainingConfig, tiny_config)
+    outcome = train(config, tiny_task(), tmp_path / "out", ALONE, max_steps=7, report=str)
+    assert (outcome.stopped_by, outcome.progress.step) == ("max steps", 7)
+    outcome = train(config, tiny_task(), tmp_path / "out", ALONE, time_limit=1e-9, report=str)
+    assert (outcome.stopped_by, outcome.progress.step) == ("time limit", 8)
+    outcome = train(config, tiny_task(), tmp_path / "out", ALONE, time_limit=600, report=str)
+    assert (outcome.stopped_by, outcome.progress.step) == (None, 10)
+    steps = [r["step"] for r in log(tmp_path / "out") if r["event"] == "resume"]
+    assert steps == [7, 8]
+
+
+def test_ctrl_c_later_on_ends_at_once():
+    stop = Stop()
+    with stop.heeding_signals():
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)  # torchrun passes it on at once
+        assert stop.reason(0) == "Ctrl-C"
+        stop._noted -= 3
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+class FailingTask(TinyTask):
+    """From its fifth batch on, a term of the second sample is NaN, or so is a gradient."""
+
+    def __init__(self, network: nn.Module, fails: str) -> None:
+        super().__init__(network)
+        self._fails, self._batches = fails, 0
+
+    def __call__(self, batch: Batch) -> TaskLosses:
+        self._batches += 1
+        losses = super().__call__(batch)
+        if self._batches < 5:
+            return losses
+        if self._fails == "term":
+            smooth = torch.tensor([1.0, torch.nan])
+            return TaskLosses(losses.total, {**losses.per_sample, "smooth": smooth})
+        zero = (self.network.decoder.bias * 0).sum()
+        return TaskLosses(losses.total + torch.sqrt(zero) * 0, losses.per_sample)
+
+
+@pytest.mark.parametrize(
+    ("fails", "named"), [("term", "loss term smooth"), ("gradient", "gradient of decoder.bias")]
+)
+def test_what_is_not_finite_is_named_and_the_last_good_checkpoint_is_kept(
+    fails, named, tiny_config, tmp_path
+):
+    task = FailingTask(TinyNetwork(), fails)
+    with pytest.raises(InputError) as error:
+        run(task, tiny_config, tmp_path / "out")
+    assert f"step 5: the {named} is not finite" in str(error.value)
+    found = Checkpoints(tmp_path / "out" / "checkpoints", 2)
+    assert found.steps() == [3, 4]
+    assert str(found.newest()) in str(error.value)
+    if fails == "term":
+        batches = TrainingBatches(
+            read_config(TrainingConfig, tiny_config).data.train,
+            InputSpec(32, 64, 200.0),
+            2,
+            seed=5,
+        )
+        keys = list(batches)[4].keys
+        assert keys[1] in str(error.value)
+        assert keys[0] not in str(error.value)
+
+
+def test_parameters_that_are_not_finite_are_not_stored(tmp_path):
+    found = Checkpoints(tmp_path, 2)
+    state = SimpleNamespace(tensors={"network.a": torch.tensor([1.0])}, values={})
+    found.write(1, state)
+    state.tensors["network.a"] = torch.tensor([torch.inf])
+    with pytest.raises(InputError, match=r"network\.a is not finite.*step-000000001"):
+        found.write(2, state)
+    assert found.steps() == [1]
+
+
+def test_a_full_disk_is_said_and_leaves_what_was_there(tiny_config, tmp_path, monkeypatch):
+    run(tiny_task(), tiny_config, tmp_path / "out", "length.steps=3")
+    config = read_config(TrainingConfig, tiny_config, ["length.steps=3"])
+    folder = tmp_path / "out" / "checkpoints"
+    before = read_checkpoint(folder / "step-000000003.safetensors")
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    found = Checkpoints(folder, config.record.keep)
+    with pytest.raises(InputError, match=r"step-000000004.*No space left.*step-000000003.*again"):
+        found.write(4, before)
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "best.safetensors", "step-000000003.safetensors",
+    ]  # fmt: skip
+
+
+def test_a_full_disk_under_the_log_is_said(tmp_path):
+    with Records(tmp_path, 0) as records:
+        (tmp_path / "log.jsonl").symlink_to("/dev/full")
+        with pytest.raises(InputError, match=r"log\.jsonl: cannot be written \(No space left"):
+            records.write("step", 1, {"total": 1.0})
+
+
+def test_a_damaged_checkpoint_is_refused(tiny_config, tmp_path):
+    run(tiny_task(), tiny_config, tmp_path / "out", "length.steps=3")
+    path = tmp_path / "out" / "checkpoints" / "step-000000003.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(InputError, match=r"step-000000003\.safetensors: no checkpoint, or a damag"):
+        run(tiny_task(), tiny_config, tmp_path / "out", "length.steps=3")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("data.validation=[{data}/train/scene-1.tar]", "scene-1.tar is in data.train too"),
+        ("data.batch_size=12", "smaller batch"),
+        ("optimiser.accumulate=6", "11 samples are less than the 12 images of an update"),
+        ("optimiser.precision=fp16", "fp16 on cpu; take bf16"),
+        ("data.train=[{data}/nowhere/*.tar]", "no shards there"),
+    ],
+)
+def test_what_cannot_work_is_refused_at_once(change, words, tiny_config, tiny_data, tmp_path):
+    with pytest.raises(InputError, match=words):
+        run(tiny_task(), tiny_config, tmp_path / "out", change.format(data=tiny_data))
+    assert not (tmp_path / "out" / "checkpoints").exists()
+
+
+def test_a_folder_of_something_else_is_refused(tiny_config, tmp_path):
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(InputError, match="holds something else"):
+        run(tiny_task(), tiny_config, tmp_path)
+
+
+def small_batches(tiny_config: Path, count: int) -> list[Batch]:
+    data = read_config(TrainingConfig, tiny_config).data
+    return list(TrainingBatches(data.train, data.spec, 2, seed=5))[:count]
+
+
+def test_accumulated_batches_make_one_update_of_their_mean(tiny_config):
+    """Plain AdamW on the mean gradient, worked out here, gives the same."""
+    batches = small_batches(tiny_config, 3)
+    config = Optimiser(learning_rate=0.01, eps=1e-8, accumulate=3, clip_norm=0.5)
+    one, other = tiny_task(), tiny_task()
+    learner = Learner(one, config, ALONE, seed=1)
+    for task in (one, other):
+        task.network.drop.p = 0.0
+    learner.begin(0, 0.01)
+    for number, batch in enumerate(batches):
+        learner.add(batch, last=number == 2)
+    norm = learner.finish()
+    total = sum(other(batch).total for batch in batches) / 3
+    total.backward()
+    trained = [p for p in other.network.parameters() if p.grad is not None]
+    expected = torch.cat([p.grad.flatten() for p in trained]).norm()
+    assert norm == pytest.approx(float(expected), rel=1e-5)
+    for parameter in trained:
+        parameter.grad *= min(1.0, 0.5 / float(expected))
+    decays = [1e-4 if p in set(other.network.encoder.parameters()) else 0 for p in trained]
+    groups = [{"params": [p], "weight_decay": d} for p, d in zip(trained, decays, strict=True)]
+    torch.optim.AdamW(groups, lr=0.01, eps=1e-8).step()
+    for name, value in other.network.named_parameters():
+        torch.testing.assert_close(one.network.get_parameter(name), value, msg=name)
+
+
+def test_the_moving_average_is_what_is_validated(tiny_config):
+    task = tiny_task()
+    learner = Learner(task, Optimiser(learning_rate=0.1, eps=1e-8, ema_decay=0.75), ALONE, 0)
+    expected = None
+    for step, batch in enumerate(small_batches(tiny_config, 3)):
+        learner.begin(step, 0.1)
+        learner.add(batch, last=True)
+        learner.finish()
+        now = task.network.decoder.weight.detach().clone()
+        expected = now if expected is None else 0.75 * expected + 0.25 * now
+    torch.testing.assert_close(learner.result.decoder.weight, expected)
+    assert not torch.equal(learner.result.decoder.weight, task.network.decoder.weight)
+    tensors, _ = learner.state()
+    stored = part(tensors, "average.module")
+    assert torch.equal(stored["decoder.weight"], learner.result.decoder.weight)
+
+
+def test_in_bf16_it_learns_too(tiny_config, tmp_path):
+    task, seen = tiny_task(), set()
+    task.network.decoder.register_forward_hook(
+        lambda *call: seen.add((call[0].training, call[2].dtype))
+    )
+    run(task, tiny_config, tmp_path / "out", "length.steps=20", "optimiser.precision=bf16",
+        "optimiser.ema_decay=null")  # fmt: skip
+    assert seen == {(True, torch.bfloat16), (False, torch.float32)}
+    assert task.network.decoder.weight.dtype == torch.float32
+    steps = [r for r in log(tmp_path / "out") if r["event"] == "step"]
+    assert steps[-1]["depth"] < steps[0]["depth"]
+
+
+class Constant(nn.Module):
+    """10 m everywhere."""
+
+    def forward(self, image: torch.Tensor, radar: torch.Tensor) -> SimpleNamespace:
+        assert not self.training
+        return SimpleNamespace(depth=torch.full_like(image[:, :1], 10.0))
+
+
+def test_validation_is_the_mean_over_images_up_to_80_m():
+    exact = torch.zeros(3, 1, 2, 2)
+    exact[0, 0] = torch.tensor([[13.0, 6.0], [0.0, torch.inf]])  # errors 3 and 4
+    exact[1, 0] = torch.tensor([[11.0, 80.5], [0.0, 0.0]])  # error 1
+    blank, none = torch.zeros(3, 1, 2, 2), torch.zeros(3, 0, 4)
+    batch = Batch(
+        list("abc"), torch.zeros(3, 3, 2, 2), blank, blank, blank, exact, none, none, none
+    )
+    network = Constant()
+    result = validate(network, [batch], "exact", ALONE)
+    assert result.images == 2
+    assert result.mae == pytest.approx((3.5 + 1) / 2)
+    assert result.rmse == pytest.approx((12.5**0.5 + 1) / 2)
+    assert network.training
+    with pytest.raises(InputError, match="no validation sample has dense"):
+        validate(network, [batch], "dense", ALONE)
