@@ -11,7 +11,7 @@ import json
 import tarfile
 import urllib.parse
 import urllib.request
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,24 +47,48 @@ class Shard:
         return not _is_url(self.location)
 
 
-def read_samples(source: Source, *, part: int = 0, parts: int = 1) -> Iterator[Sample]:
-    """All samples, as they were prepared, always in the same order.
+def read_samples(
+    source: Source,
+    *,
+    wanted: Callable[[int], bool] | None = None,
+    leave_out: Collection[str] = (),
+    damaged: Callable[[InputError], None] | None = None,
+) -> Iterator[Sample]:
+    """Samples as they were prepared, always in the same order.
 
     Args:
         source: where the shards are.
-        part: with `parts`, gives every parts-th sample from this one on, so that several processes
-            read each sample once; others are not decoded.
-        parts: number of processes.
+        wanted: whether to give the sample of a number, counted from 0 over all shards; None: all.
+            Others are not decoded, nor read from disk, and an indexed shard of which none is wanted
+            is not opened.
+        leave_out: extensions of files that are not needed, such as `accumulated.png`.
+        damaged: told of each shard and sample that cannot be read, which then is passed over; the
+            numbers behind it stay as they are if an index says how many samples a shard holds.
 
     Raises:
-        InputError: there are no shards, or one is missing or damaged.
+        InputError: there are no shards; or one is missing or damaged and `damaged` is None.
     """
-    number = 0
+    wanted = wanted or (lambda number: True)
+    following = 0
     for shard in find_shards(source):
-        for key, files in read_shard(shard):
-            if number % parts == part:
-                yield decode_sample(files, f"{shard.location}: {key}")
-            number += 1
+        first, following = following, following + (shard.samples or 0)
+        try:
+            for number, key, files in _numbered(shard, first, wanted, leave_out):
+                following = max(following, number + 1)
+                if files is None:
+                    continue
+                try:
+                    sample = decode_sample(files, f"{shard.location}: {key}")
+                except InputError as error:
+                    if damaged is None:
+                        raise
+                    damaged(error)
+                else:
+                    yield sample
+        except InputError as error:
+            if damaged is None:
+                raise
+            damaged(error)
 
 
 def find_shards(source: Source) -> list[Shard]:
@@ -112,6 +136,9 @@ def read_shard(shard: Shard) -> Iterator[tuple[str, dict[str, bytes]]]:
 class SeekableShard:
     """A shard on disk, of which any sample can be read.
 
+    Attributes:
+        keys: of its samples, in their order.
+
     Raises:
         InputError: it is missing or damaged.
     """
@@ -127,11 +154,11 @@ class SeekableShard:
                     samples.setdefault(key, {})[extension] = place
         except (OSError, tarfile.TarError) as error:
             raise InputError(f"{self._path}: cannot be read ({_one_line(error)})") from error
-        self._keys = list(samples)
+        self.keys = tuple(samples)
         self._places = list(samples.values())
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return len(self.keys)
 
     def files(self, number: int, leave_out: Collection[str] = ()) -> dict[str, bytes]:
         """A sample's files, by its number in the shard, but for some extensions."""
@@ -142,6 +169,23 @@ class SeekableShard:
                     file.seek(offset)
                     files[extension] = file.read(size)
         return files
+
+
+def _numbered(
+    shard: Shard, first: int, wanted: Callable[[int], bool], leave_out: Collection[str]
+) -> Iterator[tuple[int, str, dict[str, bytes] | None]]:
+    """Numbers from `first` on, keys and files of a shard's samples; no files of the unwanted."""
+    if shard.samples is not None and not any(map(wanted, range(first, first + shard.samples))):
+        return
+    if shard.is_local:
+        opened = SeekableShard(shard)
+        for index, key in enumerate(opened.keys):
+            files = opened.files(index, leave_out) if wanted(first + index) else None
+            yield first + index, key, files
+    else:
+        for number, (key, read) in enumerate(read_shard(shard), first):
+            kept = {name: data for name, data in read.items() if name not in leave_out}
+            yield number, key, kept if wanted(number) else None
 
 
 def _indexed(location: str) -> list[Shard]:

@@ -1,14 +1,12 @@
 from __future__ import annotations
 
-import functools
-import http.server
 import shutil
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from annotated_drive import add_scene, annotate
+from http_folder import serving
 
 from lircdepth_core.dataset.prepare import PrepareOptions, prepare
 from lircdepth_core.drive.simple_scene import write_scene
@@ -55,14 +53,5 @@ def shards(annotated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def url(shards: Path) -> Iterator[str]:
     """Where the shards are served over HTTP."""
-    handler = functools.partial(QuietHandler, directory=str(shards))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-
-
-class QuietHandler(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *args: object) -> None:
-        pass
+    with serving(shards) as address:
+        yield address

@@ -5,11 +5,11 @@ import json
 import shutil
 import tarfile
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import pytest
+from http_folder import serving
 
 from lircdepth_core.dataset.sample_files import (
     decode_depth,
@@ -65,10 +65,43 @@ def test_every_way_to_name_shards_gives_the_same_samples(shards, url):
         assert [sample.key for sample in read_samples(source)] == keys
 
 
-def test_parts_share_the_samples_out(shards):
-    parts = [[sample.key for sample in read_samples(shards, part=n, parts=4)] for n in range(4)]
-    assert [len(part) for part in parts] == [3, 2, 2, 2]
-    assert sorted(chain(*parts)) == sorted(sample.key for sample in read_samples(shards))
+@pytest.mark.parametrize("served", [False, True])
+def test_only_what_is_wanted_is_given(served, shards, url):
+    source = f"{url}/index.json" if served else shards
+    keys = [sample.key for sample in read_samples(shards)]
+    unused = ("accumulated.png", "exact.npz")
+    found = list(read_samples(source, wanted=lambda number: number % 4 == 1, leave_out=unused))
+    assert [sample.key for sample in found] == keys[1::4]
+    assert all(sample.accumulated is sample.exact is None for sample in found)
+    assert all(sample.dense is not None for sample in found)
+
+
+@pytest.mark.parametrize("served", [False, True])
+def test_a_shard_of_which_nothing_is_wanted_is_not_opened(served, shards, tmp_path):
+    shutil.copytree(shards, tmp_path / "part")
+    (tmp_path / "part" / "scene-0001-CAM_FRONT.tar").unlink()
+    with serving(tmp_path / "part") as url:
+        source = f"{url}/index.json" if served else tmp_path / "part"
+        assert len(list(read_samples(source, wanted=lambda number: number >= 3))) == 6
+        with pytest.raises(InputError, match=r"scene-0001-CAM_FRONT\.tar"):
+            list(read_samples(source, wanted=lambda number: number >= 2))
+
+
+def test_what_is_damaged_can_be_passed_over(shards, tmp_path):
+    folder = tmp_path / "damaged"
+    shutil.copytree(shards, folder)
+    first, second = (folder / f"scene-000{number}-CAM_FRONT.tar" for number in (1, 2))
+    first.write_bytes(first.read_bytes()[:-100_000])
+    data = second.read_bytes()
+    second.write_bytes(data.replace(b"JFIF", b"----", 1).replace(b"\xff\xd8\xff", b"---", 1))
+    told: list[InputError] = []
+    keys = [sample.key for sample in read_samples(folder, damaged=told.append)]
+    assert keys == [sample.key for sample in read_samples(shards)][4:]
+    assert [first.name in str(told[0]), f"{second.name}: scene-0002__" in str(told[1])] == [
+        True
+    ] * 2
+    again = read_samples(folder, wanted=lambda number: number == 5, damaged=told.append)
+    assert [sample.key for sample in again] == keys[1:2]
 
 
 def test_the_tars_are_what_the_webdataset_library_reads(shards):
