@@ -16,6 +16,7 @@ from lircdepth_core.drive.road_surface import KERB
 from lircdepth_core.drive.roads import CROSSING_WIDTH, PARKING_WIDTH, RoadNetwork
 from lircdepth_core.drive.terrain import Terrain, pose_upright
 from lircdepth_core.drive.traffic import (
+    LEAD_IN,
     Mover,
     Route,
     Signals,
@@ -42,11 +43,11 @@ Maker = Callable[[np.random.Generator, Mover, Terrain], list[Thing]]
 
 @dataclass(frozen=True, eq=False)
 class Cast:
-    """Who is in a scene, and where the ego vehicle goes."""
+    """Who is in a scene, where the ego vehicle goes, and the traffic lights that they heed."""
 
     things: tuple[Thing, ...]
     ego_pose: Pose
-    ego_route: Route
+    signals: Signals
 
 
 def cast_road_users(
@@ -55,7 +56,6 @@ def cast_road_users(
     terrain: Terrain,
     duration: float,
     busy: float,
-    signals: Signals,
 ) -> Cast:
     """Fill the streets.
 
@@ -65,16 +65,16 @@ def cast_road_users(
         terrain: what all stand on.
         duration: seconds.
         busy: 0 (quiet) to 1 (crowded).
-        signals: the traffic lights.
     """
     route, start = _ego_route(rng, network, duration)
+    signals = _signals(rng, network, route, start)
     near = shapely.LineString(
         route.at(np.arange(start, min(start + 14 * duration, route.length), 4.0))[0]
     )
     ego = Mover(route, start, float(rng.uniform(8, 14)), EGO_SIZE[1] + 0.4, EGO_SIZE[0] + 0.2)
     others = [
         *_traffic(rng, network, near, busy, ego),
-        *_cyclists(rng, network, near, busy),
+        *_cyclists(rng, network, near, busy, ego),
         *_crossing_people(rng, network, near, busy, signals, duration),
         *_walkers(rng, network, near, busy),
     ]
@@ -97,7 +97,8 @@ def cast_road_users(
         lambda t: "",
         True,
     )
-    return Cast(tuple(without_collisions(ego_thing, standing + moving, duration)), ego_pose, route)
+    kept = without_collisions(ego_thing, standing + moving, duration)
+    return Cast(tuple(kept), ego_pose, signals)
 
 
 def footprints(thing: Thing, times: np.ndarray) -> np.ndarray:
@@ -136,11 +137,11 @@ def _ego_route(
     """The ego vehicle's way and where it starts on it: along the main street, or off it."""
     street = network.streets[0]
     start = 130.0
-    goal = float(rng.choice([0, 1, -1], p=[0.4, 0.3, 0.3]))
+    goal = float(rng.choice([0, 1, -1], p=[0.35, 0.35, 0.3]))
     ahead = [
         junction
         for junction in network.junctions_of(0)
-        if start + 40 < junction.along_street(0) < start + 40 + 5.5 * duration
+        if start + 30 < junction.along_street(0) < start + 30 + 6 * duration
         and street.length - junction.along_street(0) > 30
     ]
     if goal and ahead and duration <= 30:
@@ -154,6 +155,16 @@ def _ego_route(
             lanes = (street.lanes - 1, cross.lanes - 1) if goal < 0 else (0, 0)
             return turning_route(network, junction, (0, other), (1, direction), lanes), start
     return lane_route(network, 0, 1, int(rng.integers(street.lanes))), start
+
+
+def _signals(rng: np.random.Generator, network: RoadNetwork, route: Route, start: float) -> Signals:
+    """Traffic lights; most of those on the ego vehicle's way are green when it comes."""
+    signals = Signals(rng.uniform(0, 44, len(network.junctions)))
+    for stop, junction, group in route.stops:
+        if stop > start and group == 0 and rng.random() < 0.7:
+            arrival = (stop - start) / 9.0 - LEAD_IN
+            signals.offset[junction] = arrival - rng.uniform(1, 17)
+    return signals
 
 
 def _traffic(
@@ -217,9 +228,13 @@ def _vehicle_maker(models: list[Model]) -> Maker:
 
 
 def _cyclists(
-    rng: np.random.Generator, network: RoadNetwork, near: shapely.LineString, busy: float
+    rng: np.random.Generator,
+    network: RoadNetwork,
+    near: shapely.LineString,
+    busy: float,
+    ego: Mover,
 ) -> list[tuple[Mover, Maker]]:
-    """Cyclists near the kerb."""
+    """Cyclists near the kerb; seldom ahead of the ego vehicle, which does not overtake."""
     found: list[tuple[Mover, Maker]] = []
     for number, street in enumerate(network.streets):
         for direction in (-1, 1):
@@ -228,10 +243,12 @@ def _cyclists(
             along = rng.exponential(60)
             while along < route.length - 30:
                 place = route.at(np.array(along))[0]
-                if near.distance(shapely.Point(place)) < 70:
+                ahead = number == 0 and direction > 0 and along > ego.start
+                alone = not ahead or rng.random() < 0.03
+                if alone and near.distance(shapely.Point(place)) < 70:
                     model = make_vehicle(rng, "bicycle")
                     mover = Mover(
-                        route, along, float(rng.uniform(3.2, 6.5)), model.size[1], model.size[0]
+                        route, along, float(rng.uniform(4.0, 7.0)), model.size[1], model.size[0]
                     )
                     found.append((mover, _vehicle_maker([model])))
                 along += 15 + rng.exponential(160 - 100 * busy)
@@ -274,19 +291,17 @@ def _crossing_people(
                     across, _ = street.at(
                         np.full(2, along + rng.uniform(-1.2, 1.2)), np.array([-reach, reach])
                     )
-                    points, kerbs = _from_kerb_to_kerb(across, network.carriageways)
+                    points = _from_kerb_to_kerb(across, network.carriageways)
                     departs = float(rng.choice(begins))
                     mover = Mover(
                         route_along(points), 0.1, speed, 0.6, 0.6, walks=True, departs=departs
                     )
-                    found.append((mover, _walker_maker(kerbs)))
+                    found.append((mover, _walker_maker(network)))
     return found
 
 
-def _from_kerb_to_kerb(
-    across: np.ndarray, carriageways: shapely.Geometry
-) -> tuple[np.ndarray, tuple[float, float]]:
-    """A way across a street from pavement to pavement, and the metres along it of both kerbs.
+def _from_kerb_to_kerb(across: np.ndarray, carriageways: shapely.Geometry) -> np.ndarray:
+    """A way (N, 2) across a street from pavement to pavement.
 
     Args:
         across: (2, 2) a line that crosses the street in its middle.
@@ -297,10 +312,8 @@ def _from_kerb_to_kerb(
     middle = line.interpolate(0.5, normalized=True)
     piece = pieces[np.argmin(shapely.distance(pieces, middle))]
     begin, end = sorted(line.project(shapely.Point(place)) for place in piece.coords)
-    wait = 0.9
-    steps = np.arange(begin - wait, end + wait, 0.5)
-    points = shapely.get_coordinates(shapely.line_interpolate_point(line, steps))
-    return points, (wait, wait + end - begin)
+    steps = np.arange(begin - 0.9, end + 0.9, 0.5)
+    return shapely.get_coordinates(shapely.line_interpolate_point(line, steps))
 
 
 def _walkers(
@@ -322,22 +335,22 @@ def _walkers(
                         continue
                     route = route_along(street.at(along, np.full(len(along), left))[0])
                     mover = Mover(route, 0.0, float(rng.uniform(0.8, 1.8)), 0.6, 0.6, walks=True)
-                    found.append((mover, _walker_maker(None)))
+                    found.append((mover, _walker_maker(network)))
     return found
 
 
-def _walker_maker(kerbs: tuple[float, float] | None) -> Maker:
-    """Makes a walking person from a mover who crosses a street between two kerbs, if any."""
+def _walker_maker(network: RoadNetwork) -> Maker:
+    """Makes a walking person from a mover."""
 
     def make(rng: np.random.Generator, mover: Mover, terrain: Terrain) -> list[Thing]:
         model = _walking(rng)
+        steps = np.arange(0.0, mover.route.length, 0.1)
+        places, _ = mover.route.at(steps)
+        lifts = np.where(shapely.contains_xy(network.carriageways, places), 0.0, KERB)
 
         def pose(time: float) -> np.ndarray:
             along, _ = mover.state(time)
-            lift = KERB
-            if kerbs is not None:
-                outside = max(kerbs[0] - along, along - kerbs[1])
-                lift = KERB * float(np.clip(outside / 0.15 + 1.0, 0, 1))
+            lift = float(np.interp(along, steps, lifts))
             place, yaw = mover.route.at(np.array(along))
             return pose_upright(np.append(place, terrain.height(place) + lift), float(yaw))
 

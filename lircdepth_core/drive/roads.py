@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from shapely import LineString, MultiPolygon, Polygon, union_all
+from shapely import LineString, MultiPolygon, Polygon, prepare, union_all
 
 from lircdepth_core.drive.terrain import CENTRE
 
@@ -96,7 +96,9 @@ class RoadNetwork:
         whole = union_all(
             [LineString(s.line).buffer(s.half_width, cap_style="flat") for s in self.streets]
         )
-        return whole.buffer(CORNER_RADIUS, quad_segs=6).buffer(-CORNER_RADIUS, quad_segs=6)
+        rounded = whole.buffer(CORNER_RADIUS, quad_segs=6).buffer(-CORNER_RADIUS, quad_segs=6)
+        prepare(rounded)
+        return rounded
 
     @cached_property
     def paved(self) -> Polygon | MultiPolygon:

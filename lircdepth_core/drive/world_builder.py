@@ -11,7 +11,6 @@ from lircdepth_core.drive.road_users import cast_road_users
 from lircdepth_core.drive.roads import plan_roads
 from lircdepth_core.drive.scenery import Character, build_scenery
 from lircdepth_core.drive.terrain import Terrain
-from lircdepth_core.drive.traffic import Signals
 from lircdepth_core.drive.weather import draw_conditions
 from lircdepth_core.drive.world import Conditions, World
 from lircdepth_core.errors import InputError
@@ -40,13 +39,12 @@ def build_world(seed: int, duration: float, conditions: Conditions | None = None
     length = 300.0 + 11.0 * (duration + 6)
     terrain = Terrain(land, float(land.uniform(0.0, 0.055)), max(300.0, length / 2 + 60))
     network = plan_roads(roads, length, downtown)
-    signals = Signals(roads.uniform(0, 44, len(network.junctions)))
-    cast = cast_road_users(users, network, terrain, duration, busy, signals)
+    cast = cast_road_users(users, network, terrain, duration, busy)
     way = shapely.LineString(
         [cast.ego_pose(time)[:2, 3] for time in np.arange(0, duration + 1.0, 1.0)]
         + [(cast.ego_pose(duration) @ (0.5, 0, 0, 1))[:2]]
     )
-    scene = build_scenery(scenery, network, terrain, way, Character(downtown, green), signals)
+    scene = build_scenery(scenery, network, terrain, way, Character(downtown, green), cast.signals)
     land_material = "paving" if land.random() < downtown - 0.35 else "grass"
     return World(
         seed=seed,

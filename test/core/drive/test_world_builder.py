@@ -136,17 +136,19 @@ def test_attributes_tell_what_things_do(world: World) -> None:
 
 
 def test_all_detection_categories_occur() -> None:
-    seen = {
-        thing.category for seed in (10, 17) for thing in build_world(seed, 1.0).things
-    }  # fmt: skip
-
-    assert seen >= {
+    wanted = {
         "vehicle.car", "vehicle.truck", "vehicle.bus.rigid", "vehicle.trailer",
         "vehicle.construction", "vehicle.motorcycle", "vehicle.bicycle",
         "human.pedestrian.adult", "human.pedestrian.child",
         "human.pedestrian.construction_worker", "movable_object.barrier",
         "movable_object.trafficcone",
     }  # fmt: skip
+    for seed in range(10, 17):
+        wanted -= {thing.category for thing in build_world(seed, 1.0).things}
+        if not wanted:
+            break
+
+    assert not wanted
 
 
 @pytest.mark.parametrize(
