@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 LIDAR = "LIDAR_TOP"
 
+_UNIT_TOLERANCE = 1e-3
+
 
 @dataclass(frozen=True, eq=False)
 class Measurement:
@@ -210,15 +212,9 @@ def _key_row(nusc: NuScenes, scene: str, sample: dict[str, Any], channel: str) -
 
 
 def _measurement(nusc: NuScenes, row: dict[str, Any]) -> Measurement:
-    from nuscenes.utils.geometry_utils import transform_matrix
-    from pyquaternion import Quaternion
-
     calibration = nusc.get("calibrated_sensor", row["calibrated_sensor_token"])
     pose = nusc.get("ego_pose", row["ego_pose_token"])
-    global_from_ego, ego_from_sensor = (
-        transform_matrix(np.array(step["translation"]), Quaternion(step["rotation"]))
-        for step in (pose, calibration)
-    )
+    ego_from_sensor = _transform("calibrated_sensor", calibration)
     camera = None
     if row["sensor_modality"] == "camera":
         camera = Camera(np.array(calibration["camera_intrinsic"]), row["width"], row["height"])
@@ -226,15 +222,29 @@ def _measurement(nusc: NuScenes, row: dict[str, Any]) -> Measurement:
         row["filename"],
         row["timestamp"],
         ego_from_sensor,
-        global_from_ego @ ego_from_sensor,
+        _transform("ego_pose", pose) @ ego_from_sensor,
         camera,
     )
 
 
+def _transform(table: str, row: dict[str, Any]) -> np.ndarray:
+    """(4, 4) of a row's translation and rotation."""
+    from nuscenes.utils.geometry_utils import transform_matrix
+    from pyquaternion import Quaternion
+
+    _check_pose(table, row)
+    return transform_matrix(np.array(row["translation"]), Quaternion(row["rotation"]))
+
+
 def _annotation(nusc: NuScenes, token: str, stamp: int) -> Annotation:
     row = nusc.get("sample_annotation", token)
+    _check_pose("sample_annotation", row)
     w, x, y, z = row["rotation"]
     width, length, height = row["size"]
+    if not all(0 < side < np.inf for side in row["size"]):
+        raise InputError(
+            f"sample_annotation {token}: size {row['size']} is none; unpack the tables again"
+        )
     return Annotation(
         instance=row["instance_token"],
         category=row["category_name"],
@@ -243,6 +253,19 @@ def _annotation(nusc: NuScenes, token: str, stamp: int) -> Annotation:
         rotation=(x, y, z, w),
         size=(length, width, height),
     )
+
+
+def _check_pose(table: str, row: dict[str, Any]) -> None:
+    """See that a row's translation is finite and its rotation a unit quaternion."""
+    translation, rotation = row["translation"], row["rotation"]
+    unit = abs(np.linalg.norm(rotation) - 1) < _UNIT_TOLERANCE
+    if not (
+        len(translation) == 3 and len(rotation) == 4 and np.isfinite(translation).all() and unit
+    ):
+        raise InputError(
+            f"{table} {row['token']}: translation {translation} with rotation {rotation} is no "
+            "pose; unpack the tables again"
+        )
 
 
 def _size(path: Path) -> int:

@@ -270,6 +270,16 @@ def dangling_pose(root: Path) -> str:
     return "refer to"
 
 
+def no_rotation(root: Path) -> str:
+    def change(rows: list[dict]) -> None:
+        for row in rows:
+            if row["token"].endswith("+scene-0003"):
+                row["rotation"] = [0, 0, 0, 0]
+
+    edit_table(root, "ego_pose", change)
+    return "is no pose"
+
+
 WHOLE_IMAGE = cv2.imencode(".jpg", np.zeros((180, 320, 3), np.uint8))[1].tobytes()
 SMALL_IMAGE = cv2.imencode(".jpg", np.zeros((90, 160, 3), np.uint8))[1].tobytes()
 
@@ -285,6 +295,7 @@ SMALL_IMAGE = cv2.imencode(".jpg", np.zeros((90, 160, 3), np.uint8))[1].tobytes(
         pytest.param(spoil_file("CAM_FRONT", SMALL_IMAGE), id="image size"),
         pytest.param(take_radar_away, id="no radar"),
         pytest.param(dangling_pose, id="dangling token"),
+        pytest.param(no_rotation, id="no rotation"),
     ],
 )
 def test_a_bad_scene_is_skipped_in_one_line_and_the_rest_is_complete(
