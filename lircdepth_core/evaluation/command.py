@@ -90,7 +90,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=1,
         metavar="N",
-        help="number of processes, each with the model in memory (default: %(default)s)",
+        help="number of processes, each with the model in memory; on the CPU they share its cores, "
+        "and another number of threads changes the last digits (default: %(default)s)",
     )
     parser.add_argument(
         "--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)"

@@ -1,4 +1,4 @@
-"""Evaluate a model on samples, in one process or several, with equal results."""
+"""Evaluate a model on samples, in one process or several."""
 
 from __future__ import annotations
 
@@ -108,19 +108,23 @@ class Evaluation:
 
 def evaluate(
     source: SampleSource,
-    load_predictor: Callable[[], Predictor],
+    predictor: Predictor,
     options: EvaluationOptions,
+    *,
     workers: int = 1,
+    load_predictor: Callable[[], Predictor] | None = None,
     progress: Callable[[], None] | None = None,
 ) -> Evaluation:
     """Predict every sample, with the radar as it is and changed, and compare with all truth.
 
     Args:
         source: the samples; picklable if there are several workers.
-        load_predictor: loads the model, once per process; picklable as well.
+        predictor: the model.
         options: what is evaluated.
         workers: number of processes; worker k of N takes the samples k, k + N, ... Results are
-            added in the samples' order, so they do not depend on it.
+            added in the samples' order, so that the totals do not depend on it. A network on the
+            CPU does: it rounds differently with another number of threads.
+        load_predictor: loads the same model in every worker if there are several; picklable.
         progress: called after every image.
 
     Raises:
@@ -130,11 +134,11 @@ def evaluate(
     """
     if workers < 1:
         raise InputError(f"workers: {workers}; give 1 or more")
-    predictor = load_predictor()
     evaluation = Evaluation(options, measured_shares(predictor, options))
     if workers == 1:
         measured = _measure(source(lambda number: True), predictor, options)
     else:
+        assert load_predictor is not None, "several workers need load_predictor"
         measured = _measure_in_processes(source, load_predictor, options, workers)
     seen = set()
     for result in measured:

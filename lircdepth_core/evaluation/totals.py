@@ -19,7 +19,7 @@ _LAPLACE_QUANTILE = -np.log(1 - SIGMA_SHARE)
 class Totals:
     """Running totals of the measures of images; memory does not grow with their number.
 
-    Images have to be added in one order, whatever the number of processes, for results that are
+    Images have to be added in one order, whatever the number of processes, for totals that are
     equal to the last bit.
 
     Attributes:

@@ -59,7 +59,14 @@ def write_evaluation(
     print(f"model: {predictor.description}", file=sys.stderr)
     # disable=None: silent where stderr is no terminal.
     with tqdm(total=source.count(), unit="image", disable=None) as bar:
-        evaluation = evaluate(source, load, options, workers, progress=bar.update)
+        evaluation = evaluate(
+            source,
+            predictor,
+            options,
+            workers=workers,
+            load_predictor=load,
+            progress=bar.update,
+        )
     found = results(evaluation, predictor.model, " ".join(data))
     frame_truth = "exact" if "exact" in evaluation.rows else "single_scan"
     chosen = choose_frames(evaluation.rows[frame_truth], frames) if frames else []

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from evaluation_rig import make_sample
+from evaluation_rig import brightness_model, make_sample
 
 from lircdepth_core.camera import Camera
 from lircdepth_core.cli import main
 from lircdepth_core.dataset.sample_files import encode_sample
 from lircdepth_core.evaluation.frames import choose_frames, thicken
+from lircdepth_core.inference import Predictor
 
 MODEL = str(Path(__file__).parents[3] / "models" / "lircdepth")
 
@@ -40,6 +41,19 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
         index.append({"file": name, "samples": len(numbers)})
     (folder / "index.json").write_text(json.dumps({"format": 1, "shards": index}))
     return folder
+
+
+@pytest.fixture
+def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A quick network in place of any model; the models that were loaded in this process."""
+    loaded: list[str] = []
+
+    def load(model: str, **arguments: object) -> Predictor:
+        loaded.append(model)
+        return brightness_model()
+
+    monkeypatch.setattr(Predictor, "load", load)
+    return loaded
 
 
 class Page(HTMLParser):
@@ -124,7 +138,6 @@ def test_the_whole_command(
     ("arguments", "message"),
     [
         ([MODEL, "{folder}/missing"], "missing"),
-        (["{folder}/no-model", "{shards}"], "no-model"),
         ([MODEL, "{shards}", "--caps", "80", "50"], "caps: 80, 50; give increasing"),
         ([MODEL, "{shards}", "--workers", "0"], "workers: 0; give 1 or more"),
         ([MODEL, "{shards}", "--frames", "-1"], "--frames -1: give 0 or more"),
@@ -137,6 +150,7 @@ def test_bad_input_is_one_line(
     message: str,
     shards: Path,
     tmp_path: Path,
+    loads: list[str],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     (tmp_path / "cut.tar").write_bytes((shards / "a.tar").read_bytes()[:5000])
@@ -149,6 +163,20 @@ def test_bad_input_is_one_line(
     assert errors[0].startswith("lircdepth evaluate: ")
     assert message in errors[0]
     assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_model_is_one_line(
+    shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", str(tmp_path / "no-model"), str(shards)]) == 2
+    (error,) = capsys.readouterr().err.splitlines()
+    assert error.startswith("lircdepth evaluate: ")
+    assert "no-model" in error
+
+
+def test_the_model_is_loaded_once(shards: Path, tmp_path: Path, loads: list[str]) -> None:
+    assert main(["evaluate", "any", str(shards), "--radar", "--out", str(tmp_path / "out")]) == 0
+    assert loads == ["any"]
 
 
 def test_frames_are_the_best_the_median_and_the_worst() -> None:

@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from functools import partial
-
 import numpy as np
 import pytest
 from evaluation_rig import HEIGHT, WIDTH, MadeSamples, brightness_model, make_sample
@@ -12,18 +9,21 @@ from lircdepth_core.errors import InputError
 from lircdepth_core.evaluation.evaluate import evaluate, measured_shares
 from lircdepth_core.evaluation.options import EvaluationOptions
 from lircdepth_core.evaluation.results import results
+from lircdepth_core.evaluation.sources import SampleSource
 
 OPTIONS = EvaluationOptions()
 
 
-def _source(*samples: Sample) -> Callable[[Callable[[int], bool]], Iterator[Sample]]:
+def _source(*samples: Sample) -> SampleSource:
     return lambda wanted: (sample for number, sample in enumerate(samples) if wanted(number))
 
 
-def test_two_processes_find_what_one_does_to_the_last_bit() -> None:
+def test_two_processes_add_up_what_one_does_to_the_last_bit() -> None:
     model = brightness_model().model
-    one = evaluate(MadeSamples(5), brightness_model, OPTIONS)
-    two = evaluate(MadeSamples(5), brightness_model, OPTIONS, workers=2)
+    one = evaluate(MadeSamples(5), brightness_model(), OPTIONS)
+    two = evaluate(
+        MadeSamples(5), brightness_model(), OPTIONS, workers=2, load_predictor=brightness_model
+    )
     assert one.images == 5
     found = results(one, model, "made")
     assert found == results(two, model, "made")
@@ -32,7 +32,7 @@ def test_two_processes_find_what_one_does_to_the_last_bit() -> None:
 
 def test_the_depth_error_of_every_image_against_every_truth() -> None:
     samples = [make_sample(number) for number in range(3)]
-    evaluation = evaluate(_source(*samples), brightness_model, OPTIONS)
+    evaluation = evaluate(_source(*samples), brightness_model(), OPTIONS)
     predictor = brightness_model()
     for truth in ("single_scan", "exact"):
         errors = []
@@ -46,7 +46,7 @@ def test_the_depth_error_of_every_image_against_every_truth() -> None:
 
 
 def test_the_network_sees_the_changed_radar() -> None:
-    evaluation = evaluate(MadeSamples(2), brightness_model, OPTIONS)
+    evaluation = evaluate(MadeSamples(2), brightness_model(), OPTIONS)
     mae = {
         change: totals.summary(OPTIONS, evaluation.shares)["depth"]["80"]["mae"]
         for change, totals in evaluation.totals["exact"].items()
@@ -56,7 +56,7 @@ def test_the_network_sees_the_changed_radar() -> None:
 
 
 def test_conditions_are_averaged_apart() -> None:
-    evaluation = evaluate(MadeSamples(4), brightness_model, OPTIONS)
+    evaluation = evaluate(MadeSamples(4), brightness_model(), OPTIONS)
     weather = evaluation.by_condition["exact"]["weather"]
     assert {value: totals.images for value, totals in weather.items()} == {"clear": 2, "rain": 2}
     rows = {row["key"]: row["mae"] for row in evaluation.rows["exact"]}
@@ -68,7 +68,7 @@ def test_conditions_are_averaged_apart() -> None:
 def test_a_sample_without_truth_is_left_out_and_named() -> None:
     nothing = np.zeros((HEIGHT, WIDTH), np.float32)
     samples = [make_sample(0), make_sample(1, single_scan=nothing), make_sample(2, exact=None)]
-    evaluation = evaluate(_source(*samples), brightness_model, OPTIONS)
+    evaluation = evaluate(_source(*samples), brightness_model(), OPTIONS)
     assert evaluation.images == 3
     assert evaluation.left_out == {"single_scan": [samples[1].key]}
     assert evaluation.totals["single_scan"]["full"].images == 2
@@ -82,9 +82,9 @@ def test_intervals_are_those_asked_for_and_those_stored() -> None:
 
 
 def test_an_uncalibrated_model_is_ranked_by_its_expected_uncertainty() -> None:
-    load = partial(brightness_model, calibrated=False)
-    evaluation = evaluate(MadeSamples(2), load, EvaluationOptions(radar=("full",)))
-    found = results(evaluation, load().model, "made")
+    predictor = brightness_model(calibrated=False)
+    evaluation = evaluate(MadeSamples(2), predictor, EvaluationOptions(radar=("full",)))
+    found = results(evaluation, predictor.model, "made")
     uncertainty = found["truths"]["exact"]["by_radar"]["full"]["uncertainty"]
     assert uncertainty["score"] == "expected_uncertainty"
     assert "coverage" not in uncertainty
@@ -104,7 +104,7 @@ def test_an_uncalibrated_model_is_ranked_by_its_expected_uncertainty() -> None:
 )
 def test_data_that_cannot_be_evaluated(samples: tuple[Sample, ...], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        evaluate(_source(*samples), brightness_model, EvaluationOptions(radar=("full",)))
+        evaluate(_source(*samples), brightness_model(), EvaluationOptions(radar=("full",)))
 
 
 @pytest.mark.parametrize(
