@@ -140,6 +140,8 @@ def read_lidar(path: Path) -> np.ndarray:
         InputError: the file is damaged.
     """
     data = path.read_bytes()
+    if not data:
+        raise InputError(f"{path}: empty; download it again")
     if len(data) % LIDAR_DTYPE.itemsize:
         raise InputError(
             f"{path}: {len(data)} bytes are no whole number of points; download it again"

@@ -14,7 +14,7 @@ from lircdepth_core.dataset.prepare_options import PrepareOptions
 from lircdepth_core.dataset.sample import Sample
 from lircdepth_core.dataset.sample_files import decode_exact, decode_image, encode_sample
 from lircdepth_core.dataset.scene_tables import LIDAR, KeyFrame, Measurement, Scene
-from lircdepth_core.dataset.static_lidar import StaticLidar, existing, read_bytes, read_points
+from lircdepth_core.dataset.static_lidar import StaticLidar, existing, read_bytes
 from lircdepth_core.errors import InputError
 from lircdepth_core.radar import RadarReturns
 
@@ -74,7 +74,7 @@ class SampleMaker:
 
         lidar = frame.measurements[LIDAR]
         scan = single_scan(
-            read_points(self._dataroot / lidar.file),
+            self._lidar.sweep(frame.lidar_sweep),
             camera_from_global @ lidar.global_from_sensor,
             camera,
         )

@@ -89,7 +89,7 @@ class Scene:
     def fingerprint(self, dataroot: Path) -> str:
         """SHA-256 over tokens, names and sizes of the key frames' files."""
         files = [
-            (key_frame.token, channel, measurement.file, _size(dataroot / measurement.file))
+            (key_frame.token, channel, measurement.file, file_size(dataroot / measurement.file))
             for key_frame in self.key_frames
             for channel, measurement in sorted(key_frame.measurements.items())
         ]
@@ -268,6 +268,6 @@ def _check_pose(table: str, row: dict[str, Any]) -> None:
         )
 
 
-def _size(path: Path) -> int:
+def file_size(path: Path) -> int:
     """Bytes of a file, -1 where it is not there: who reads it says so."""
     return path.stat().st_size if path.is_file() else -1

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from scipy.ndimage import median_filter
 
 from lircdepth_core.dataset.box_tracks import Boxes3D
 from lircdepth_core.dataset.depth_maps import project
 from lircdepth_core.dataset.devkit import read_lidar
-from lircdepth_core.dataset.scene_tables import Measurement, Scene
+from lircdepth_core.dataset.scene_tables import Measurement, Scene, file_size
 from lircdepth_core.errors import InputError
 
 MOVABLE = ("vehicle", "human", "animal")
@@ -29,6 +30,11 @@ BOX_MARGIN = 0.3
 EGO_BOX = ((-1.2, -1.2, -0.5), (4.0, 1.2, 2.2))
 """Corners in the ego frame (metres) of a box round the vehicle, whose own lidar points would stand
 on the road in other frames. nuScenes' car is 4.08 m long and 1.73 m wide."""
+
+LEAST_SHARE, NEIGHBOURS = 0.5, 5
+"""A sweep's file is taken for cut off if it is smaller than this share of the median of so many
+before and after it. In generated drives they differ by 5 % at most; a file that was cut need not
+lack a ring, for real ones are stored turn by turn."""
 
 
 class StaticLidar:
@@ -48,6 +54,28 @@ class StaticLidar:
         self._masks = masks
         self._keep = keep
         self._kept: OrderedDict[tuple[int, str], np.ndarray] = OrderedDict()
+        sizes = np.array([file_size(dataroot / sweep.file) for sweep in scene.lidar], np.float64)
+        usual = median_filter(sizes, 2 * NEIGHBOURS + 1, mode="mirror")
+        self._cut_off = sizes < LEAST_SHARE * usual
+
+    def sweep(self, index: int) -> np.ndarray:
+        """(3, N) metres in the lidar's frame: all finite points of a sweep.
+
+        Args:
+            index: which of the scene's sweeps.
+
+        Raises:
+            InputError: the file is missing, damaged, or much smaller than its neighbours.
+        """
+        path = existing(self._dataroot / self._scene.lidar[index].file)
+        points = read_lidar(path)
+        if self._cut_off[index]:
+            raise InputError(
+                f"{path}: {len(points)} points, not half as many as the sweeps round it have; "
+                "cut off, download it again"
+            )
+        xyz = np.stack([points["x"], points["y"], points["z"]]).astype(np.float64)
+        return xyz[:, np.isfinite(xyz).all(axis=0)]
 
     def points(self, index: int, channel: str) -> np.ndarray:
         """(3, N) metres in the lidar's frame: what stands still in a sweep.
@@ -61,7 +89,7 @@ class StaticLidar:
         """
         key = (index, channel if self._masks else "")
         if key not in self._kept:
-            self._kept[key] = self._read(self._scene.lidar[index], channel)
+            self._kept[key] = self._read(index, channel)
             if len(self._kept) > self._keep:
                 self._kept.popitem(last=False)
         return self._kept[key]
@@ -78,8 +106,8 @@ class StaticLidar:
         boxes = self._movable(image.stamp).moved(np.linalg.inv(image.global_from_sensor))
         return boxes.entry_depth(image.camera)
 
-    def _read(self, sweep: Measurement, channel: str) -> np.ndarray:
-        points = read_points(self._dataroot / sweep.file)
+    def _read(self, index: int, channel: str) -> np.ndarray:
+        sweep, points = self._scene.lidar[index], self.sweep(index)
         points = points[:, ~_on_vehicle(sweep, points)]
         if self._masks:
             return points[:, self._unmasked(sweep, points, channel)]
@@ -112,17 +140,6 @@ class StaticLidar:
         if mask is None or mask.shape[::-1] != size:
             raise InputError(f"{path}: no mask of {size[0]}x{size[1]}; make it again")
         return mask > 0
-
-
-def read_points(path: Path) -> np.ndarray:
-    """(3, N) float64 metres of a lidar file, in the lidar's frame; finite ones only.
-
-    Raises:
-        InputError: the file is missing or damaged.
-    """
-    points = read_lidar(existing(path))
-    xyz = np.stack([points["x"], points["y"], points["z"]]).astype(np.float64)
-    return xyz[:, np.isfinite(xyz).all(axis=0)]
 
 
 def existing(path: Path) -> Path:

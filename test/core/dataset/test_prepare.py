@@ -289,6 +289,8 @@ SMALL_IMAGE = cv2.imencode(".jpg", np.zeros((90, 160, 3), np.uint8))[1].tobytes(
     [
         pytest.param(spoil_file("RADAR_FRONT", b"# .PCD v0.7\nhalf a hea"), id="radar"),
         pytest.param(spoil_file("LIDAR_TOP", b"123"), id="lidar"),
+        pytest.param(spoil_file("LIDAR_TOP", b""), id="empty lidar"),
+        pytest.param(spoil_file("LIDAR_TOP", np.ones((16_000, 5), "<f4").tobytes()), id="cut off"),
         pytest.param(spoil_file("LIDAR_TOP", None), id="missing lidar"),
         pytest.param(spoil_file("CAM_FRONT", b"GIF"), id="image"),
         pytest.param(spoil_file("CAM_FRONT", WHOLE_IMAGE[:-200]), id="cut off image"),
