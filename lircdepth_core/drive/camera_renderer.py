@@ -13,7 +13,9 @@ from lircdepth_core.drive import light_shader, shaders
 from lircdepth_core.drive.drawables import Drawable, StaticScene
 from lircdepth_core.drive.lighting import lighting_of
 from lircdepth_core.drive.materials import MATERIALS
+from lircdepth_core.drive.opengl import create_context, noise_tile, shadow_map
 from lircdepth_core.drive.sensor_effects import add_sensor_effects
+from lircdepth_core.drive.views import frustum, packed, sun_view, top_view
 from lircdepth_core.drive.world import Thing, World
 from lircdepth_core.errors import InputError
 
@@ -43,7 +45,7 @@ class CameraRenderer:
         self._world, self._size = world, (width, height)
         self._light = lighting_of(world.conditions, world.seed)
         self._has_shadows = bool(self._light.sun_light.max() > 0.2)
-        self._context = _create_context()
+        self._context = create_context()
         self._make_targets()
         self._make_programs()
         self._static = StaticScene(self._context, self._geometry_programs, world.static)
@@ -129,8 +131,8 @@ class CameraRenderer:
             [self._rough_image], context.depth_renderbuffer(size)
         )
         self._image_target = context.framebuffer([self._image])
-        self._still_shadow = _shadow_map(context, _STILL_SIZE)
-        self._moving_shadow = _shadow_map(context, _MOVING_SIZE)
+        self._still_shadow = shadow_map(context, _STILL_SIZE)
+        self._moving_shadow = shadow_map(context, _MOVING_SIZE)
         self._still_shadow_target = context.framebuffer([], self._still_shadow)
         self._moving_shadow_target = context.framebuffer([], self._moving_shadow)
         heights_size = (_HEIGHTS_SIZE, _HEIGHTS_SIZE)
@@ -140,7 +142,7 @@ class CameraRenderer:
         self._heights.repeat_x = self._heights.repeat_y = False
         self._still_heights_target = context.framebuffer([self._still_heights])
         self._heights_target = context.framebuffer([self._heights])
-        self._noise = context.texture((256, 256), 4, _noise_tile().tobytes())
+        self._noise = context.texture((256, 256), 4, noise_tile().tobytes())
         self._noise.build_mipmaps()
         self._noise.filter = (0x2703, 0x2601)
         table = np.zeros((2, len(MATERIALS), 4), dtype=np.float32)
@@ -215,8 +217,8 @@ class CameraRenderer:
         shadows = self._has_shadows
         centre = np.append((np.floor(eye[:2] / _SNAP) + 0.5) * _SNAP, eye[2])
         centre[2] = np.round(centre[2] / 4) * 4
-        still = _sun_view(sun, centre, _STILL_REACH)
-        heights = _top_view(centre, _HEIGHTS_REACH)
+        still = sun_view(sun, centre, _STILL_REACH)
+        heights = top_view(centre, _HEIGHTS_REACH)
         standing = [index for index, thing in enumerate(self._world.things) if not thing.moves]
         moving = [index for index, thing in enumerate(self._world.things) if thing.moves]
         context.disable(context.CULL_FACE)
@@ -239,7 +241,7 @@ class CameraRenderer:
         self._draw_things_above(heights, moving, poses, centre, _HEIGHTS_REACH)
         context.blend_equation = context.FUNC_ADD
         self._heights.build_mipmaps()
-        near = _sun_view(sun, eye, _MOVING_REACH)
+        near = sun_view(sun, eye, _MOVING_REACH)
         context.enable_only(context.DEPTH_TEST)
         if shadows:
             self._moving_shadow_target.use()
@@ -266,8 +268,8 @@ class CameraRenderer:
         poses: np.ndarray,
         reach: float,
     ) -> None:
-        self._above_program["world_from_object"].write(_packed(np.eye(4)))
-        self._above_program["clip_from_world"].write(_packed(view))
+        self._above_program["world_from_object"].write(packed(np.eye(4)))
+        self._above_program["clip_from_world"].write(packed(view))
         self._static.draw_near(centre, reach * 1.5)
         self._draw_things_above(view, standing, poses, centre, reach)
 
@@ -279,10 +281,10 @@ class CameraRenderer:
         centre: np.ndarray,
         reach: float,
     ) -> None:
-        self._above_program["clip_from_world"].write(_packed(view))
+        self._above_program["clip_from_world"].write(packed(view))
         for index in which:
             if np.linalg.norm(poses[index, :2, 3] - centre[:2]) < reach * 1.5:
-                self._above_program["world_from_object"].write(_packed(poses[index]))
+                self._above_program["world_from_object"].write(packed(poses[index]))
                 self._drawables[index].draw_above()
 
     def _draw_surfaces(
@@ -309,14 +311,14 @@ class CameraRenderer:
         program["eye"].write(eye.astype(np.float32).tobytes())
         # GLSL's matrices are written column by column: this writes the inverse rotation.
         program["camera_from_world"].write(np.ascontiguousarray(turn, np.float32).tobytes())
-        program["world_from_object"].write(_packed(np.eye(4)))
+        program["world_from_object"].write(packed(np.eye(4)))
         program["number"].value = 0.0
-        planes = _frustum(camera, world_from_camera)
+        planes = frustum(camera, world_from_camera)
         self._static.draw_visible(planes)
         for index, drawable in enumerate(self._drawables):
             middle = poses[index, :3, :3] @ drawable.middle + poses[index, :3, 3]
             if (planes[:, :3] @ middle + planes[:, 3] > -drawable.radius).all():
-                program["world_from_object"].write(_packed(poses[index]))
+                program["world_from_object"].write(packed(poses[index]))
                 # Negative: its lamps are off.
                 on = 1.0 if self._world.things[index].moves else -1.0
                 program["number"].value = on * (index + 1.0)
@@ -403,37 +405,6 @@ class CameraRenderer:
         return cv2.cvtColor(pixels, cv2.COLOR_RGBA2RGB), depth
 
 
-def _create_context() -> Any:
-    """An OpenGL context without a screen."""
-    try:
-        import moderngl
-    except ImportError as error:
-        raise InputError(
-            f"drive: {error.name} is missing; install it with: pip install 'lircdepth[drive]'"
-        ) from error
-    try:
-        options: dict[str, Any] = {"backend": "egl", "require": 330}
-        return moderngl.create_context(standalone=True, **options)
-    except Exception as error:
-        raise InputError(
-            f"drive: no OpenGL 3.3 without a screen ({error}); install EGL and Mesa, on Debian or"
-            " Ubuntu: apt-get install libegl1 libgl1-mesa-dri"
-        ) from error
-
-
-def _packed(matrix: np.ndarray) -> bytes:
-    """A matrix as GLSL takes it, column by column."""
-    return np.ascontiguousarray(matrix.T, dtype=np.float32).tobytes()
-
-
-def _shadow_map(context: Any, size: int) -> Any:
-    texture = context.depth_texture((size, size))
-    texture.compare_func = "<="
-    texture.filter = (0x2601, 0x2601)  # GL_LINEAR
-    texture.repeat_x = texture.repeat_y = False
-    return texture
-
-
 def _has_head_lamps(thing: Thing) -> bool:
     category = thing.category or ""
     return category.startswith("vehicle.") and category not in (
@@ -441,50 +412,3 @@ def _has_head_lamps(thing: Thing) -> bool:
         "vehicle.trailer",
         "vehicle.construction",
     )
-
-
-def _sun_view(sun: np.ndarray, centre: np.ndarray, reach: float) -> np.ndarray:
-    """(4, 4) clip_from_world of a view along the sun's rays."""
-    aside = np.cross([0.0, 0.0, 1.0], sun)
-    aside /= np.linalg.norm(aside)
-    axes = np.stack([aside, np.cross(sun, aside), -sun])
-    view = np.eye(4)
-    view[:3, :3] = axes / np.array([[reach], [reach], [500.0]])
-    view[:3, 3] = -view[:3, :3] @ centre
-    return view
-
-
-def _top_view(centre: np.ndarray, reach: float) -> np.ndarray:
-    """(4, 4) clip_from_world of a view straight down; all heights lie within it."""
-    view = np.diag([1 / reach, 1 / reach, 0.0, 1.0])
-    view[:2, 3] = -centre[:2] / reach
-    return view
-
-
-def _frustum(camera: Camera, world_from_camera: np.ndarray) -> np.ndarray:
-    """(5, 4) planes of what the camera sees, pointing inwards: front and the image's sides."""
-    K, width, height = camera.K, camera.width, camera.height
-    normals = np.array(
-        [
-            [0, 0, 1],
-            [K[0, 0], 0, K[0, 2] + 0.5],
-            [-K[0, 0], 0, width - 0.5 - K[0, 2]],
-            [0, K[1, 1], K[1, 2] + 0.5],
-            [0, -K[1, 1], height - 0.5 - K[1, 2]],
-        ]
-    )
-    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-    inward = normals @ world_from_camera[:3, :3].T
-    return np.column_stack([inward, -inward @ world_from_camera[:3, 3]])
-
-
-def _noise_tile() -> np.ndarray:
-    """(256, 256, 4) uint8: four tileable noises with detail at all scales, the same always."""
-    rng = np.random.default_rng(20)
-    frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(256, 1 / 256), np.fft.fftfreq(256, 1 / 256)))
-    weight = np.where(frequency >= 2.5, np.maximum(frequency, 1) ** -1.15, 0)
-    layers = []
-    for _ in range(4):
-        layer = np.fft.ifft2(np.fft.fft2(rng.normal(size=(256, 256))) * weight).real
-        layers.append(np.clip(0.5 + 0.17 * layer / layer.std(), 0, 1))
-    return np.round(np.stack(layers, axis=-1) * 255).astype(np.uint8)

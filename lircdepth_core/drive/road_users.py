@@ -8,12 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import shapely
 
-from lircdepth_core.drive import street_furniture
-from lircdepth_core.drive.materials import INDEX
-from lircdepth_core.drive.mesh_builder import MeshBuilder, merged
-from lircdepth_core.drive.people import add_person
+from lircdepth_core.drive.mesh_builder import merged
+from lircdepth_core.drive.passers_by import make_walking
 from lircdepth_core.drive.road_surface import KERB
-from lircdepth_core.drive.roads import CROSSING_WIDTH, PARKING_WIDTH, RoadNetwork
+from lircdepth_core.drive.roads import CROSSING_WIDTH, RoadNetwork
+from lircdepth_core.drive.standing_things import place_standing_things
 from lircdepth_core.drive.terrain import Terrain, pose_upright
 from lircdepth_core.drive.traffic import (
     LEAD_IN,
@@ -25,7 +24,7 @@ from lircdepth_core.drive.traffic import (
     simulate,
     turning_route,
 )
-from lircdepth_core.drive.vehicles import Model, make_vehicle, model_of
+from lircdepth_core.drive.vehicles import Model, make_vehicle
 from lircdepth_core.drive.world import Thing
 
 EGO_SIZE = (1.73, 4.08, 1.56)
@@ -80,11 +79,7 @@ def cast_road_users(
     ]
     simulate([ego, *(mover for mover, _ in others)], signals, duration)
     moving = [thing for mover, make in others for thing in make(rng, mover, terrain)]
-    standing = [
-        *_road_works(rng, network, terrain, near),
-        *_parked(rng, network, terrain, near),
-        *_bystanders(rng, network, terrain, near, busy),
-    ]
+    standing = place_standing_things(rng, network, terrain, near, busy)
     ego_pose = _pose_on_road(ego, terrain)
     middle = np.eye(4)
     middle[0, 3] = EGO_MIDDLE
@@ -343,7 +338,7 @@ def _walker_maker(network: RoadNetwork) -> Maker:
     """Makes a walking person from a mover."""
 
     def make(rng: np.random.Generator, mover: Mover, terrain: Terrain) -> list[Thing]:
-        model = _walking(rng)
+        model = make_walking(rng)
         steps = np.arange(0.0, mover.route.length, 0.1)
         places, _ = mover.route.at(steps)
         lifts = np.where(shapely.contains_xy(network.carriageways, places), 0.0, KERB)
@@ -392,282 +387,3 @@ def _velocity(mover: Mover, pose: Pose) -> Callable[[float], np.ndarray]:
         return pose(time)[:3, 0] * mover.state(time)[1]
 
     return velocity
-
-
-def _standing(model: Model, pose: np.ndarray, attribute: str) -> Thing:
-    """A thing that stands still."""
-    still = np.zeros(3)
-    return Thing(
-        model.category,
-        model.size,
-        model.mesh,
-        lambda t: pose,
-        lambda t: still,
-        lambda t: attribute,
-        False,
-    )
-
-
-def _parked(
-    rng: np.random.Generator, network: RoadNetwork, terrain: Terrain, near: shapely.LineString
-) -> list[Thing]:
-    """Vehicles in the parking strips, bicycles at racks on the pavements."""
-    things = []
-    share = {
-        "car": 0.76, "van": 0.11, "pickup": 0.05, "lorry": 0.025, "trailer": 0.012,
-        "parked motorcycle": 0.04, "police": 0.003,
-    }  # fmt: skip
-    kinds, odds = list(share), np.array(list(share.values()))
-    for number, street in enumerate(network.streets):
-        full = rng.uniform(0.3, 0.9)
-        for begin, end in network.free_stretches(number, 4.0):
-            for side in (-1, 1):
-                along = begin + rng.uniform(0.5, 4)
-                while street.parking and along < end - 9:
-                    left = side * (street.half_width - PARKING_WIDTH / 2 + rng.uniform(-0.1, 0.15))
-                    place, _ = street.at(np.array(along + 2.5), np.array(left))
-                    if rng.random() > full or near.distance(shapely.Point(place)) > 90:
-                        along += 6.0
-                        continue
-                    model = make_vehicle(rng, str(rng.choice(kinds, p=odds / odds.sum())))
-                    length = model.size[1]
-                    place, yaw = street.at(np.array(along + length / 2), np.array(left))
-                    along += length + rng.uniform(0.7, 1.6)
-                    facing = float(yaw) + (0 if side < 0 else np.pi) + rng.normal(0, 0.02)
-                    cycle = "motorcycle" in model.category
-                    attribute = "cycle.without_rider" if cycle else "vehicle.parked"
-                    things.append(_standing(model, terrain.pose(place, facing), attribute))
-                if rng.random() < 0.25 and end - begin > 20:
-                    things += _bicycle_rack(rng, terrain, street.at(
-                        np.array(rng.uniform(begin + 5, end - 5)),
-                        np.array(side * (street.half_width + 0.95)),
-                    ), near)  # fmt: skip
-    return things
-
-
-def _bicycle_rack(
-    rng: np.random.Generator,
-    terrain: Terrain,
-    at: tuple[np.ndarray, np.ndarray],
-    near: shapely.LineString,
-) -> list[Thing]:
-    """Bicycles side by side along the kerb; the rack as a whole is annotated, as in nuScenes."""
-    place, yaw = at
-    if near.distance(shapely.Point(place)) > 60:
-        return []
-    builder = MeshBuilder()
-    builder.add_mesh(street_furniture.make_bicycle_rack())
-    for y in np.arange(-2, 3) * 0.8:
-        if rng.random() < 0.7:
-            matrix = pose_upright(np.array([0.0, y + 0.12, 0.0]), float(rng.choice([0, np.pi])))
-            builder.add_mesh(make_vehicle(rng, "parked bicycle").mesh, matrix)
-    model = model_of("static_object.bicycle_rack", builder.mesh())
-    return [_standing(model, terrain.pose(place, float(yaw) + np.pi / 2, KERB), "")]
-
-
-def _bystanders(
-    rng: np.random.Generator,
-    network: RoadNetwork,
-    terrain: Terrain,
-    near: shapely.LineString,
-    busy: float,
-) -> list[Thing]:
-    """People who stand or sit about, containers, rubbish."""
-    things = []
-    makers: dict[str, Callable[[], tuple[Model, str]]] = {
-        "person": lambda: (_person(rng, 0.0), "pedestrian.standing"),
-        "sitting": lambda: (_sitting(rng), "pedestrian.sitting_lying_down"),
-        "police": lambda: (_officer(rng), "pedestrian.standing"),
-        "container": lambda: (
-            model_of("movable_object.pushable_pullable", street_furniture.make_container(rng)),
-            "",
-        ),
-        "debris": lambda: (
-            model_of("movable_object.debris", street_furniture.make_debris(rng)),
-            "",
-        ),
-    }
-    for number, street in enumerate(network.streets):
-        for begin, end in network.free_stretches(number, 0.0):
-            for _ in range(rng.poisson((end - begin) / (60 - 30 * busy))):
-                side = 1 if rng.random() < 0.5 else -1
-                along = rng.uniform(begin, end)
-                left = side * (street.half_width + rng.uniform(0.6, street.pavement - 0.3))
-                place, yaw = street.at(np.array(along), np.array(left))
-                kind = str(rng.choice(list(makers), p=[0.66, 0.06, 0.04, 0.16, 0.08]))
-                if near.distance(shapely.Point(place)) > 60:
-                    continue
-                model, attribute = makers[kind]()
-                facing = (
-                    float(yaw)
-                    - side * np.pi / 2
-                    + (rng.normal(0, 1.2) if kind in ("person", "police") else 0)
-                )
-                position = np.append(place, terrain.height(place) + KERB)
-                things.append(_standing(model, pose_upright(position, facing), attribute))
-    return things
-
-
-def _road_works(
-    rng: np.random.Generator, network: RoadNetwork, terrain: Terrain, near: shapely.LineString
-) -> list[Thing]:
-    """An excavator behind cones and barriers at the kerb of a street, with workers."""
-    things: list[Thing] = []
-    for number, street in enumerate(network.streets):
-        for begin, end in network.free_stretches(number, 3.0):
-            if end - begin < 30 or rng.random() > 0.5:
-                continue
-            side = 1 if rng.random() < 0.5 else -1
-            at = rng.uniform(begin + 4, end - 22)
-            inner = street.half_width - (1.9 if street.parking else -0.4)
-            place, _ = street.at(np.array(at + 9), np.array(side * inner))
-            if near.distance(shapely.Point(place)) > 60:
-                continue
-
-            def put(
-                model: Model, along: float, left: float, turn: float, attribute: str = ""
-            ) -> None:
-                place, yaw = street.at(np.array(at + along), np.array(side * left))  # noqa: B023
-                lift = KERB if left > street.half_width else 0.0  # noqa: B023
-                pose = terrain.pose(place, float(yaw) + turn, lift)
-                things.append(_standing(model, pose, attribute))
-
-            for along in np.arange(0, 18, 2.4):
-                if rng.random() < 0.8:
-                    put(
-                        model_of("movable_object.trafficcone", street_furniture.make_cone()),
-                        along,
-                        inner + 0.25,
-                        0.0,
-                    )
-            for along in (-1.2, 19.0):
-                put(
-                    model_of("movable_object.barrier", street_furniture.make_barrier(rng)),
-                    along,
-                    inner + 1.1,
-                    rng.normal(0, 0.1),
-                )
-            for along in np.arange(2, 17, 2.3):
-                put(
-                    model_of("movable_object.barrier", street_furniture.make_barrier(rng)),
-                    along,
-                    street.half_width + street.pavement - 0.3,
-                    np.pi / 2,
-                )
-            put(
-                make_vehicle(rng, "excavator"),
-                9.0,
-                inner + 2.4,
-                float(rng.choice([0, np.pi])),
-                "vehicle.stopped",
-            )
-            for along in (4.0, 14.5):
-                put(
-                    _worker(rng),
-                    along + rng.uniform(-1, 1),
-                    inner + rng.uniform(1, 2),
-                    rng.uniform(0, 6),
-                    "pedestrian.standing",
-                )
-    return things
-
-
-def _person(rng: np.random.Generator, stride: float) -> Model:
-    child = rng.random() < 0.14
-    builder = MeshBuilder()
-    height = rng.uniform(1.05, 1.4) if child else rng.normal(1.72, 0.08)
-    add_person(builder, rng, float(np.clip(height, 1.0, 2.0)), stride)
-    return model_of(f"human.pedestrian.{'child' if child else 'adult'}", builder.mesh())
-
-
-def _worker(rng: np.random.Generator) -> Model:
-    builder = MeshBuilder()
-    orange = rng.random() < 0.5
-    vest = (0.75, 0.16, 0.01) if orange else (0.5, 0.65, 0.03)
-    add_person(builder, rng, float(rng.normal(1.76, 0.06)), 0.0, vest, (0.7, 0.6, 0.05))
-    return model_of("human.pedestrian.construction_worker", builder.mesh())
-
-
-def _officer(rng: np.random.Generator) -> Model:
-    builder = MeshBuilder()
-    add_person(
-        builder, rng, float(rng.normal(1.78, 0.05)), 0.0, (0.02, 0.03, 0.08), (0.02, 0.02, 0.03)
-    )
-    return model_of("human.pedestrian.police_officer", builder.mesh())
-
-
-def _sitting(rng: np.random.Generator) -> Model:
-    """Somebody on a low wall: the lower half hangs in front of it."""
-    builder = MeshBuilder()
-    builder.box((-0.2, 0, 0.22), (0.5, 1.4, 0.44), "concrete", (0.4, 0.39, 0.37))
-    person = MeshBuilder()
-    add_person(person, rng, 1.7, 0.0)
-    mesh = person.mesh()
-    vertices = mesh.vertices.copy()
-    hip = 0.5 * 1.7
-    below = vertices[:, 2] < hip
-    # Thighs forward, shins down: the leg's upper half is bent to the front at the hip.
-    drop = hip - vertices[below, 2]
-    thigh = np.minimum(drop, 0.42)
-    vertices[below, 0] += thigh
-    vertices[below, 2] = hip - np.maximum(drop - 0.42, 0) - 0.04
-    vertices[:, 2] -= hip - 0.5
-    builder.add_mesh(type(mesh)(vertices, mesh.faces, mesh.materials, mesh.tints))
-    return model_of("human.pedestrian.adult", builder.mesh())
-
-
-def _walking(rng: np.random.Generator) -> Model:
-    """Somebody on the way: alone, with a push chair, in a wheelchair, on a scooter; or a dog."""
-    kind = rng.choice(
-        ["alone", "push chair", "wheelchair", "scooter", "dog"], p=[0.88, 0.035, 0.025, 0.04, 0.02]
-    )
-    dark = (0.03, 0.03, 0.035)
-    builder = MeshBuilder()
-    if kind == "alone":
-        return _person(rng, float(rng.uniform(0.2, 0.34)))
-    if kind == "dog":
-        tint = tuple(rng.uniform(0.03, 0.3) * np.array([1, 0.75, 0.5]))
-        builder.ball((0, 0, 0.42), (0.36, 0.13, 0.14), "hair", tint, 10)
-        builder.ball((0.4, 0, 0.56), (0.15, 0.09, 0.1), "hair", tint, 8)
-        for x in (-0.22, 0.24):
-            for y in (-0.08, 0.08):
-                builder.tube(np.array([[x, y, 0.4], [x, y, 0.0]]), 0.04, "hair", tint, 6)
-        builder.tube(np.array([[-0.33, 0, 0.45], [-0.5, 0, 0.6]]), 0.025, "hair", tint, 5)
-        return model_of("animal", builder.mesh())
-    if kind == "push chair":
-        builder.ball((0.05, 0, 0.62), (0.38, 0.24, 0.25), "fabric", (0.05, 0.08, 0.2), 10)
-        for x in (-0.28, 0.35):
-            for y in (-0.24, 0.24):
-                wheel = np.array([[x, y - 0.02, 0.13], [x, y + 0.02, 0.13]])
-                builder.tube(wheel, 0.13, "rubber", sides=10)
-        for y in (-0.2, 0.2):
-            builder.tube(
-                np.array([[0.35, y, 0.13], [-0.2, y, 0.7], [-0.5, y, 1.02]]),
-                0.018,
-                "metal",
-                sides=5,
-            )
-        return model_of("human.pedestrian.stroller", builder.mesh())
-    if kind == "wheelchair":
-        for y in (-0.3, 0.3):
-            wheel = np.array([[-0.1, y - 0.02, 0.31], [-0.1, y + 0.02, 0.31]])
-            builder.tube(wheel, 0.31, "rubber", sides=14)
-        builder.box((0.0, 0, 0.5), (0.45, 0.5, 0.06), "fabric", dark)
-        builder.box((-0.24, 0, 0.75), (0.05, 0.5, 0.5), "fabric", dark)
-        sitter = _sitting(rng).mesh
-        keep = sitter.materials != INDEX["concrete"]
-        builder.add_mesh(
-            type(sitter)(
-                sitter.vertices, sitter.faces[keep], sitter.materials[keep], sitter.tints[keep]
-            )
-        )
-        return model_of("human.pedestrian.wheelchair", builder.mesh())
-    builder.box((0, 0, 0.12), (0.75, 0.14, 0.05), "plastic", dark)
-    builder.tube(np.array([[0.4, 0, 0.1], [0.3, 0, 1.05]]), 0.025, "metal", sides=6)
-    builder.tube(np.array([[0.3, -0.22, 1.05], [0.3, 0.22, 1.05]]), 0.02, "plastic", dark, 6)
-    for x in (-0.42, 0.42):
-        builder.tube(np.array([[x, -0.03, 0.1], [x, 0.03, 0.1]]), 0.1, "rubber", sides=10)
-    person = MeshBuilder()
-    add_person(person, rng, float(rng.normal(1.72, 0.07)), 0.08)
-    builder.add_mesh(person.mesh(), pose_upright(np.array([-0.08, 0, 0.14]), 0.0))
-    return model_of("human.pedestrian.personal_mobility", builder.mesh())

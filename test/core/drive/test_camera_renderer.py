@@ -209,6 +209,23 @@ def test_night_is_noisier_than_day(grey: np.ndarray) -> None:
     assert noise("night") > 1.5 * noise("day") > 0.5
 
 
+def test_missing_opengl_names_the_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(**_: object) -> None:
+        raise ValueError("libEGL.so not loaded")
+
+    monkeypatch.setattr("moderngl.create_context", fail)
+
+    with pytest.raises(InputError, match="apt-get install libegl1 libgl1-mesa-dri"):
+        CameraRenderer(simple_world(CLEAR), 64, 36)
+
+
+def test_the_sun_may_stand_overhead() -> None:
+    overhead = Conditions("clear", "day", 0.0, np.pi / 2, np.inf)
+    image, _ = clean(simple_world(overhead))
+
+    assert image[150:160, :30].mean() > 60
+
+
 def test_camera_of_another_size_is_refused() -> None:
     with (
         CameraRenderer(simple_world(CLEAR), 64, 36) as renderer,
