@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from lircdepth_core.dataset.sample import Sample
-from lircdepth_core.dataset.sample_files import decode_sample
-from lircdepth_core.dataset.shards import find_shards, read_shard
+from lircdepth_core.dataset.shards import find_shards, read_samples
 
 _UNUSED = ("accumulated.png", "dense.png")
 
@@ -22,7 +21,7 @@ class SampleSource(Protocol):
 
 @dataclass(frozen=True)
 class PreparedSamples:
-    """The samples that `lircdepth prepare` made; what evaluation does not use is not decoded.
+    """The samples that `lircdepth prepare` made; what evaluation does not use is not read.
 
     Attributes:
         locations: folders with an index, tar files, patterns or URLs, as `find_shards` takes them.
@@ -36,13 +35,7 @@ class PreparedSamples:
         Raises:
             InputError: there are no shards, or one is damaged.
         """
-        number = 0
-        for shard in find_shards(self.locations):
-            for key, files in read_shard(shard):
-                if wanted(number):
-                    used = {name: data for name, data in files.items() if name not in _UNUSED}
-                    yield decode_sample(used, f"{shard.location}: {key}")
-                number += 1
+        return read_samples(self.locations, wanted=wanted, leave_out=_UNUSED)
 
     def count(self) -> int | None:
         """Number of samples, None if an index does not say it."""

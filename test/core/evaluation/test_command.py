@@ -17,6 +17,7 @@ from lircdepth_core.camera import Camera
 from lircdepth_core.cli import main
 from lircdepth_core.dataset.sample_files import encode_sample
 from lircdepth_core.evaluation.frames import choose_frames, thicken
+from lircdepth_core.evaluation.sources import PreparedSamples
 from lircdepth_core.inference import Predictor
 
 MODEL = str(Path(__file__).parents[3] / "models" / "lircdepth")
@@ -177,6 +178,15 @@ def test_a_missing_model_is_one_line(
 def test_the_model_is_loaded_once(shards: Path, tmp_path: Path, loads: list[str]) -> None:
     assert main(["evaluate", "any", str(shards), "--radar", "--out", str(tmp_path / "out")]) == 0
     assert loads == ["any"]
+
+
+def test_only_the_shards_of_wanted_samples_are_opened(shards: Path, tmp_path: Path) -> None:
+    for name in ("index.json", "b.tar"):
+        (tmp_path / name).write_bytes((shards / name).read_bytes())
+    source = PreparedSamples((str(tmp_path),))
+    (sample,) = source(lambda number: number == 3)
+    assert sample.key == make_sample(3).key
+    assert source.count() == 5
 
 
 def test_frames_are_the_best_the_median_and_the_worst() -> None:
