@@ -148,7 +148,8 @@ def run(args: argparse.Namespace) -> int:
         workers=args.workers,
         progress=_print_progress if sys.stderr.isatty() else None,
     )
-    print(f"{args.out}: {VERSION}, {args.scenes} scenes of {args.duration:g} s")
+    scenes = "1 scene" if args.scenes == 1 else f"{args.scenes} scenes"
+    print(f"{args.out}: {VERSION}, {scenes} of {args.duration:g} s")
     return 0
 
 

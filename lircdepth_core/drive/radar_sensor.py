@@ -46,8 +46,8 @@ _ALWAYS_MISSED = 0.05
 _RAIN_LOSS = 3.0
 # Off a road or a wall: dB lost there and back.
 _BOUNCE_LOSS = {"ground": 8.0, "wall": 12.0}
-_CLUTTER = {"rain": 24.0}
-_CLUTTER_DRY = 14.0
+_CLUTTER = {"rain": 28.0}
+_CLUTTER_DRY = 16.0
 
 _GAIN = np.array([material.radar_gain for material in MATERIALS])
 _REFLECTS = np.array([material.radar_reflects for material in MATERIALS])
@@ -358,13 +358,13 @@ def _fill_states(returns: np.ndarray, echoes: _Echoes, rng: np.random.Generator)
     doubtful |= np.rad2deg(np.abs(echoes.azimuth)) > 50
     chance = rng.random(count)
     # 4: low cross-section, valid; 1: the same, invalid; 11: no local maximum; 16: several targets.
-    reason = rng.choice([0, 1, 4, 11, 16], count, p=[0.4, 0.2, 0.2, 0.1, 0.1])
+    reason = rng.choice([0, 1, 4, 11, 16], count, p=[0.3, 0.25, 0.25, 0.1, 0.1])
     returns["invalid_state"] = np.where(doubtful, reason, 0)
     # 6: mirror image; the sensor knows only some of them.
     returns["invalid_state"][echoes.mirrored & (chance < 0.5)] = 6
     # 3: unambiguous; 4: stationary candidate; 1: ambiguous; 2: staggered ramp.
     unsure = rng.choice([1, 2, 4], count)
-    returns["ambig_state"] = np.where(chance < np.where(doubtful, 0.5, 0.95), 3, unsure)
+    returns["ambig_state"] = np.where(chance < np.where(doubtful, 0.4, 0.95), 3, unsure)
     # 1: false alarm below 25 %, 2 to 5: up to 50, 75, 90 and 99 %.
     returns["pdh0"] = np.where(
         doubtful | echoes.mirrored,

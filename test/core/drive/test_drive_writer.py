@@ -26,11 +26,12 @@ from pyquaternion import Quaternion
 
 pytest.importorskip("embreex", reason="needs the extra 'drive'")
 
-from tiny_world import EGO_SPEED, MAKERS
+from tiny_world import EGO_SPEED, MAKERS, tiny_world
 
 from lircdepth_core.cli import main
 from lircdepth_core.dataset.bag import write_bag
 from lircdepth_core.dataset.devkit import read_lidar, read_radar
+from lircdepth_core.drive.camera_renderer import CameraRenderer
 from lircdepth_core.drive.drive_settings import DriveSettings
 from lircdepth_core.drive.drive_writer import VERSION, write_drive
 from lircdepth_core.drive.exact_depth import read_depth
@@ -387,6 +388,31 @@ def test_bad_input_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     with pytest.raises(SystemExit):
         main(["drive", str(tmp_path / "x"), "--size", "big"])
     assert "no size such as 1600x900" in capsys.readouterr().err
+
+
+def test_the_command_makes_a_town(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        CameraRenderer(tiny_world(), 16, 16).close()
+    except InputError as error:
+        pytest.skip(str(error))
+    chosen = "--duration 0.4 --size 160x90 --cameras CAM_FRONT --radars RADAR_FRONT --seed 4"
+    arguments = [*chosen.split(), "--workers", "1", "--weather", "rain", "--light", "night"]
+    assert main(["drive", str(tmp_path), *arguments]) == 0
+    assert "1 scene of 0.4 s" in capsys.readouterr().out
+    nusc = NuScenes(VERSION, str(tmp_path), verbose=False)
+    (sample,) = nusc.sample
+    assert len(sample["anns"]) > 5
+    assert nusc.scene[0]["description"] == "Generated: rain, night"
+    front = nusc.get("sample_data", sample["data"]["CAM_FRONT"])
+    depth = read_depth(tmp_path, front["filename"])
+    uv, lidar, _ = nusc.explorer.map_pointcloud_to_image(
+        sample["data"]["LIDAR_TOP"], sample["data"]["CAM_FRONT"], min_dist=3.0
+    )
+    column, row = np.round(uv[:2]).astype(int)
+    near = lidar < 10
+    assert near.sum() > 100
+    # At this size a pixel of the road is up to a third of a metre deep.
+    assert np.median(np.abs(depth[row, column] - lidar)[near]) < 0.15
 
 
 def test_other_settings_do_not_mix_with_what_is_there(tmp_path: Path) -> None:

@@ -205,7 +205,7 @@ def test_rain_weakens_returns() -> None:
     post = [street_block(125, 0, (0.4, 0.5, 1.7), "fabric")]
     rain = replace(CLEAR, weather="rain", visibility=2000.0)
     dry, wet = (
-        len(near(sweeps(tiny_world(static=post, conditions=conditions), count=100)[0], 125, 0))
+        len(near(sweeps(tiny_world(static=post, conditions=conditions), count=60)[0], 125, 0))
         for conditions in (CLEAR, rain)
     )
     assert wet < 0.7 * dry
