@@ -127,7 +127,7 @@ def prepare(
             except InputError as error:
                 finish(row["name"], str(error))
                 continue
-            if prepared(dataroot, scene, out):
+            if prepared(dataroot, scene, out, options):
                 finish(row["name"], None)
             else:
                 yield dataroot, scene, out, options

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from lircdepth_core.dataset.prepare_options import PrepareOptions
-from lircdepth_core.dataset.sample_maker import SampleMaker
+from lircdepth_core.dataset.sample_files import SAMPLE_FORMAT
+from lircdepth_core.dataset.sample_maker import SampleMaker, exact_file
 from lircdepth_core.dataset.scene_tables import Scene
 from lircdepth_core.dataset.shard_writer import ShardWriter, write_atomically
+from lircdepth_core.dataset.static_lidar import file_size, mask_file
 from lircdepth_core.errors import InputError
 
 
@@ -40,7 +46,7 @@ def prepare_scene(dataroot: Path, scene: Scene, out: Path, options: PrepareOptio
                 shard.add(f"{scene.name}__{frame.token}__{camera}", samples.files(frame, camera))
         record = {
             "scene": scene.name,
-            "fingerprint": scene.fingerprint(dataroot),
+            "fingerprint": fingerprint(dataroot, scene, options),
             "options": options.record(),
             "conditions": dict(scene.conditions),
             "shards": [
@@ -54,8 +60,8 @@ def prepare_scene(dataroot: Path, scene: Scene, out: Path, options: PrepareOptio
     write_atomically(out / f"{scene.name}.json", json.dumps(record, indent=1, sort_keys=True))
 
 
-def prepared(dataroot: Path, scene: Scene, out: Path) -> bool:
-    """Whether `prepare_scene` has already completed with this data.
+def prepared(dataroot: Path, scene: Scene, out: Path, options: PrepareOptions) -> bool:
+    """Whether `prepare_scene` has already completed with this data and these options.
 
     Raises:
         InputError: a scene of this name is there, but of other data.
@@ -64,10 +70,31 @@ def prepared(dataroot: Path, scene: Scene, out: Path) -> bool:
     if not path.is_file():
         return False
     record = read_record(path)
-    if record["fingerprint"] != scene.fingerprint(dataroot):
+    if record["fingerprint"] != fingerprint(dataroot, scene, options):
         raise InputError(f"{out}: {scene.name} is of other data; choose another folder")
     files = [(out / shard["file"], shard["bytes"]) for shard in record["shards"]]
     return all(file.is_file() and file.stat().st_size == size for file, size in files)
+
+
+def fingerprint(dataroot: Path, scene: Scene, options: PrepareOptions) -> str:
+    """SHA-256 over all that samples are made of: tables, and names and sizes of files.
+
+    Of numbers, six decimals count, so that it does not depend on the processor.
+    """
+    rows = list(scene.lidar)
+    for frame in scene.key_frames:
+        rows += frame.measurements.values()
+    files = [dataroot / row.file for row in rows]
+    files += [exact_file(dataroot, row) for row in rows if row.camera is not None]
+    if options.masks:
+        files += [
+            mask_file(options.masks, channel, row)
+            for channel, images in scene.images.items()
+            for row in images
+        ]
+    sizes = sorted({os.path.relpath(path, dataroot): file_size(path) for path in files}.items())
+    text = json.dumps([SAMPLE_FORMAT, scene, sizes], default=_plain, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def read_record(path: Path) -> dict[str, Any]:
@@ -83,3 +110,12 @@ def read_record(path: Path) -> dict[str, Any]:
     except (ValueError, AttributeError) as error:
         raise InputError(f"{path}: not a scene's record; remove it") from error
     raise InputError(f"{path}: not a scene's record; remove it")
+
+
+def _plain(value: Any) -> Any:
+    """What JSON does not know, as something that it knows."""
+    if not isinstance(value, np.ndarray):
+        return vars(value)
+    if value.dtype.kind != "f":
+        return value.tolist()
+    return (np.round(value, 6) + 0.0).tolist()  # no -0.0

@@ -28,6 +28,9 @@ from lircdepth_core.camera import Camera
 from lircdepth_core.dataset.sample import RADAR_COLUMNS, Sample
 from lircdepth_core.errors import InputError
 
+SAMPLE_FORMAT = 1
+"""Counts up with every change of what samples hold, so that a folder does not mix them."""
+
 DEPTH_SCALE = 256.0
 """Stored value of one metre in the depth maps."""
 

@@ -121,8 +121,7 @@ class SampleMaker:
 
     def _exact(self, row: Measurement, camera: Camera) -> bytes | None:
         """The exact depth's file, where the data set has one."""
-        image = Path(row.file)
-        path = self._dataroot / "depth" / image.parent.name / f"{image.stem}.npz"
+        path = exact_file(self._dataroot, row)
         if not path.is_file():
             return None
         data = read_bytes(path)
@@ -186,6 +185,12 @@ class SampleMaker:
         )
         blocked_from = self._lidar.blocked_from(image, channel)
         return accumulate(scan, sweeps, blocked_from, image.camera)
+
+
+def exact_file(dataroot: Path, image: Measurement) -> Path:
+    """Where a generated data set has the exact depth of an image."""
+    path = Path(image.file)
+    return dataroot / "depth" / path.parent.name / f"{path.stem}.npz"
 
 
 def objects_in_view(boxes: Boxes3D, camera: Camera) -> tuple[Boxes3D, np.ndarray]:

@@ -6,7 +6,6 @@ set (gigabytes for v1.0-trainval) need not be loaded again.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -85,15 +84,6 @@ class Scene:
     images: Mapping[str, tuple[Measurement, ...]]
     tracks: BoxTracks
     conditions: Mapping[str, str]
-
-    def fingerprint(self, dataroot: Path) -> str:
-        """SHA-256 over tokens, names and sizes of the key frames' files."""
-        files = [
-            (key_frame.token, channel, measurement.file, file_size(dataroot / measurement.file))
-            for key_frame in self.key_frames
-            for channel, measurement in sorted(key_frame.measurements.items())
-        ]
-        return hashlib.sha256(json.dumps([self.token, files]).encode()).hexdigest()
 
 
 def read_scene(
@@ -266,8 +256,3 @@ def _check_pose(table: str, row: dict[str, Any]) -> None:
             f"{table} {row['token']}: translation {translation} with rotation {rotation} is no "
             "pose; unpack the tables again"
         )
-
-
-def file_size(path: Path) -> int:
-    """Bytes of a file, -1 where it is not there: who reads it says so."""
-    return path.stat().st_size if path.is_file() else -1

@@ -18,7 +18,7 @@ from scipy.ndimage import median_filter
 from lircdepth_core.dataset.box_tracks import Boxes3D
 from lircdepth_core.dataset.depth_maps import project
 from lircdepth_core.dataset.devkit import read_lidar
-from lircdepth_core.dataset.scene_tables import Measurement, Scene, file_size
+from lircdepth_core.dataset.scene_tables import Measurement, Scene
 from lircdepth_core.errors import InputError
 
 MOVABLE = ("vehicle", "human", "animal")
@@ -133,13 +133,23 @@ class StaticLidar:
         """(H, W) bool, where something movable is."""
         assert self._masks is not None
         assert image.camera is not None
-        path = self._masks / channel / f"{Path(image.file).stem}.png"
+        path = mask_file(self._masks, channel, image)
         data = np.frombuffer(read_bytes(path), np.uint8)
         mask = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if len(data) else None
         size = image.camera.width, image.camera.height
         if mask is None or mask.shape[::-1] != size:
             raise InputError(f"{path}: no mask of {size[0]}x{size[1]}; make it again")
         return mask > 0
+
+
+def mask_file(masks: Path, channel: str, image: Measurement) -> Path:
+    """Where the mask of a camera's image is."""
+    return masks / channel / f"{Path(image.file).stem}.png"
+
+
+def file_size(path: Path) -> int:
+    """Bytes of a file, -1 where it is not there: who reads it says so."""
+    return path.stat().st_size if path.is_file() else -1
 
 
 def existing(path: Path) -> Path:
