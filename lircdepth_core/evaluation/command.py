@@ -106,7 +106,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run `lircdepth evaluate`; errors are raised as `InputError`."""
+    """Run `lircdepth evaluate`; errors are raised as `InputError`.
+
+    Returns:
+        The exit status: 0, or 1 if a damaged shard or sample was skipped.
+    """
     options = EvaluationOptions(
         caps=tuple(args.caps),
         range_step=args.range_step,
@@ -119,12 +123,17 @@ def run(args: argparse.Namespace) -> int:
     if args.frames < 0:
         raise InputError(f"--frames {args.frames}: give 0 or more")
     try:
-        from lircdepth_core.evaluation.write_evaluation import write_evaluation
+        from lircdepth_core.evaluation.write_evaluation import (
+            PAGE_FILE,
+            RESULTS_FILE,
+            results_text,
+            write_evaluation,
+        )
     except ImportError as error:
         raise InputError(
             f"{error.name} is not installed; run: pip install 'lircdepth[train]'"
         ) from error
-    written = write_evaluation(
+    found = write_evaluation(
         args.model,
         args.data,
         args.out,
@@ -134,5 +143,5 @@ def run(args: argparse.Namespace) -> int:
         device=args.device,
         max_network_pixels=args.max_network_pixels,
     )
-    print(written)
-    return 0
+    print(f"{results_text(found)}\n\n{args.out / RESULTS_FILE}, {args.out / PAGE_FILE}")
+    return 1 if found["data"]["skipped"] else 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import heapq
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -31,6 +33,7 @@ class ImageResult:
     """All measures of one sample.
 
     Attributes:
+        number: the sample's in the data.
         key: the sample's.
         scene: name of its scene.
         conditions: weather, light and the like.
@@ -39,6 +42,7 @@ class ImageResult:
         measures: by truth and radar change; a truth with no pixel to compare is missing.
     """
 
+    number: int
     key: str
     scene: str
     conditions: dict[str, str]
@@ -55,6 +59,7 @@ class Evaluation:
         options: those used.
         shares: whose intervals were measured; empty for a model that is not calibrated.
         images: number of samples seen.
+        skipped: which shards and samples could not be read, and why.
         scenes: names of their scenes, in order.
         truths: those of `TRUTHS` that any sample has.
         left_out: per truth, keys of samples that have it, but no pixel with truth up to the last
@@ -67,6 +72,7 @@ class Evaluation:
     options: EvaluationOptions
     shares: tuple[float, ...]
     images: int = 0
+    skipped: list[str] = field(default_factory=list)
     scenes: list[str] = field(default_factory=list)
     truths: list[str] = field(default_factory=list)
     left_out: dict[str, list[str]] = field(default_factory=dict)
@@ -99,7 +105,7 @@ class Evaluation:
         self.rows.setdefault(truth, []).append(
             {
                 "key": result.key,
-                "number": self.images,
+                "number": result.number,
                 "radar_points": result.radar_points,
                 **dict(zip(ROW_METRICS, last_cap[: len(ROW_METRICS)], strict=True)),
             }
@@ -128,28 +134,35 @@ def evaluate(
         progress: called after every image.
 
     Raises:
-        InputError: there is no sample, none has truth, a key comes twice, or the model or a
-            sample cannot be read.
-        OSError: the same.
+        InputError: no sample can be read, none has truth, a key comes twice, or the model cannot
+            be read. A damaged shard or sample is skipped.
+        OSError: the model cannot be read.
     """
     if workers < 1:
         raise InputError(f"workers: {workers}; give 1 or more")
     evaluation = Evaluation(options, measured_shares(predictor, options))
     if workers == 1:
-        measured = _measure(source(lambda number: True), predictor, options)
+        measured = _measure(source, lambda number: True, predictor, options)
     else:
         assert load_predictor is not None, "several workers need load_predictor"
         measured = _measure_in_processes(source, load_predictor, options, workers)
     seen = set()
+    skipped = set()
     for result in measured:
+        if isinstance(result, _Skipped):
+            skipped.add(result.reason)
+            continue
         if result.key in seen:
             raise InputError(f"{result.key}: comes twice in the data; give every shard once")
         seen.add(result.key)
         evaluation.add(result)
         if progress:
             progress()
+    # Every worker that meets a damaged shard says the same, each in its own time.
+    evaluation.skipped = sorted(skipped)
     if not evaluation.images:
-        raise InputError("the data has no sample; prepare some with lircdepth prepare")
+        reason = evaluation.skipped[0] if skipped else "prepare some with lircdepth prepare"
+        raise InputError(f"the data has no sample that can be read; {reason}")
     if not evaluation.totals:
         raise InputError(
             f"none of {evaluation.images} samples has a pixel with truth up to "
@@ -169,9 +182,13 @@ def measured_shares(predictor: Predictor, options: EvaluationOptions) -> tuple[f
 
 
 def measure_sample(
-    sample: Sample, predictor: Predictor, options: EvaluationOptions, shares: tuple[float, ...]
+    number: int,
+    sample: Sample,
+    predictor: Predictor,
+    options: EvaluationOptions,
+    shares: tuple[float, ...],
 ) -> ImageResult:
-    """All measures of one sample."""
+    """All measures of one sample, which has a number in the data."""
     truths = {name: getattr(sample, name) for name in TRUTHS}
     truths = {name: truth for name, truth in truths.items() if truth is not None}
     returns = sample.radar_returns()
@@ -184,6 +201,7 @@ def measure_sample(
             if measured is not None and (change == "full" or name in measures):
                 measures.setdefault(name, {})[change] = measured
     return ImageResult(
+        number=number,
         key=sample.key,
         scene=sample.scene,
         conditions=dict(sample.conditions),
@@ -193,12 +211,36 @@ def measure_sample(
     )
 
 
+@dataclass(frozen=True)
+class _Skipped:
+    """A shard or sample that cannot be read."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class _Finished:
+    """A worker has given all its results."""
+
+    worker: int
+
+
 def _measure(
-    samples: Iterable[Sample], predictor: Predictor, options: EvaluationOptions
-) -> Iterator[ImageResult]:
+    source: SampleSource,
+    wanted: Callable[[int], bool],
+    predictor: Predictor,
+    options: EvaluationOptions,
+) -> Iterator[ImageResult | _Skipped]:
+    """Results of the wanted samples in their order, and what was skipped on the way."""
     shares = measured_shares(predictor, options)
-    for sample in samples:
-        yield measure_sample(sample, predictor, options, shares)
+    skipped: list[_Skipped] = []
+
+    def damaged(error: InputError) -> None:
+        skipped.append(_Skipped(str(error)))
+
+    for number, sample in source(wanted, damaged):
+        yield measure_sample(number, sample, predictor, options, shares)
+    yield from skipped
 
 
 def _measure_in_processes(
@@ -206,21 +248,32 @@ def _measure_in_processes(
     load_predictor: Callable[[], Predictor],
     options: EvaluationOptions,
     workers: int,
-) -> Iterator[ImageResult]:
-    """Results in the order of the samples."""
-    # It asks its workers in turn, so that worker k's i-th result is the (i * workers + k)-th.
-    loader: Iterable[ImageResult | Exception] = DataLoader(
+) -> Iterator[ImageResult | _Skipped]:
+    """The same in several processes, in the order of the samples."""
+    loader: Iterable[ImageResult | _Skipped | _Finished | Exception] = DataLoader(
         _Work(source, load_predictor, options, max(1, (os.cpu_count() or 1) // workers)),
         batch_size=None,
         num_workers=workers,
         collate_fn=_as_it_is,
         multiprocessing_context="spawn",
     )
+    waiting: list[tuple[int, ImageResult]] = []
+    reached = [-1.0] * workers
     try:
         for result in loader:
             if isinstance(result, Exception):
                 raise result
-            yield result
+            if isinstance(result, _Skipped):
+                yield result
+                continue
+            if isinstance(result, _Finished):
+                reached[result.worker] = math.inf
+            else:
+                reached[result.number % workers] = result.number
+                heapq.heappush(waiting, (result.number, result))
+            # Every worker counts upwards, so that nothing before the slowest can still come.
+            while waiting and waiting[0][0] <= min(reached):
+                yield heapq.heappop(waiting)[1]
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
@@ -237,15 +290,20 @@ class _Work(IterableDataset):
     options: EvaluationOptions
     threads: int
 
-    def __iter__(self) -> Iterator[ImageResult | Exception]:
+    def __iter__(self) -> Iterator[ImageResult | _Skipped | _Finished | Exception]:
         worker = get_worker_info()
         assert worker is not None
         torch.set_num_threads(self.threads)
         try:
-            mine = self.source(lambda number: number % worker.num_workers == worker.id)
-            yield from _measure(mine, self.load_predictor(), self.options)
+            yield from _measure(
+                self.source,
+                lambda number: number % worker.num_workers == worker.id,
+                self.load_predictor(),
+                self.options,
+            )
         except (InputError, OSError) as error:
             yield error
+        yield _Finished(worker.id)
 
 
 def _as_it_is(result: Any) -> Any:

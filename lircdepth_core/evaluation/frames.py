@@ -88,8 +88,7 @@ def draw_frames(
         the frame and its picture, (h, 1800, 3) uint8 RGB.
     """
     frames = {frame.number: frame for frame in chosen}
-    samples = source(frames.__contains__)
-    for number, sample in zip(sorted(frames), samples, strict=False):
+    for number, sample in source(frames.__contains__, lambda error: None):
         yield frames[number], draw_frame(sample, predictor, truth, cap)
 
 

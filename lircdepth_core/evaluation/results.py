@@ -57,7 +57,12 @@ def results(evaluation: Evaluation, model: ModelDescription, data: str) -> dict[
             "calibrated": model.calibration is not None,
             "notes": _model_notes(model, evaluation),
         },
-        "data": {"source": data, "images": evaluation.images, "scenes": len(evaluation.scenes)},
+        "data": {
+            "source": data,
+            "images": evaluation.images,
+            "scenes": len(evaluation.scenes),
+            "skipped": evaluation.skipped,
+        },
         "options": {
             "caps": list(options.caps),
             "range_step": options.range_step,

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from lircdepth_core.dataset.sample import Sample
 from lircdepth_core.dataset.shards import find_shards, read_samples
+from lircdepth_core.errors import InputError
 
 _UNUSED = ("accumulated.png", "dense.png")
 
@@ -15,8 +16,15 @@ _UNUSED = ("accumulated.png", "dense.png")
 class SampleSource(Protocol):
     """Opens a data set."""
 
-    def __call__(self, wanted: Callable[[int], bool]) -> Iterator[Sample]:
-        """The samples whose number, counted from 0 in an order that never changes, is wanted."""
+    def __call__(
+        self, wanted: Callable[[int], bool], damaged: Callable[[InputError], None]
+    ) -> Iterator[tuple[int, Sample]]:
+        """Numbers, counted from 0 in an order that never changes, and samples that are wanted.
+
+        Args:
+            wanted: whether a number's sample is.
+            damaged: told of what cannot be read and is passed over.
+        """
 
 
 @dataclass(frozen=True)
@@ -29,13 +37,26 @@ class PreparedSamples:
 
     locations: tuple[str, ...]
 
-    def __call__(self, wanted: Callable[[int], bool]) -> Iterator[Sample]:
-        """The samples whose number is wanted.
+    def __call__(
+        self, wanted: Callable[[int], bool], damaged: Callable[[InputError], None]
+    ) -> Iterator[tuple[int, Sample]]:
+        """The samples whose number is wanted; see `SampleSource`.
 
         Raises:
-            InputError: there are no shards, or one is damaged.
+            InputError: there are no shards.
         """
-        return read_samples(self.locations, wanted=wanted, leave_out=_UNUSED)
+        latest = 0
+
+        def asked(number: int) -> bool:
+            nonlocal latest
+            latest = number
+            return wanted(number)
+
+        for sample in read_samples(
+            self.locations, wanted=asked, leave_out=_UNUSED, damaged=damaged
+        ):
+            # Whether a sample is wanted is the last question before it comes.
+            yield latest, sample
 
     def count(self) -> int | None:
         """Number of samples, None if an index does not say it."""

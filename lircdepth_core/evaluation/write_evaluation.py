@@ -33,7 +33,7 @@ def write_evaluation(
     workers: int = 1,
     device: str = "auto",
     max_network_pixels: int = 1_000_000,
-) -> str:
+) -> dict[str, Any]:
     """Evaluate, and write `RESULTS_FILE` and `PAGE_FILE`; progress goes to a terminal's stderr.
 
     Args:
@@ -47,7 +47,7 @@ def write_evaluation(
         max_network_pixels: larger images are shrunk further than the model asks.
 
     Returns:
-        The results as tables for a terminal.
+        The results, as in `RESULTS_FILE`.
 
     Raises:
         InputError: see `evaluate`.
@@ -76,12 +76,13 @@ def write_evaluation(
     text = json.dumps(found, indent=1, allow_nan=False, ensure_ascii=False)
     (out / RESULTS_FILE).write_text(text + "\n", encoding="utf-8")
     (out / PAGE_FILE).write_text(report_page(found, pictures, frame_truth), encoding="utf-8")
-    return f"{_tables(found)}\n\n{out / RESULTS_FILE}, {out / PAGE_FILE}"
+    return found
 
 
-def _tables(found: dict[str, Any]) -> str:
-    """Notes and tables."""
+def results_text(found: dict[str, Any]) -> str:
+    """Results for a terminal: notes, what was skipped, and tables."""
     parts = [f"note: {note}" for note in found["model"]["notes"]]
+    parts += [f"skipped: {reason}" for reason in found["data"]["skipped"]]
     for name, truth in found["truths"].items():
         if truth["by_radar"]:
             images = truth["by_radar"]["full"]["images"]

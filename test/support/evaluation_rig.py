@@ -11,6 +11,7 @@ import torch
 
 from lircdepth_core.camera import Camera
 from lircdepth_core.dataset.sample import Sample
+from lircdepth_core.errors import InputError
 from lircdepth_core.inference import Calibration, ModelDescription, Predictor
 from lircdepth_core.inference.model_description import NetworkInput, SeededWeights
 
@@ -58,12 +59,19 @@ def make_sample(number: int, **changes: object) -> Sample:
 
 @dataclass(frozen=True)
 class MadeSamples:
-    """The first samples of `make_sample`."""
+    """The first samples of `make_sample`; some lie in a shard that cannot be read."""
 
     count: int
+    lost: range = range(0)
 
-    def __call__(self, wanted: Callable[[int], bool]) -> Iterator[Sample]:
-        return (make_sample(number) for number in range(self.count) if wanted(number))
+    def __call__(
+        self, wanted: Callable[[int], bool], damaged: Callable[[InputError], None]
+    ) -> Iterator[tuple[int, Sample]]:
+        if any(map(wanted, self.lost)):
+            damaged(InputError("lost.tar: cannot be read"))
+        for number in range(self.count):
+            if wanted(number) and number not in self.lost:
+                yield number, make_sample(number)
 
 
 class BrightnessNetwork(torch.nn.Module):
@@ -75,7 +83,7 @@ class BrightnessNetwork(torch.nn.Module):
         return SimpleNamespace(depth=depth, uncertainty=green)
 
 
-def brightness_model(calibrated: bool = True) -> Predictor:
+def brightness_model(calibrated: bool = True, trained: bool = True) -> Predictor:
     """A predictor with that network; sigma is 20 m times the uncertainty."""
     half_width = np.array([0.6, 1, 1.7, 2])[:, None, None] * np.array([0.0, 20])
     calibration = Calibration(
@@ -87,7 +95,7 @@ def brightness_model(calibrated: bool = True) -> Predictor:
     model = ModelDescription(
         name="brightness",
         network="student",
-        trained=True,
+        trained=trained,
         uncertainty_trained=True,
         max_depth=100.0,
         input=NetworkInput(200.0, "area"),

@@ -16,13 +16,14 @@ from evaluation_rig import brightness_model, make_sample
 from lircdepth_core.camera import Camera
 from lircdepth_core.cli import main
 from lircdepth_core.dataset.sample_files import encode_sample
+from lircdepth_core.errors import InputError
 from lircdepth_core.evaluation.frames import choose_frames, thicken
 from lircdepth_core.evaluation.sources import PreparedSamples
 from lircdepth_core.inference import Predictor
 
 MODEL = str(Path(__file__).parents[3] / "models" / "lircdepth")
 
-# The model's own focal length: the small images are not enlarged.
+# The focal length of the repository's model: the small images are not enlarged.
 CAMERA = Camera(np.array([[557.0, 0, 47.5], [0, 557, 31.5], [0, 0, 1]]), 96, 64)
 
 
@@ -51,7 +52,7 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     def load(model: str, **arguments: object) -> Predictor:
         loaded.append(model)
-        return brightness_model()
+        return brightness_model(calibrated=False, trained=False)
 
     monkeypatch.setattr(Predictor, "load", load)
     return loaded
@@ -93,11 +94,12 @@ class Page(HTMLParser):
 
 
 def test_the_whole_command(
-    shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    shards: Path, tmp_path: Path, loads: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    arguments = ["--out", str(out), "--device", "cpu", "--radar", "none", "--frames", "1"]
-    assert main(["evaluate", MODEL, str(shards), *arguments, "--caps", "60", "80"]) == 0
+    arguments = ["--out", str(out), "--radar", "none", "--frames", "1", "--caps", "60", "80"]
+    assert main(["evaluate", "any", str(shards), *arguments]) == 0
+    assert loads == ["any"]
 
     found = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))
     assert found["data"]["images"] == 5
@@ -175,18 +177,57 @@ def test_a_missing_model_is_one_line(
     assert "no-model" in error
 
 
-def test_the_model_is_loaded_once(shards: Path, tmp_path: Path, loads: list[str]) -> None:
-    assert main(["evaluate", "any", str(shards), "--radar", "--out", str(tmp_path / "out")]) == 0
-    assert loads == ["any"]
+def test_the_model_of_this_repository(shards: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    arguments = ["--out", str(out), "--device", "cpu", "--radar", "--frames", "0"]
+    assert main(["evaluate", MODEL, str(shards / "b.tar"), *arguments]) == 0
+    found = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))
+    assert found["data"]["images"] == 2
+    assert found["model"]["network"] == "student"
+
+
+def _fail(error: InputError) -> None:
+    pytest.fail(str(error))
 
 
 def test_only_the_shards_of_wanted_samples_are_opened(shards: Path, tmp_path: Path) -> None:
     for name in ("index.json", "b.tar"):
         (tmp_path / name).write_bytes((shards / name).read_bytes())
     source = PreparedSamples((str(tmp_path),))
-    (sample,) = source(lambda number: number == 3)
-    assert sample.key == make_sample(3).key
+    # a.tar is not there.
+    ((number, sample),) = source(lambda number: number == 3, _fail)
+    assert (number, sample.key) == (3, make_sample(3).key)
     assert source.count() == 5
+
+
+def test_what_is_damaged_is_skipped_and_named(
+    shards: Path, tmp_path: Path, loads: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    index = json.loads((shards / "index.json").read_text())
+    for part in index["shards"]:
+        (tmp_path / part["file"]).write_bytes((shards / part["file"]).read_bytes())
+    # a.tar ends too soon, and the first image of b.tar is none.
+    (tmp_path / "a.tar").write_bytes((shards / "a.tar").read_bytes()[:5000])
+    whole = (shards / "b.tar").read_bytes()
+    (tmp_path / "b.tar").write_bytes(whole.replace(b"\xff\xd8\xff\xe0", b"none", 1))
+    (tmp_path / "index.json").write_text(json.dumps(index))
+
+    out = tmp_path / "out"
+    assert main(["evaluate", "any", str(tmp_path), "--radar", "--out", str(out)]) == 1
+    found = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))
+    assert [(row["key"], row["number"]) for row in found["truths"]["exact"]["per_image"]] == [
+        (make_sample(4).key, 4)
+    ]
+    skipped = found["data"]["skipped"]
+    assert len(skipped) == 2
+    assert "a.tar: cannot be read" in skipped[0]
+    assert "b.tar: 000003: not a prepared sample" in skipped[1]
+    printed = capsys.readouterr().out
+    assert all(f"skipped: {reason}" in printed for reason in skipped)
+    page = (out / "evaluation.html").read_text(encoding="utf-8")
+    assert page.count("Skipped: ") == 2
+    # The frame that is shown is that image, not the second of those that can be read.
+    assert page.count(f"{make_sample(4).key}: MAE") == 1
 
 
 def test_frames_are_the_best_the_median_and_the_worst() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
 import numpy as np
 import pytest
 from evaluation_rig import HEIGHT, WIDTH, MadeSamples, brightness_model, make_sample
@@ -15,19 +17,25 @@ OPTIONS = EvaluationOptions()
 
 
 def _source(*samples: Sample) -> SampleSource:
-    return lambda wanted: (sample for number, sample in enumerate(samples) if wanted(number))
+    def read(
+        wanted: Callable[[int], bool], damaged: Callable[[InputError], None]
+    ) -> Iterator[tuple[int, Sample]]:
+        return ((number, sample) for number, sample in enumerate(samples) if wanted(number))
+
+    return read
 
 
 def test_two_processes_add_up_what_one_does_to_the_last_bit() -> None:
     model = brightness_model().model
-    one = evaluate(MadeSamples(5), brightness_model(), OPTIONS)
-    two = evaluate(
-        MadeSamples(5), brightness_model(), OPTIONS, workers=2, load_predictor=brightness_model
-    )
+    # Without the numbers 2, 3 and 4 the workers get out of step.
+    source = MadeSamples(8, lost=range(2, 5))
+    one = evaluate(source, brightness_model(), OPTIONS)
+    two = evaluate(source, brightness_model(), OPTIONS, workers=2, load_predictor=brightness_model)
     assert one.images == 5
     found = results(one, model, "made")
     assert found == results(two, model, "made")
-    assert [row["number"] for row in found["truths"]["exact"]["per_image"]] == [0, 1, 2, 3, 4]
+    assert [row["number"] for row in found["truths"]["exact"]["per_image"]] == [0, 1, 5, 6, 7]
+    assert found["data"]["skipped"] == ["lost.tar: cannot be read"]
 
 
 def test_the_depth_error_of_every_image_against_every_truth() -> None:
@@ -94,7 +102,7 @@ def test_an_uncalibrated_model_is_ranked_by_its_expected_uncertainty() -> None:
 @pytest.mark.parametrize(
     ("samples", "message"),
     [
-        ((), "no sample"),
+        ((), "no sample that can be read; prepare some"),
         ((make_sample(0), make_sample(1), make_sample(0)), "scene-0/sample-0/CAM_FRONT: .*twice"),
         (
             (make_sample(0, exact=None, single_scan=np.zeros((HEIGHT, WIDTH), np.float32)),),
@@ -105,6 +113,11 @@ def test_an_uncalibrated_model_is_ranked_by_its_expected_uncertainty() -> None:
 def test_data_that_cannot_be_evaluated(samples: tuple[Sample, ...], message: str) -> None:
     with pytest.raises(InputError, match=message):
         evaluate(_source(*samples), brightness_model(), EvaluationOptions(radar=("full",)))
+
+
+def test_data_of_which_nothing_can_be_read() -> None:
+    with pytest.raises(InputError, match=r"no sample that can be read; lost.tar: cannot"):
+        evaluate(MadeSamples(2, lost=range(2)), brightness_model(), OPTIONS)
 
 
 @pytest.mark.parametrize(
