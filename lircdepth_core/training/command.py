@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import nn
+
 from lircdepth_core.distillation import (
     StudentTask,
     StudentTaskConfig,
@@ -124,7 +127,9 @@ def _train_student(config: StudentTraining, args: argparse.Namespace, processes:
             raise InputError(
                 "teacher: null, but a distillation weight in loss is not 0; give a model folder"
             )
-        teacher = load_teacher(config.teacher, config.data.focal_length).to(processes.device)
+        teacher = load_teacher(config.teacher, config.data.focal_length)
+        teacher.to(processes.device)
+        nn.utils.convert_conv2d_weight_memory_format(teacher, torch.channels_last)
     task = StudentTask(network, teacher, config.loss)
     head = config.loss.uncertainty > 0 or (before is not None and before.uncertainty_trained)
     return _train(config, task, args, processes, uncertainty_trained=head)

@@ -62,7 +62,9 @@ class Learner:
     ) -> None:
         check_precision(config.precision, processes.device)
         self._config, self._processes, self._seed = config, processes, seed
+        # Channels last: a fifth faster on a CPU, in float32 and bf16 alike.
         self.network = task.network.to(processes.device).train()
+        nn.utils.convert_conv2d_weight_memory_format(self.network, torch.channels_last)
         # The whole task is wrapped, not the network: what of its answer serves no loss would
         # otherwise keep DistributedDataParallel waiting.
         self._losses = processes.share(_Losses(task))
@@ -95,7 +97,7 @@ class Learner:
         """Add a batch's gradient to the update.
 
         Args:
-            batch: on the device.
+            batch: of this process.
             last: whether it is the update's last, after which processes share their gradients.
 
         Returns:
@@ -104,6 +106,7 @@ class Learner:
         Raises:
             NotFiniteError: a term is not finite.
         """
+        batch = moved(batch, self._processes.device)
         losses = self._losses
         alone: AbstractContextManager[None] = nullcontext()
         if isinstance(losses, DistributedDataParallel) and not last:
@@ -181,9 +184,22 @@ class Learner:
         state["state"] = {}
         for full_name, value in part(tensors, "optimiser").items():
             number, _, key = full_name.partition(".")
+            # In the parameters' memory format, or updates would round differently.
+            if value.dim() == 4:
+                value = value.contiguous(memory_format=torch.channels_last)
             state["state"].setdefault(int(number), {})[key] = value
         self._optimiser.load_state_dict(state)
         self._scaler.load_state_dict(values["scaler"])
+
+
+def moved(batch: Batch, device: torch.device) -> Batch:
+    """The batch on a device, what the networks take with channels last."""
+    there = Batch(batch.keys, *(values.to(device, non_blocking=True) for values in batch[1:]))
+    image, radar = (
+        values.contiguous(memory_format=torch.channels_last)
+        for values in (there.image, there.radar)
+    )
+    return there._replace(image=image, radar=radar)
 
 
 def part(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:

@@ -222,7 +222,6 @@ class _Run:
                     batch = next(batches, None)
                 if batch is None:
                     return False
-                batch = _moved(batch, self._processes.device)
                 for name, loss in self._learner.add(batch, last=number == accumulate).items():
                     losses[name] = losses.get(name, 0) + loss / accumulate
             norm = self._learner.finish()
@@ -380,10 +379,6 @@ def _check_apart(train: tuple[str, ...], validation: tuple[str, ...]) -> None:
             raise InputError(
                 f"data.validation: {shard.location} is in data.train too; give other scenes"
             )
-
-
-def _moved(batch: Batch, device: torch.device) -> Batch:
-    return Batch(batch.keys, *(tensor.to(device, non_blocking=True) for tensor in batch[1:]))
 
 
 def _prepare_worker(number: int) -> None:

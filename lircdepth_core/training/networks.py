@@ -28,7 +28,12 @@ def starting_network(
         InputError: a file cannot be read, or is of another network.
     """
     if start.model is not None:
-        return load_model(start.model, kind, "start.model")
+        if Path(start.model).is_file():
+            return load_published(start.model, kind), None
+        folder, description = _described(start.model, kind, "start.model")
+        known = load_network(folder, description)
+        assert isinstance(known, Student | Teacher)
+        return known, description
     torch.manual_seed(seed)
     network = Student() if kind == "student" else Teacher()
     files = start.imagenet
@@ -58,42 +63,29 @@ def load_teacher(source: str, focal_length: float) -> Teacher:
     Raises:
         InputError: it cannot be read, is not trained, or learned another focal length.
     """
-    network, description = load_model(source, "teacher", "teacher")
-    if description is not None:
-        if not description.trained:
-            raise InputError(f"teacher: {source} is not trained; train it first")
-        learned = description.input.focal_length
-        if not math.isclose(learned, focal_length, rel_tol=1e-3):
-            raise InputError(
-                f"teacher: {source} learned with a focal length of {learned:g} px; give this as "
-                f"data.focal_length, not {focal_length:g}"
-            )
-    assert isinstance(network, Teacher)
-    return network
-
-
-def load_model(
-    source: str, kind: str, field: str
-) -> tuple[Student | Teacher, ModelDescription | None]:
-    """A network of a model folder, with its description, or of a published checkpoint, without.
-
-    Args:
-        source: path or name of a model folder, or a file of `torch.save`.
-        kind: `student` or `teacher`.
-        field: of the configuration, for errors.
-
-    Raises:
-        InputError: it cannot be read, or is of another kind.
-    """
     if Path(source).is_file():
-        return load_published(source, kind), None
+        return load_published(source, "teacher")
+    folder, description = _described(source, "teacher", "teacher")
+    if not description.trained:
+        raise InputError(f"teacher: {source} is not trained; train it first")
+    learned = description.input.focal_length
+    if not math.isclose(learned, focal_length, rel_tol=1e-3):
+        raise InputError(
+            f"teacher: {source} learned with a focal length of {learned:g} px; give this as "
+            f"data.focal_length, not {focal_length:g}"
+        )
+    teacher = load_network(folder, description)
+    assert isinstance(teacher, Teacher)
+    return teacher
+
+
+def _described(source: str, kind: str, field: str) -> tuple[Path, ModelDescription]:
+    """A model folder, if it is of this kind."""
     folder = find_model(source)
     description = read_description(folder)
     if description.network != kind:
         raise InputError(f"{field}: {source} is a {description.network}; give a {kind}")
-    network = load_network(folder, description)
-    assert isinstance(network, Student | Teacher)
-    return network, description
+    return folder, description
 
 
 def _refuse(kind: str, **files: str | None) -> None:

@@ -12,6 +12,7 @@ from torch import nn
 from lircdepth_core.dataset.reader import Batch
 from lircdepth_core.errors import InputError
 from lircdepth_core.evaluation.depth_metrics import DEPTH_METRICS, depth_metrics
+from lircdepth_core.training.learner import moved
 from lircdepth_core.training.processes import Processes
 
 VALIDATION_CAP = 80.0
@@ -52,8 +53,8 @@ def validate(
     totals = np.zeros(1 + len(DEPTH_METRICS))
     with torch.no_grad():
         for batch in batches:
-            image, radar = batch.image.to(processes.device), batch.radar.to(processes.device)
-            predicted = network(image, radar).depth.float().cpu().numpy()
+            here = moved(batch, processes.device)
+            predicted = network(here.image, here.radar).depth.float().cpu().numpy()
             for depth, true_depth in zip(predicted, getattr(batch, truth).numpy(), strict=True):
                 valid = (true_depth > 0) & (true_depth <= VALIDATION_CAP)
                 if valid.any():

@@ -75,8 +75,10 @@ def test_it_stops_after_a_step_or_when_the_time_is_up_and_goes_on(tiny_config, t
     assert (outcome.stopped_by, outcome.progress.step) == ("time limit", 8)
     outcome = train(config, tiny_task(), tmp_path / "out", ALONE, time_limit=600, report=str)
     assert (outcome.stopped_by, outcome.progress.step) == (None, 10)
+    outcome = train(config, tiny_task(), tmp_path / "out", ALONE, report=str)
+    assert (outcome.stopped_by, outcome.progress.step) == (None, 10)
     steps = [r["step"] for r in log(tmp_path / "out") if r["event"] == "resume"]
-    assert steps == [7, 8]
+    assert steps == [7, 8, 10]
 
 
 def test_ctrl_c_later_on_ends_at_once():

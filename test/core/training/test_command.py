@@ -1,0 +1,193 @@
+"""`lircdepth train` with the real networks, and where their parameters come from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from training_rig import write_shards
+
+from lircdepth_core import cli
+from lircdepth_core.errors import InputError
+from lircdepth_core.inference import Predictor
+from lircdepth_core.inference.model_description import (
+    SeededWeights,
+    StoredWeights,
+    format_description,
+)
+from lircdepth_core.inference.model_files import load_network, read_description
+from lircdepth_core.network import Student
+from lircdepth_core.radar import RadarReturns
+from lircdepth_core.training.checkpoints import read_checkpoint
+from lircdepth_core.training.config import ImageNet, Start
+from lircdepth_core.training.networks import load_teacher, starting_network
+
+DISTILLATION = ("image_feature", "radar_feature", "structure", "inter_depth")
+
+SMALL = {
+    "length": {"steps": 2},
+    "optimiser": {"learning_rate": 1e-3, "eps": 1e-8, "accumulate": 1, "precision": "bf16"},
+    "record": {"log_every": 1, "validate_every": 2, "checkpoint_every": 2, "keep": 1},
+}
+
+
+@pytest.fixture
+def config(tmp_path) -> Path:
+    """A configuration of 2 steps of an image of 64x32."""
+    write_shards(tmp_path / "train", [3])
+    write_shards(tmp_path / "validation", [1], first=100)
+    data = {
+        "train": [str(tmp_path / "train")],
+        "validation": [str(tmp_path / "validation")],
+        "truth": "exact",
+        "height": 32,
+        "width": 64,
+        "focal_length": 200,
+        "batch_size": 1,
+        "workers": 0,
+    }
+    path = tmp_path / "small.yaml"
+    path.write_text(yaml.safe_dump({"data": data, **SMALL}))
+    return path
+
+
+@pytest.fixture
+def teacher(tmp_path, make_model) -> Path:
+    """What says it is a teacher at 200 px; its weights are missing."""
+    folder = tmp_path / "teacher"
+    folder.mkdir()
+    weights = StoredWeights("weights.safetensors", "0" * 64)
+    description = make_model(network="teacher", uncertainty_trained=False, weights=weights)
+    (folder / "model.yaml").write_text(format_description(description))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def mobilenet(tmp_path_factory) -> Path:
+    """A file as torchvision's of MobileNetV2, its values not a new network's."""
+    state = {f"features.{k}": v + 1 for k, v in Student().encoder.base_model.state_dict().items()}
+    path = tmp_path_factory.mktemp("imagenet") / "mobilenet_v2.pth"
+    torch.save(state, path)
+    return path
+
+
+def test_a_student_goes_on_bit_by_bit_and_its_best_becomes_a_model(
+    config, tmp_path, capsys, make_camera
+):
+    alone = [f"loss.{name}=0" for name in DISTILLATION]
+
+    def run(out: str, *more: str) -> int:
+        arguments = ["train", "student", "--config", str(config), "--out", str(tmp_path / out)]
+        return cli.main([*arguments, "--set", "teacher=null", *alone, *more])
+
+    assert run("parts", "--max-steps", "1") == 0
+    printed = capsys.readouterr().out
+    assert "stopped after step 1 of 2 (max steps); the same command goes on" in printed
+    assert not (tmp_path / "parts" / "model").exists()
+    assert run("parts") == 0
+    assert "model: the best, of step 2, validation MAE" in capsys.readouterr().out
+    assert run("whole") == 0
+    one, other = (
+        read_checkpoint(tmp_path / out / "checkpoints" / "step-000000002.safetensors").tensors
+        for out in ("parts", "whole")
+    )
+    assert one.keys() == other.keys()
+    assert all(torch.equal(value, other[name]) for name, value in one.items())
+
+    folder = tmp_path / "whole" / "model"
+    model = read_description(folder)
+    assert (model.name, model.network, model.input.focal_length) == ("whole", "student", 200.0)
+    assert (model.trained, model.uncertainty_trained) == (True, True)
+    stored = load_network(folder, model).state_dict()
+    assert all(torch.equal(value, other[f"network.{name}"]) for name, value in stored.items())
+    image = np.zeros((32, 64, 3), np.uint8)
+    predictor = Predictor.load(folder, "cpu")
+    depth = predictor(image, make_camera(64, 32, 200.0), RadarReturns.empty()).depth
+    assert np.isfinite(depth).all()
+    assert "MAE" in (folder / "README.md").read_text()
+
+
+def test_a_teacher_learns_and_then_teaches(config, tmp_path):
+    def run(network: str, *changes: str) -> dict:
+        out = tmp_path / network
+        arguments = ["train", network, "--config", str(config), "--out", str(out)]
+        assert cli.main([*arguments, "--set", "length.steps=1", *changes]) == 0
+        records = map(json.loads, (out / "log.jsonl").open())
+        return next(record for record in records if record["event"] == "step")
+
+    assert run("teacher")["confidence"] > 0
+    model = tmp_path / "teacher" / "model"
+    before = starting_network("teacher", Start(), 0)[0].state_dict()
+    after = load_teacher(str(model), 200.0).state_dict()
+    name = "encoder.base_model.conv1.weight"
+    assert not torch.equal(after[name], before[name])
+    step = run("student", f"teacher={model}", "loss.uncertainty=0")
+    assert all(step[name] > 0 for name in DISTILLATION)
+    assert not read_description(tmp_path / "student" / "model").uncertainty_trained
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (["teacher=null"], "teacher: null, but a distillation weight in loss is not 0"),
+        (["teacher={teacher}", "data.focal_length=300"], "learned with a focal length of 200 px"),
+        (["teacher={teacher}", "start.model={teacher}"], "is a teacher; give a student"),
+        (["teacher=nowhere"], "model nowhere: no model.yaml"),
+        (["teacher={teacher}", "start.imagenet.resnet18=r.pth"], "start.imagenet.resnet18"),
+        (["teacher={teacher}", "start.imagenet.mobilenet_v2=m.pth"], "m.pth: "),
+    ],
+)
+def test_what_cannot_work_is_one_line(changes, words, config, teacher, tmp_path, capsys):
+    changes = [change.format(teacher=teacher) for change in changes]
+    arguments = ["train", "student", "--config", str(config), "--out", str(tmp_path / "run")]
+    assert cli.main([*arguments, "--set", *changes]) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_untrained_teacher_does_not_teach(tmp_path, make_model):
+    description = make_model(
+        network="teacher", trained=False, uncertainty_trained=False, weights=SeededWeights(1)
+    )
+    (tmp_path / "model.yaml").write_text(format_description(description))
+    with pytest.raises(InputError, match="is not trained"):
+        load_teacher(str(tmp_path), 200.0)
+
+
+def test_a_published_checkpoint_is_gone_on_from(tmp_path):
+    torch.manual_seed(2)
+    state = Student().state_dict()
+    torch.save({"model": {f"module.{k}": v for k, v in state.items()}}, tmp_path / "published")
+    network, description = starting_network("student", Start(str(tmp_path / "published")), 0)
+    assert description is None
+    found = network.state_dict()
+    assert all(torch.equal(found[name], value) for name, value in state.items())
+
+
+def test_backbones_start_from_imagenet_and_the_rest_from_the_seed(mobilenet):
+    start = Start(imagenet=ImageNet(mobilenet_v2=str(mobilenet)))
+    network, _ = starting_network("student", start, 4)
+    same, _ = starting_network("student", start, 4)
+    other, _ = starting_network("student", start, 5)
+    assert isinstance(network, Student)
+    expected = torch.load(mobilenet, weights_only=True)["features.0.0.weight"]
+    for encoder in (network.encoder, network.encoder_radar):
+        assert torch.equal(encoder.base_model.state_dict()["0.0.weight"], expected)
+    name = "decoder.conv1.0.weight"
+    assert torch.equal(network.state_dict()[name], same.state_dict()[name])
+    assert not torch.equal(network.state_dict()[name], other.state_dict()[name])
+
+
+def test_the_help_says_what_is_written_and_how_to_go_on(capsys):
+    with pytest.raises(SystemExit) as exit_:
+        cli.main(["train", "--help"])
+    assert exit_.value.code == 0
+    text = capsys.readouterr().out
+    for word in ("--config", "--set", "--out", "--time-limit", "--max-steps", "torchrun", "130"):
+        assert word in text
