@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import Any
 
 import matplotlib
@@ -16,8 +17,8 @@ _RADAR_COLOURS = {"full": "#1b6ca8", "none": "#c8472b", "half": "#8a63b5", "shif
 _TITLES = {"rmse": "RMSE [m]", "mae": "MAE [m]", "abs_rel": "AbsRel"}
 
 
-def sparsification_curves(uncertainty: dict[str, Any]) -> str:
-    """RMSE, MAE and AbsRel over the share of pixels removed; SVG."""
+def sparsification_curves(uncertainty: dict[str, Any], prefix: str) -> str:
+    """RMSE, MAE and AbsRel over the share of pixels removed; SVG, its ids begin with `prefix`."""
     curves = uncertainty["sparsification"]
     figure, axes = _figure(3)
     for axis, (metric, title) in zip(axes, _TITLES.items(), strict=True):
@@ -28,11 +29,11 @@ def sparsification_curves(uncertainty: dict[str, Any]) -> str:
         axis.plot(removed, curves[metric]["oracle"], color=_ORACLE, label="by true error")
         _finish(axis, title, "most uncertain pixels removed [%]", xlim=(0, 100), ylim=(0, None))
     axes[0].legend(frameon=False)
-    return _svg(figure)
+    return _svg(figure, prefix)
 
 
-def calibration_curves(uncertainty: dict[str, Any]) -> str:
-    """Coverage over the share it should have, coverage by sigma, and errors by sigma; SVG."""
+def calibration_curves(uncertainty: dict[str, Any], prefix: str) -> str:
+    """Coverage over the share it should have, coverage by sigma, and errors by sigma; as above."""
     figure, (reliability, coverage, spread) = _figure(3)
     points = uncertainty["reliability"]
     reliability.plot([0, 100], [0, 100], color=_RANDOM, ls="--", label="perfect")
@@ -56,11 +57,11 @@ def calibration_curves(uncertainty: dict[str, Any]) -> str:
     spread.set_yscale("log")
     _finish(spread, "error [m]", "sigma [m]")
     spread.legend(frameon=False)
-    return _svg(figure)
+    return _svg(figure, prefix)
 
 
-def range_curves(by_radar: dict[str, Any]) -> str:
-    """MAE, AbsRel and share of pixels over true depth, for every radar change; SVG."""
+def range_curves(by_radar: dict[str, Any], prefix: str) -> str:
+    """MAE, AbsRel and share of pixels over true depth, for every radar change; as above."""
     figure, (absolute, relative, pixels) = _figure(3)
     for change, summary in by_radar.items():
         rows = [row for row in summary["by_range"] if row["pixels"]]
@@ -81,7 +82,7 @@ def range_curves(by_radar: dict[str, Any]) -> str:
     _finish(relative, "AbsRel", "true depth [m]", end, (0, None))
     _finish(pixels, "pixels [%]", "true depth [m]", end)
     absolute.legend(frameon=False)
-    return _svg(figure)
+    return _svg(figure, prefix)
 
 
 def _figure(columns: int) -> tuple[Figure, Any]:
@@ -104,12 +105,12 @@ def _finish(
     axis.spines[["top", "right"]].set_visible(False)
 
 
-def _svg(figure: Figure) -> str:
-    """The figure as an SVG element; text stays text."""
+def _svg(figure: Figure, prefix: str) -> str:
+    """The figure as an SVG element; text stays text. All figures of a page share its ids."""
     file = io.StringIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     # A fixed salt makes equal figures equal files.
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "lircdepth"}):
         figure.savefig(file, format="svg", metadata=nothing)
     text = file.getvalue()
-    return text[text.index("<svg") :]
+    return re.sub(r'( id="|="#|url\(#)', rf"\g<1>{prefix}", text[text.index("<svg") :])

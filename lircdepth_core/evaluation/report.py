@@ -46,7 +46,7 @@ def report_page(
             "answered": result["by_radar"]["full"]["answered"],
             "left_out": result["left_out"],
             "tables": truth_tables(result, found["options"]),
-            "curves": _curves(result["by_radar"]),
+            "curves": _curves(result["by_radar"], truth),
         }
         for truth, result in found["truths"].items()
         if result["by_radar"]
@@ -67,14 +67,14 @@ def report_page(
     )
 
 
-def _curves(by_radar: dict[str, Any]) -> list[tuple[str, Markup]]:
+def _curves(by_radar: dict[str, Any], truth: str) -> list[tuple[str, Markup]]:
     """Titles and SVG."""
     uncertainty = by_radar["full"]["uncertainty"]
-    curves = [("Error over true depth, over all pixels", range_curves(by_radar))]
+    curves = [("Error over true depth, over all pixels", range_curves(by_radar, f"{truth}-range-"))]
     if uncertainty:
-        curves.append(("Sparsification", sparsification_curves(uncertainty)))
+        curves.append(("Sparsification", sparsification_curves(uncertainty, f"{truth}-removed-")))
         if uncertainty["calibrated"]:
-            curves.append(("Reliability", calibration_curves(uncertainty)))
+            curves.append(("Reliability", calibration_curves(uncertainty, f"{truth}-sigma-")))
     return [(title, Markup(svg)) for title, svg in curves]
 
 

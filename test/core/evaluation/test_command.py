@@ -65,7 +65,7 @@ class Page(HTMLParser):
         super().__init__()
         self.open: list[str] = []
         self.text: list[str] = []
-        self.ids: set[str] = set()
+        self.ids: list[str] = []
         self.tags: list[str] = []
         self.addresses: list[str] = []
         self.feed(text)
@@ -79,7 +79,7 @@ class Page(HTMLParser):
             if name in ("src", "href", "xlink:href", "action", "data"):
                 self.addresses.append(value or "")
             if name == "id":
-                self.ids.add(value or "")
+                self.ids.append(value or "")
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.handle_starttag(tag, attrs)
@@ -122,7 +122,9 @@ def test_the_whole_command(
     text = (out / "evaluation.html").read_text(encoding="utf-8")
     page = Page(text)
     assert page.open == []
-    assert page.ids >= {"single_scan", "exact", "frames", "definitions"}
+    assert {"single_scan", "exact", "frames", "definitions"} <= set(page.ids)
+    assert len(page.ids) == len(set(page.ids))
+    assert set(re.findall(r'(?:="|url\()#([^")]+)', text)) <= set(page.ids)
     shown = " ".join(page.text)
     for part in (
         "Depth, averages over images", "What radar is worth", "Uncertainty as a ranking",
