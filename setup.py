@@ -37,7 +37,6 @@ DRIVE = [
     "moderngl",  # renders images, on a graphics card or Mesa's software
     "shapely>=2",  # street plans
     "mapbox-earcut",  # areas of street plans as triangles
-    "scipy",  # rotations
 ]
 TEST = [
     "pytest>=8,<9",  # pytest 9 breaks Jazzy's own launch_testing plugin

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from lircdepth_core.camera import Camera
 from lircdepth_core.drive.nuscenes_tables import Annotation
 from lircdepth_core.drive.ray_casting import RayCaster
+from lircdepth_core.drive.rotations import quaternion_of
 from lircdepth_core.drive.sensor_rig import mounting, sensor_rig
 from lircdepth_core.drive.world import Thing, World
 
@@ -65,7 +65,6 @@ def annotate(
         for index, share in zip(indices, shares, strict=True):
             thing = world.things[index]
             center, size, rotation = box(thing, thing.pose(time))
-            x, y, z, w = Rotation.from_matrix(rotation).as_quat(canonical=True).tolist()
             lidar, radar = counts[sample][index]
             found.append(
                 Annotation(
@@ -74,7 +73,7 @@ def annotate(
                     category=str(thing.category),
                     translation=tuple(center.tolist()),
                     size=tuple(size.tolist()),
-                    rotation=(w, x, y, z),
+                    rotation=quaternion_of(rotation),
                     visibility=1 + int(np.searchsorted([0.4, 0.6, 0.8], share, side="right")),
                     attribute=thing.attribute(time),
                     num_lidar_pts=lidar,

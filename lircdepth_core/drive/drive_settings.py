@@ -105,8 +105,16 @@ class Makers:
 
 
 def street_makers() -> Makers:
-    """Those of `lircdepth drive`."""
-    from lircdepth_core.drive.camera_renderer import CameraRenderer
-    from lircdepth_core.drive.world_builder import build_world
+    """Those of `lircdepth drive`.
 
+    Raises:
+        InputError: a package that they need is not installed.
+    """
+    try:
+        from lircdepth_core.drive.camera_renderer import CameraRenderer
+        from lircdepth_core.drive.world_builder import build_world
+    except ImportError as error:
+        raise InputError(
+            f"{error.name} is not installed; run: pip install 'lircdepth[drive]'"
+        ) from error
     return Makers(build_world, CameraRenderer)

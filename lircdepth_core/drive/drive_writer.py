@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -62,9 +62,9 @@ def write_drive(
         raise InputError(f"scenes {scenes}: give at least 1")
     if workers is not None and workers < 1:
         raise InputError(f"workers {workers}: give at least 1")
+    makers = makers or street_makers()
     state = _open_state(out, settings)
     names = [settings.scene_name(number).scene for number in range(1, scenes + 1)]
-    makers = makers or street_makers()
     missing = [
         number
         for number, name in enumerate(names, start=1)
@@ -133,8 +133,8 @@ def run(args: argparse.Namespace) -> int:
     settings = DriveSettings(
         seed=args.seed,
         duration=args.duration,
-        cameras=tuple(args.cameras),
-        radars=tuple(args.radars),
+        cameras=_in_order(args.cameras, CAMERAS),
+        radars=_in_order(args.radars, RADARS),
         width=width,
         height=height,
         keyframes_only=args.keyframes_only,
@@ -197,6 +197,11 @@ def _write_whole(path: Path, content: str) -> None:
     unfinished = path.with_name(f".{path.name}.unfinished")
     unfinished.write_text(content)
     unfinished.replace(path)
+
+
+def _in_order(chosen: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
+    """What was chosen, once each and in the order of what is known, so that settings compare."""
+    return tuple(sorted(set(chosen), key=lambda name: [*known, name].index(name)))
 
 
 def _size(text: str) -> tuple[int, int]:

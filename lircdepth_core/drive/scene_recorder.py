@@ -12,7 +12,6 @@ from typing import Protocol
 
 import cv2
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from lircdepth_core.camera import Camera
 from lircdepth_core.drive.annotations import SampleScans, annotate
@@ -33,6 +32,7 @@ from lircdepth_core.drive.nuscenes_tables import (
 )
 from lircdepth_core.drive.radar_sensor import radar_sweep
 from lircdepth_core.drive.ray_casting import RayCaster
+from lircdepth_core.drive.rotations import quaternion_of
 from lircdepth_core.drive.sensor_rig import measurement_times, mounting, sample_times
 from lircdepth_core.drive.world import World
 
@@ -224,7 +224,6 @@ def _plan(
             if keyframes_only and not key:
                 continue
             pose = world.ego_pose((stamp - name.start) * 1e-6)
-            x, y, z, w = Rotation.from_matrix(pose[:3, :3]).as_quat(canonical=True).tolist()
             measurements.append(
                 Measurement(
                     sensor=sensor,
@@ -233,7 +232,7 @@ def _plan(
                     is_key_frame=key,
                     filename=measurement_filename(name.log, sensor, stamp, key),
                     position=tuple(pose[:3, 3].tolist()),
-                    rotation=(w, x, y, z),
+                    rotation=quaternion_of(pose[:3, :3]),
                 )
             )
     return sorted(measurements, key=lambda measurement: measurement.stamp)

@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from lircdepth_core.camera import Camera
 from lircdepth_core.drive.nuscenes_tables import Sensor
+from lircdepth_core.drive.rotations import matrix_of, quaternion_of, rotation_about_z
 
 RATES = {"camera": 12, "radar": 13, "lidar": 20}
 """Measurements per second."""
@@ -92,14 +92,13 @@ def sensor_rig(
         ("radar", {channel: _RADARS[channel] for channel in radars}),
     ):
         for channel, mount in mounts.items():
-            turn = Rotation.from_euler("z", mount.yaw, degrees=True)
+            turn = rotation_about_z(np.deg2rad(mount.yaw))
             K, size = None, (0, 0)
             if modality == "camera":
-                turn *= Rotation.from_matrix(_OPTICAL)
+                turn = turn @ _OPTICAL
                 K = _camera(mount.focal).resized(width, height).K
                 size = (width, height)
-            x, y, z, w = turn.as_quat(canonical=True).tolist()
-            sensors.append(Sensor(channel, modality, mount.position, (w, x, y, z), K, size))
+            sensors.append(Sensor(channel, modality, mount.position, quaternion_of(turn), K, size))
     return tuple(sensors)
 
 
@@ -122,8 +121,7 @@ def measurement_times(sensor: Sensor, duration: float) -> np.ndarray:
 def mounting(sensor: Sensor) -> np.ndarray:
     """(4, 4) ego_from_sensor."""
     pose = np.eye(4)
-    w, x, y, z = sensor.rotation
-    pose[:3, :3] = Rotation.from_quat([x, y, z, w]).as_matrix()
+    pose[:3, :3] = matrix_of(sensor.rotation)
     pose[:3, 3] = sensor.translation
     return pose
 

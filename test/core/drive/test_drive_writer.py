@@ -169,7 +169,8 @@ def test_cameras_are_mounted_as_in_nuscenes(nusc: NuScenes) -> None:
         row = rows(nusc, channel)[0]
         calibration = nusc.get("calibrated_sensor", row["calibrated_sensor_token"])
         axis = Quaternion(calibration["rotation"]).rotate([0, 0, 1])
-        assert np.rad2deg(np.arctan2(axis[1], axis[0])) % 360 == pytest.approx(heading % 360)
+        expected = [np.cos(np.deg2rad(heading)), np.sin(np.deg2rad(heading)), 0]
+        np.testing.assert_allclose(axis, expected, atol=1e-9)
         K = np.array(calibration["camera_intrinsic"])
         assert K[0, 0] == pytest.approx(focal / 5)
         assert K[:2, 2] == pytest.approx((np.array([816, 491]) + 0.5) / 5 - 0.5)
