@@ -124,17 +124,20 @@ def prepare(
                     all_images=options.cameras if options.masks else (),
                     conditions=conditions,
                 )
+                complete = prepared(dataroot, scene, out, options)
             except InputError as error:
                 finish(row["name"], str(error))
                 continue
-            if prepared(dataroot, scene, out, options):
+            if complete:
                 finish(row["name"], None)
             else:
                 yield dataroot, scene, out, options
 
-    for name, reason in _run(jobs(), workers, engine):
-        finish(name, reason)
-    samples = _write_index(out, options, nusc.version, skipped)
+    try:
+        for name, reason in _run(jobs(), workers, engine):
+            finish(name, reason)
+    finally:
+        samples = _write_index(out, options, nusc.version, skipped)
     return PrepareSummary(out, tuple(sorted(done)), samples, dict(sorted(skipped.items())))
 
 
@@ -267,8 +270,8 @@ def _run_in_processes(jobs: Iterator[_Job], workers: int) -> Iterator[_Outcome]:
     # Spawned, not forked: the devkit's tables need not be copied, and threads may be running.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin_worker) as pool:
-        futures = [pool.submit(_attempt, job) for job in jobs]
         try:
+            futures = [pool.submit(_attempt, job) for job in jobs]
             for future in as_completed(futures):
                 yield future.result()
         except BrokenProcessPool as error:
@@ -378,10 +381,14 @@ def _records(out: Path) -> list[dict[str, Any]]:
 
 
 def _write_index(out: Path, options: PrepareOptions, version: str, skipped: dict[str, str]) -> int:
-    """Write the index of all complete scenes in the folder; how many samples they hold."""
+    """Write the index of all complete scenes in the folder; how many samples they hold.
+
+    A scene that was skipped now but is complete from before stays, and is none of the skipped.
+    """
     records = _records(out)
     shards = [shard for record in records for shard in record["shards"]]
     samples = sum(shard["samples"] for shard in shards)
+    conditions = {record["scene"]: record["conditions"] for record in records}
     index = {
         "format": INDEX_FORMAT,
         "data": version,
@@ -389,8 +396,8 @@ def _write_index(out: Path, options: PrepareOptions, version: str, skipped: dict
         "versions": _versions(),
         "samples": samples,
         "shards": shards,
-        "conditions": {record["scene"]: record["conditions"] for record in records},
-        "skipped": skipped,
+        "conditions": conditions,
+        "skipped": {name: why for name, why in skipped.items() if name not in conditions},
     }
     write_atomically(out / INDEX_FILE, json.dumps(index, indent=1, sort_keys=True))
     return samples

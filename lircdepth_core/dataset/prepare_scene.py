@@ -71,7 +71,9 @@ def prepared(dataroot: Path, scene: Scene, out: Path, options: PrepareOptions) -
         return False
     record = read_record(path)
     if record["fingerprint"] != fingerprint(dataroot, scene, options):
-        raise InputError(f"{out}: {scene.name} is of other data; choose another folder")
+        raise InputError(
+            f"{path}: made of other data, which stays; choose another folder or remove this file"
+        )
     files = [(out / shard["file"], shard["bytes"]) for shard in record["shards"]]
     return all(file.is_file() and file.stat().st_size == size for file, size in files)
 

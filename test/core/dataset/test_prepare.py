@@ -20,6 +20,7 @@ from lircdepth_core import cli
 from lircdepth_core.dataset.devkit import open_dataset
 from lircdepth_core.dataset.prepare import PrepareOptions, prepare
 from lircdepth_core.dataset.sample import Sample
+from lircdepth_core.dataset.sample_maker import SampleMaker
 from lircdepth_core.dataset.shards import read_samples
 from lircdepth_core.drive.simple_scene import write_scene
 from lircdepth_core.errors import InputError
@@ -192,17 +193,40 @@ def test_a_killed_run_leaves_no_half_shard_and_goes_on(two_scenes, tmp_path):
     assert tree(out) == tree(clean)
 
 
-def test_other_options_or_data_do_not_mix_in_one_folder(annotated, two_scenes, tmp_path):
+def test_a_scene_of_other_data_is_skipped_and_the_rest_goes_on(annotated, two_scenes, tmp_path):
+    bare = PrepareOptions(leave_out=("accumulated", "dense", "exact"))
+    out = tmp_path / "out"
+    prepare(annotated, out, bare)
+    before = (out / f"{SCENE}-CAM_FRONT.tar").read_bytes()
+    conditions = {SCENE: {"weather": "rain"}}
+    (two_scenes / "conditions.json").write_text(json.dumps(conditions))
+    summary = prepare(two_scenes, out, bare)
+    assert summary.scenes == ("scene-0003",)
+    assert "other data" in summary.skipped[SCENE]
+    assert (out / f"{SCENE}-CAM_FRONT.tar").read_bytes() == before
+    index = json.loads((out / "index.json").read_text())
+    assert (index["samples"], index["skipped"]) == (6, {})
+
+
+def test_a_fault_leaves_an_index_of_what_is_complete(two_scenes, tmp_path, monkeypatch):
+    def files(self: SampleMaker, frame: object, channel: str) -> dict[str, bytes]:
+        if self._scene.name == SCENE:
+            return original(self, frame, channel)
+        raise ZeroDivisionError
+
+    original = SampleMaker.files
+    monkeypatch.setattr(SampleMaker, "files", files)
+    with pytest.raises(ZeroDivisionError):
+        prepare(two_scenes, tmp_path / "out", PrepareOptions(leave_out=("accumulated", "dense")))
+    assert len(list(read_samples(tmp_path / "out"))) == 3
+
+
+def test_other_options_do_not_mix_in_one_folder(annotated, two_scenes, tmp_path):
     out = tmp_path / "out"
     prepare(annotated, out, PrepareOptions(sweeps=0))
     for scene in (SCENE, "scene-0003"):
         with pytest.raises(InputError, match="other options"):
             prepare(two_scenes, out, PrepareOptions(sweeps=1), scenes=[scene])
-    image = next((two_scenes / "samples" / "CAM_FRONT").iterdir())
-    image.write_bytes(image.read_bytes() + b"\0")
-    with pytest.raises(InputError, match="other data"):
-        prepare(two_scenes, out, PrepareOptions(sweeps=0), scenes=[SCENE])
-
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / "thesis.tex").write_text("years of work")
