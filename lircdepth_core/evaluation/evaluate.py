@@ -39,7 +39,7 @@ class ImageResult:
         conditions: weather, light and the like.
         radar_points: returns in the image.
         truths: those of `TRUTHS` that the sample has.
-        measures: by truth and radar change; a truth with no pixel to compare is missing.
+        measures: by truth and radar change; a truth without a pixel up to the last cap is missing.
     """
 
     number: int
@@ -87,20 +87,21 @@ class Evaluation:
         for truth in result.truths:
             if truth not in self.truths:
                 self.truths.append(truth)
-            if truth in result.measures:
-                self._add_measures(truth, result)
-            else:
-                self.left_out.setdefault(truth, []).append(result.key)
+            self._add_measures(truth, result)
         self.images += 1
 
     def _add_measures(self, truth: str, result: ImageResult) -> None:
-        for change, measures in result.measures[truth].items():
+        by_change = result.measures.get(truth, {})
+        for change, measures in by_change.items():
             totals = self.totals.setdefault(truth, {})
             totals.setdefault(change, Totals()).add(measures)
-        full = result.measures[truth]["full"]
+        full = by_change.get("full", Measures({}, {}))
         for condition, value in sorted(result.conditions.items()):
             values = self.by_condition.setdefault(truth, {}).setdefault(condition, {})
             values.setdefault(value, Totals()).add(full)
+        if not full.compared:
+            self.left_out.setdefault(truth, []).append(result.key)
+            return
         last_cap = full.averages["depth"][-1].tolist()
         self.rows.setdefault(truth, []).append(
             {
@@ -163,7 +164,7 @@ def evaluate(
     if not evaluation.images:
         reason = evaluation.skipped[0] if skipped else "prepare some with lircdepth prepare"
         raise InputError(f"the data has no sample that can be read; {reason}")
-    if not evaluation.totals:
+    if not evaluation.rows:
         raise InputError(
             f"none of {evaluation.images} samples has a pixel with truth up to "
             f"{options.caps[-1]:g} m and a prediction; check how the data was prepared"
@@ -198,8 +199,12 @@ def measure_sample(
         maps = PredictedMaps.of(predictor(sample.image, sample.camera, radar), shares)
         for name, truth in truths.items():
             measured = measure(maps, truth, sample.boxes, options)
-            if measured is not None and (change == "full" or name in measures):
-                measures.setdefault(name, {})[change] = measured
+            if measured is None:
+                continue
+            by_change = measures.setdefault(name, {})
+            # Averages of every change are over the same images.
+            comparable = change == "full" or by_change["full"].compared
+            by_change[change] = measured if comparable else measured.answered_only()
     return ImageResult(
         number=number,
         key=sample.key,

@@ -71,11 +71,21 @@ class Measures:
         sums: float64 arrays to be added up over images, each pixel weighing the same.
             `cells` (ranges, 2, 5), out of and in objects; `score` (2,) pixels and sum; and with
             calibration `covered` (1 + shares,) pixels, and those within each half-width,
-            `likelihood` (4,), `by_sigma` (9, 5).
+            `likelihood` (4,), `by_sigma` (9, 5). Empty if there is no prediction at any pixel with
+            truth; of the averages there is then `answered` alone.
     """
 
     averages: Mapping[str, np.ndarray]
     sums: Mapping[str, np.ndarray]
+
+    @property
+    def compared(self) -> bool:
+        """Whether any pixel has both truth and a prediction."""
+        return bool(self.sums)
+
+    def answered_only(self) -> Measures:
+        """The share of pixels with a prediction, as if none was compared."""
+        return Measures({"answered": self.averages["answered"]}, {})
 
 
 def measure(
@@ -92,19 +102,19 @@ def measure(
         options: caps, bins and the like.
 
     Returns:
-        None if no pixel has both truth up to the last cap and a prediction.
+        None if no pixel has truth up to the last cap.
     """
     with np.errstate(invalid="ignore"):
         valid = (truth > 0) & (truth <= options.caps[-1])
     index = np.flatnonzero(valid & np.isfinite(maps.depth))
-    if not len(index):
+    if not valid.any():
         return None
+    answered = np.array([len(index) / np.count_nonzero(valid)])
+    if not len(index):
+        return Measures({"answered": answered}, {})
     depth, t = maps.depth.ravel()[index], truth.ravel()[index]
     error = np.abs(depth - t)
-    averages = {
-        "depth": _depth(depth, t, options),
-        "answered": np.array([len(index) / np.count_nonzero(valid)]),
-    }
+    averages = {"depth": _depth(depth, t, options), "answered": answered}
     sums = {}
     if maps.score is not None:
         score = maps.score.ravel()[index]

@@ -37,11 +37,13 @@ def results(evaluation: Evaluation, model: ModelDescription, data: str) -> dict[
                     totals.summary(options, shares), () if change == "full" else CURVES
                 )
                 for change, totals in by_radar.items()
+                if totals.images
             },
             "by_condition": {
                 condition: {
                     value: _without(totals.summary(options, shares), (*BREAKDOWNS, *CURVES))
                     for value, totals in values.items()
+                    if totals.images
                 }
                 for condition, values in evaluation.by_condition.get(truth, {}).items()
             },
@@ -84,7 +86,8 @@ def definitions(options: EvaluationOptions) -> dict[str, str]:
     clamped = "limited to the cap" if options.clamp_to_cap else "not limited to the cap"
     return {
         "pixels": "those with truth above 0 and up to the cap, and a prediction; sky has none. "
-        "answered is the share of the truth's pixels that have a prediction.",
+        "answered is the share of the truth's pixels that have a prediction, per image, then "
+        "averaged over all images with truth, those without any prediction too.",
         "depth": "taken per image, then averaged over images, as published. e = prediction - "
         f"truth; predictions are {clamped}. mae: mean |e| in m; rmse: root of mean e² in m; "
         "abs_rel: mean |e|/truth; sq_rel: mean e²/truth in m; rmse_log: root of mean squared "

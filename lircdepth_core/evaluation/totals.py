@@ -23,7 +23,7 @@ class Totals:
     equal to the last bit.
 
     Attributes:
-        images: number of images added.
+        images: number of images added that have a pixel to compare.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class Totals:
 
     def add(self, measures: Measures) -> None:
         """Add one image."""
-        self.images += 1
+        self.images += measures.compared
         for name, values in measures.sums.items():
             self._sums[name] = self._sums.get(name, 0) + values
         for name, values in measures.averages.items():

@@ -1,10 +1,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from evaluation_rig import HEIGHT, WIDTH, MadeSamples, brightness_model, make_sample
+import torch
+from evaluation_rig import (
+    HEIGHT,
+    WIDTH,
+    BrightnessNetwork,
+    MadeSamples,
+    brightness_model,
+    make_sample,
+)
 
 from lircdepth_core.dataset.sample import Sample
 from lircdepth_core.errors import InputError
@@ -12,6 +21,7 @@ from lircdepth_core.evaluation.evaluate import evaluate, measured_shares
 from lircdepth_core.evaluation.options import EvaluationOptions
 from lircdepth_core.evaluation.results import results
 from lircdepth_core.evaluation.sources import SampleSource
+from lircdepth_core.inference import Predictor
 
 OPTIONS = EvaluationOptions()
 
@@ -81,6 +91,33 @@ def test_a_sample_without_truth_is_left_out_and_named() -> None:
     assert evaluation.left_out == {"single_scan": [samples[1].key]}
     assert evaluation.totals["single_scan"]["full"].images == 2
     assert evaluation.totals["exact"]["full"].images == 2
+
+
+def test_changed_radar_is_averaged_over_the_images_that_all_radar_answers() -> None:
+    class Shy(BrightnessNetwork):
+        """Says nothing of a bright image that has radar."""
+
+        def forward(self, image: torch.Tensor, radar: torch.Tensor) -> SimpleNamespace:
+            output = super().forward(image, radar)
+            if image.min() > 1 and radar.any():
+                output.depth = torch.full_like(output.depth, torch.nan)
+            return output
+
+    predictor = Predictor(brightness_model().model, Shy(), device="cpu")
+    bright = np.full((HEIGHT, WIDTH, 3), 250, np.uint8)
+    samples = [make_sample(0), make_sample(1, image=bright)]
+    options = EvaluationOptions(radar=("full", "none"))
+    evaluation = evaluate(_source(*samples), predictor, options)
+    assert evaluation.left_out["exact"] == [samples[1].key]
+    found = results(evaluation, predictor.model, "made")["truths"]["exact"]["by_radar"]
+    assert {change: summary["images"] for change, summary in found.items()} == {
+        "full": 1,
+        "none": 1,
+    }
+    assert {change: summary["answered"] for change, summary in found.items()} == {
+        "full": 0.5,
+        "none": 1,
+    }
 
 
 def test_intervals_are_those_asked_for_and_those_stored() -> None:

@@ -69,10 +69,17 @@ def test_pixels_without_truth_or_prediction_do_not_count() -> None:
     assert summary["answered"] == 0.5
 
 
-@pytest.mark.parametrize("truth", [0, np.inf, 81, 20])
-def test_no_pixel_to_compare_gives_nothing(truth: float) -> None:
-    depth = _map([np.nan if truth == 20 else 10])
-    assert measure(_maps(depth), _map([truth]), NO_BOXES, EvaluationOptions()) is None
+@pytest.mark.parametrize("truth", [0, np.inf, 81])
+def test_no_pixel_with_truth_gives_nothing(truth: float) -> None:
+    assert measure(_maps(_map([10])), _map([truth]), NO_BOXES, EvaluationOptions()) is None
+
+
+def test_an_image_without_a_prediction_counts_as_not_answered_and_for_nothing_else() -> None:
+    images = [(_maps(_map([11, np.nan])), _map([10, 10])), (_maps(_map([np.nan])), _map([20]))]
+    summary = _summary(images)
+    assert summary["answered"] == 0.25
+    assert summary["images"] == 1
+    assert summary["depth"]["80"]["mae"] == 1
 
 
 def test_images_weigh_the_same_in_averages_and_by_pixels_in_breakdowns() -> None:
