@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,8 +39,13 @@ class Processes:
         """The module, its gradients averaged over processes; BN statistics stay each one's own."""
         if self.ranks == 1:
             return module
-        # Not every parameter serves every loss: a plain student's uncertainty head, for one.
-        return DistributedDataParallel(module, find_unused_parameters=True, broadcast_buffers=False)
+        with warnings.catch_warnings():
+            # torch 2.13 warns that an option has a new name, which 2.6 does not know.
+            warnings.simplefilter("ignore", FutureWarning)
+            # Not every parameter serves every loss: a plain student's uncertainty head, for one.
+            return DistributedDataParallel(
+                module, find_unused_parameters=True, broadcast_buffers=False
+            )
 
     def any(self, flag: bool) -> bool:
         """Whether it is so in any process."""
