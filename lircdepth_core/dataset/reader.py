@@ -161,15 +161,9 @@ class TrainingBatches(IterableDataset[Batch]):
             yield collate(samples)
 
     def _opened(self, number: int) -> SeekableShard:
-        """A shard on disk, which holds as many samples as was said."""
+        """A shard on disk."""
         if number not in self._open:
-            shard = SeekableShard(self._shards[number])
-            if len(shard) != self._counts[number]:
-                raise InputError(
-                    f"{self._shards[number].location}: holds {len(shard)} samples, its index says "
-                    f"{self._counts[number]}; prepare the data again"
-                )
-            self._open[number] = shard
+            self._open[number] = SeekableShard(self._shards[number])
         return self._open[number]
 
     def _streamed(self, worker: int, workers: int) -> Iterator[Batch]:

@@ -9,11 +9,14 @@ from __future__ import annotations
 import http.client
 import json
 import tarfile
+import time
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -23,6 +26,9 @@ from lircdepth_core.errors import InputError
 
 INDEX_FILE = "index.json"
 INDEX_FORMAT = 1
+
+ATTEMPTS = 3
+"""How often a shard that is not on disk is asked for."""
 
 Source = str | Path | Sequence[str | Path]
 """A folder with an index, an index, a tar file, a pattern such as `train/*.tar`, or a list of such;
@@ -115,22 +121,32 @@ def find_shards(source: Source) -> list[Shard]:
 def read_shard(shard: Shard) -> Iterator[tuple[str, dict[str, bytes]]]:
     """Stream a shard: each sample's key and its files by their extensions.
 
+    What is not on disk is asked for again if it breaks off, and goes on where it was.
+
     Raises:
-        InputError: it cannot be opened, or is cut off or damaged.
+        InputError: it cannot be opened, is cut off or damaged, or has another number of samples
+            than its index says.
     """
-    webdataset = _webdataset()
-    try:
-        with closing(_open(shard.location)) as stream:
-            members = webdataset.tariterators.tar_file_expander(
-                [{"stream": stream, "url": shard.location}]
-            )
-            for sample in webdataset.tariterators.group_by_keys(members):
-                key = sample["__key__"]
-                yield key, {name: data for name, data in sample.items() if name[:2] != "__"}
-    except (OSError, EOFError, ValueError, tarfile.TarError, http.client.HTTPException) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{shard.location}: cannot be read ({_one_line(error)})") from error
+    given = 0
+    for attempt in range(1, 2 if shard.is_local else ATTEMPTS + 1):
+        try:
+            for item in islice(_stream(shard.location), given, None):
+                given += 1
+                yield item
+            _check_count(shard, given)
+            return
+        except (
+            OSError,
+            EOFError,
+            ValueError,
+            tarfile.TarError,
+            http.client.HTTPException,
+        ) as error:
+            refused = isinstance(error, urllib.error.HTTPError) and error.code < 500
+            hopeless = shard.is_local or refused or isinstance(error, InputError)
+            if hopeless or attempt == ATTEMPTS:
+                raise _unreadable(shard, error) from error
+        time.sleep(attempt)
 
 
 class SeekableShard:
@@ -140,7 +156,7 @@ class SeekableShard:
         keys: of its samples, in their order.
 
     Raises:
-        InputError: it is missing or damaged.
+        InputError: it is missing or damaged, or has another number of samples than its index says.
     """
 
     def __init__(self, shard: Shard) -> None:
@@ -152,8 +168,9 @@ class SeekableShard:
                     key, _, extension = member.name.partition(".")
                     place = (member.offset_data, member.size)
                     samples.setdefault(key, {})[extension] = place
-        except (OSError, tarfile.TarError) as error:
-            raise InputError(f"{self._path}: cannot be read ({_one_line(error)})") from error
+            _check_count(shard, len(samples))
+        except (OSError, EOFError, tarfile.TarError) as error:
+            raise _unreadable(shard, error) from error
         self.keys = tuple(samples)
         self._places = list(samples.values())
 
@@ -186,6 +203,30 @@ def _numbered(
         for number, (key, read) in enumerate(read_shard(shard), first):
             kept = {name: data for name, data in read.items() if name not in leave_out}
             yield number, key, kept if wanted(number) else None
+
+
+def _stream(location: str) -> Iterator[tuple[str, dict[str, bytes]]]:
+    """Keys and files of a tar file's samples."""
+    webdataset = _webdataset()
+    with closing(_open(location)) as stream:
+        members = webdataset.tariterators.tar_file_expander([{"stream": stream, "url": location}])
+        for sample in webdataset.tariterators.group_by_keys(members):
+            files = {name: data for name, data in sample.items() if name[:2] != "__"}
+            yield sample["__key__"], files
+
+
+def _check_count(shard: Shard, found: int) -> None:
+    """See that nothing was cut off where one sample ends and the next would begin."""
+    if shard.samples not in (None, found):
+        raise EOFError(f"holds {found} samples, its index says {shard.samples}")
+
+
+def _unreadable(shard: Shard, error: Exception) -> InputError:
+    if isinstance(error, InputError):
+        return error
+    return InputError(
+        f"{shard.location}: cannot be read ({_one_line(error)}); copy or prepare it again"
+    )
 
 
 def _indexed(location: str) -> list[Shard]:

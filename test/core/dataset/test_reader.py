@@ -166,7 +166,7 @@ def test_a_shard_that_does_not_hold_what_its_index_says_is_named(shards, tmp_pat
     shutil.copytree(shards, tmp_path / "changed")
     index = tmp_path / "changed" / "index.json"
     index.write_text(index.read_text().replace('"samples": 3', '"samples": 4'))
-    with pytest.raises(InputError, match=r"CAM_FRONT\.tar: holds 3 samples, its index says 4"):
+    with pytest.raises(InputError, match=r"CAM_FRONT\.tar: .*holds 3 samples, its index says 4"):
         batches(TrainingBatches(tmp_path / "changed", SPEC, 12))
 
 
