@@ -148,9 +148,9 @@ float joints(vec2 cell, vec2 size, float width) {
 
 vec3 surroundings(vec3 way) {
     vec3 above = plain_sky(way, max(dot(way, sun), 0.0));
-    vec3 skyline = horizon * 0.22 + ground_light * 0.4;
+    vec3 skyline = horizon * 0.16 + ground_light * 0.4;
     vec3 below = ground_light * 0.55 + sun_light * 0.02;
-    return way.z > 0.0 ? mix(skyline, above, smoothstep(0.05, 0.32, way.z))
+    return way.z > 0.0 ? mix(skyline, above, smoothstep(0.06, 0.42, way.z))
                        : mix(skyline, below, smoothstep(0.0, -0.15, way.z));
 }
 
@@ -314,7 +314,7 @@ void main() {
     // Rain darkens what soaks it up and gives everything level a film of water.
 #ifndef MIRROR
     float film_of_water = smoothstep(0.3, 0.9, normal.z);
-    colour *= level ? 0.58 : 0.78;
+    colour *= level ? 0.5 : 0.75;
     gloss = max(gloss, film_of_water * (0.035 + 0.02 * puddle));
     rough = mix(rough, 0.28 - 0.22 * puddle, film_of_water);
     normal = normalize(mix(normal, vec3(0.0, 0.0, 1.0), film_of_water * (0.45 + 0.55 * puddle)));
@@ -347,7 +347,7 @@ void main() {
         * (1.0 - rough * 0.9);
     float power = clamp(2.0 / max(rough * rough * rough * rough, 1e-4), 1.0, 1500.0);
     vec3 seen = surroundings(normalize(mirrored + normal * max(rough - 0.2, 0.0)));
-    light += seen * fresnel * mix(1.0, open, 0.6) * (1.0 - 0.55 * rough);
+    light += seen * fresnel * mix(1.0, open, 0.75) * (1.0 - 0.55 * rough);
     float glare = pow(max(dot(mirrored, sun), 0.0), power);
     light += sun_light * share * fresnel * min(power * 0.04 + 0.2, 60.0) * glare;
 #endif

@@ -83,6 +83,8 @@ def lighting_of(conditions: Conditions, seed: int) -> Lighting:
         exposure *= {"overcast": 1.0, "rain": 1.1, "fog": 0.85}[conditions.weather]
     ground_light = 0.16 * (horizon + zenith) / 2 + 0.07 * sun_light * max(sun[2], 0.0)
     fog_light = 0.3 * zenith + 0.7 * horizon + 0.02 * sun_light
+    if conditions.weather == "rain":
+        fog_light = fog_light * 0.85
     if conditions.light == "night":
         fog_light = fog_light * 1.8
     # Clear air too dims what is far: 5 % contrast at 25 km.

@@ -29,7 +29,7 @@ def conditions_of(weather: str, light: str, rng: np.random.Generator) -> Conditi
     visibility = {
         "clear": math.inf,
         "overcast": rng.uniform(4000, 9000),
-        "rain": rng.uniform(900, 3000),
+        "rain": rng.uniform(1200, 4000),
         "fog": rng.uniform(80, 260),
     }[weather]
     return Conditions(
