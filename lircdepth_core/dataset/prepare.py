@@ -46,12 +46,14 @@ class PrepareSummary:
         scenes: names of the scenes that are complete in it, of this call.
         samples: how many samples the folder's index holds.
         skipped: reasons by the names of the scenes that could not be prepared.
+        unannotated: names of those of `scenes` in which nothing is annotated.
     """
 
     out: Path
     scenes: tuple[str, ...]
     samples: int
     skipped: dict[str, str]
+    unannotated: tuple[str, ...]
 
 
 def prepare(
@@ -137,8 +139,14 @@ def prepare(
         for name, reason in _run(jobs(), workers, engine):
             finish(name, reason)
     finally:
-        samples = _write_index(out, options, nusc.version, skipped)
-    return PrepareSummary(out, tuple(sorted(done)), samples, dict(sorted(skipped.items())))
+        index = _write_index(out, options, nusc.version, skipped)
+    return PrepareSummary(
+        out=out,
+        scenes=tuple(sorted(done)),
+        samples=index["samples"],
+        skipped=dict(sorted(skipped.items())),
+        unannotated=tuple(sorted(name for name in done if not index["annotated"][name])),
+    )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -237,6 +245,13 @@ def run(args: argparse.Namespace) -> int:
         report=_print_progress if sys.stderr.isatty() else None,
     )
     print(f"{summary.out}: {len(summary.scenes)} scenes done, {summary.samples} samples in all")
+    if summary.unannotated and options.shows_trails:
+        print(
+            f"note: {len(summary.unannotated)} scenes have no annotations (such as "
+            f"{summary.unannotated[0]}): what moves leaves trails in their accumulated and dense "
+            "depth; give --masks, or --leave-out accumulated dense",
+            file=sys.stderr,
+        )
     for name, reason in summary.skipped.items():
         print(f"skipped {name}: {' '.join(reason.split())}", file=sys.stderr)
     return 1 if summary.skipped else 0
@@ -380,27 +395,29 @@ def _records(out: Path) -> list[dict[str, Any]]:
     return [read_record(path) for path in sorted(out.glob("*.json")) if path.name != INDEX_FILE]
 
 
-def _write_index(out: Path, options: PrepareOptions, version: str, skipped: dict[str, str]) -> int:
-    """Write the index of all complete scenes in the folder; how many samples they hold.
+def _write_index(
+    out: Path, options: PrepareOptions, version: str, skipped: dict[str, str]
+) -> dict[str, Any]:
+    """Write the index of all complete scenes in the folder.
 
     A scene that was skipped now but is complete from before stays, and is none of the skipped.
     """
     records = _records(out)
     shards = [shard for record in records for shard in record["shards"]]
-    samples = sum(shard["samples"] for shard in shards)
     conditions = {record["scene"]: record["conditions"] for record in records}
     index = {
         "format": INDEX_FORMAT,
         "data": version,
         "options": options.record(),
         "versions": _versions(),
-        "samples": samples,
+        "samples": sum(shard["samples"] for shard in shards),
         "shards": shards,
         "conditions": conditions,
+        "annotated": {record["scene"]: record["annotated"] for record in records},
         "skipped": {name: why for name, why in skipped.items() if name not in conditions},
     }
     write_atomically(out / INDEX_FILE, json.dumps(index, indent=1, sort_keys=True))
-    return samples
+    return index
 
 
 def _versions() -> dict[str, str]:

@@ -48,6 +48,11 @@ class PrepareOptions:
     leave_out: tuple[str, ...] = ()
     keep_last: bool = False
 
+    @property
+    def shows_trails(self) -> bool:
+        """Whether what moves leaves trails in a scene in which nothing is annotated."""
+        return self.masks is None and not {"accumulated", "dense"} <= set(self.leave_out)
+
     def radars_of(self, camera: str) -> tuple[str, ...]:
         """The radars whose returns go with a camera.
 

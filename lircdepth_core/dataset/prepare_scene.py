@@ -49,6 +49,7 @@ def prepare_scene(dataroot: Path, scene: Scene, out: Path, options: PrepareOptio
             "fingerprint": fingerprint(dataroot, scene, options),
             "options": options.record(),
             "conditions": dict(scene.conditions),
+            "annotated": scene.annotated,
             "shards": [
                 shard.finish() | {"scene": scene.name, "channel": camera}
                 for camera, shard in shards.items()
@@ -107,7 +108,14 @@ def read_record(path: Path) -> dict[str, Any]:
     """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        if {"scene", "fingerprint", "options", "shards"} <= record.keys():
+        if {
+            "scene",
+            "fingerprint",
+            "options",
+            "conditions",
+            "annotated",
+            "shards",
+        } <= record.keys():
             return record
     except (ValueError, AttributeError) as error:
         raise InputError(f"{path}: not a scene's record; remove it") from error

@@ -35,6 +35,8 @@ class Sample:
         exact: (H, W) float32, +Inf at the sky; None but for generated drives.
         boxes: (B, 4) float32 x1, y1, x2, y2 in pixels; a return's box index i means boxes[i - 1].
         conditions: weather, light and the like; empty if unknown.
+        annotated: whether anything was annotated in the scene; if not, that there are no boxes says
+            nothing, and without masks what moved left trails in `accumulated` and `dense`.
     """
 
     key: str
@@ -50,6 +52,7 @@ class Sample:
     exact: np.ndarray | None
     boxes: np.ndarray
     conditions: Mapping[str, str] = field(default_factory=dict)
+    annotated: bool = True
 
     def radar_returns(self) -> RadarReturns:
         """The returns as positions in the camera's optical frame, at the image's stamp."""

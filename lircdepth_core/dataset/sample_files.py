@@ -1,7 +1,7 @@
 """One sample as files: what lies under one key in a WebDataset shard.
 
 ====================  ==============================================================
-`json`                key, scene, channel, stamp, K, width, height, conditions
+`json`                key, scene, channel, stamp, K, width, height, conditions, annotated
 `image.jpg`           the camera's own file
 `radar.npy`           (M, 7) float32, `RADAR_COLUMNS`
 `boxes.npy`           (B, 4) float32
@@ -57,6 +57,7 @@ def encode_sample(
         "width": sample.camera.width,
         "height": sample.camera.height,
         "conditions": dict(sample.conditions),
+        "annotated": sample.annotated,
     }
     if jpeg is None:
         bgr = cv2.cvtColor(sample.image, cv2.COLOR_RGB2BGR)
@@ -117,6 +118,7 @@ def decode_sample(files: Mapping[str, bytes], source: str) -> Sample:
             exact=exact,
             boxes=boxes,
             conditions=record["conditions"],
+            annotated=record.get("annotated", True),
         )
     except (KeyError, ValueError, TypeError) as error:
         raise InputError(f"{source}: not a prepared sample ({error}); prepare it again") from error

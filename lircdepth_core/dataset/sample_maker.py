@@ -100,6 +100,7 @@ class SampleMaker:
             exact=None,
             boxes=rectangles,
             conditions=self._scene.conditions,
+            annotated=self._scene.annotated,
         )
         return encode_sample(sample, jpeg=jpeg, exact=exact)
 

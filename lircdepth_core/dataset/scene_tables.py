@@ -85,6 +85,11 @@ class Scene:
     tracks: BoxTracks
     conditions: Mapping[str, str]
 
+    @property
+    def annotated(self) -> bool:
+        """Whether anything is annotated; nothing is in the test split of nuScenes."""
+        return any(len(frame.boxes) for frame in self.key_frames)
+
 
 def read_scene(
     nusc: NuScenes,

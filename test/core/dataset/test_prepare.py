@@ -96,6 +96,19 @@ def test_moving_things_leave_no_trail(annotated, tmp_path):
     assert sum(map(phantoms, with_boxes)) < 0.1 * sum(map(phantoms, without))
 
 
+@pytest.mark.parametrize("leave_out", [["dense"], ["accumulated", "dense"]])
+def test_scenes_without_annotations_are_told_once(leave_out, two_scenes, tmp_path, capsys):
+    for table in ("sample_annotation", "instance"):
+        edit_table(two_scenes, table, lambda rows: rows.clear())
+    arguments = ["prepare", str(two_scenes), str(tmp_path / "out"), "--workers", "1"]
+    assert cli.main([*arguments, "--sweeps", "1", "--leave-out", *leave_out]) == 0
+    error = capsys.readouterr().err
+    assert error.count("note: 2 scenes have no annotations") == ("accumulated" not in leave_out)
+    index = json.loads((tmp_path / "out" / "index.json").read_text())
+    assert index["annotated"] == {SCENE: False, "scene-0003": False}
+    assert not any(sample.annotated for sample in read_samples(tmp_path / "out"))
+
+
 def test_the_last_sample_of_a_scene_is_skipped_unless_asked_for(annotated, tmp_path):
     nusc = open_dataset(annotated)
     assert len(nusc.sample) == 4
@@ -379,6 +392,7 @@ def test_conditions_go_along(two_scenes, tmp_path):
 def test_the_index_counts_and_hashes_the_shards(shards):
     index = json.loads((shards / "index.json").read_text())
     assert index["samples"] == 9
+    assert set(index["annotated"].values()) == {True}
     for shard in index["shards"]:
         data = (shards / shard["file"]).read_bytes()
         assert (shard["samples"], shard["bytes"]) == (3, len(data))

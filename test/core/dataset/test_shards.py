@@ -33,6 +33,7 @@ def test_a_sample_comes_back_as_it_was(shards):
         again = decode_sample(encode_sample(sample), "test")
         assert (again.key, again.scene, again.channel) == (sample.key, sample.scene, sample.channel)
         assert (again.stamp, again.camera) == (sample.stamp, sample.camera)
+        assert again.annotated is sample.annotated is True
         for name in ("radar", "boxes", "single_scan", "accumulated", "dense", "exact"):
             np.testing.assert_array_equal(getattr(again, name), getattr(sample, name))
         assert np.abs(again.image.astype(int) - sample.image).mean() < 3
