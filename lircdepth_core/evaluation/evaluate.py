@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
+import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -255,12 +256,15 @@ def _measure_in_processes(
     workers: int,
 ) -> Iterator[ImageResult | _Skipped]:
     """The same in several processes, in the order of the samples."""
+    # Forked from a process that has imported everything once, and never used CUDA or threads.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
     loader: Iterable[ImageResult | _Skipped | _Finished | Exception] = DataLoader(
         _Work(source, load_predictor, options, max(1, (os.cpu_count() or 1) // workers)),
         batch_size=None,
         num_workers=workers,
         collate_fn=_as_it_is,
-        multiprocessing_context="spawn",
+        multiprocessing_context=context,
     )
     waiting: list[tuple[int, ImageResult]] = []
     reached = [-1.0] * workers
