@@ -194,12 +194,13 @@ def measure_sample(
     truths = {name: getattr(sample, name) for name in TRUTHS}
     truths = {name: truth for name, truth in truths.items() if truth is not None}
     returns = sample.radar_returns()
+    boxes = sample.boxes if sample.annotated else None
     measures: dict[str, dict[str, Measures]] = {}
     for change in options.radar:
         radar = change_radar(returns, change, sample.key, options)
         maps = PredictedMaps.of(predictor(sample.image, sample.camera, radar), shares)
         for name, truth in truths.items():
-            measured = measure(maps, truth, sample.boxes, options)
+            measured = measure(maps, truth, boxes, options)
             if measured is None:
                 continue
             by_change = measures.setdefault(name, {})

@@ -12,8 +12,11 @@ from lircdepth_core.evaluation.options import EvaluationOptions
 from lircdepth_core.evaluation.ranking import rank
 from lircdepth_core.inference import Prediction
 
+CONTENTS = ("background", "object", "unknown")
+"""What a pixel can show: unknown in images whose objects nobody annotated."""
+
 CELL_SUMS = ("pixels", "absolute", "squared", "relative", "covered")
-"""What is summed per range bin, in and out of objects: the errors |e|, e², |e| / truth, and the
+"""What is summed per range bin and content: the errors |e|, e², |e| / truth, and the
 pixels whose error is within sigma."""
 
 SIGMA_EDGES = (0, 0.125, 0.25, 0.5, 1, 2, 4, 8, 16, np.inf)
@@ -69,7 +72,7 @@ class Measures:
             and with a score `by_score`, `oracle` (3, 101), `ause`, `aurg`, `ause_normalised`,
             `aurg_normalised` (3,) in the order of `SPARSIFIED`, `spearman` (1,).
         sums: float64 arrays to be added up over images, each pixel weighing the same.
-            `cells` (ranges, 2, 5), out of and in objects; `score` (2,) pixels and sum; and with
+            `cells` (ranges, 3, 5), by range and `CONTENTS`; `score` (2,) pixels and sum; and with
             calibration `covered` (1 + shares,) pixels, and those within each half-width,
             `likelihood` (4,), `by_sigma` (9, 5). Empty if there is no prediction at any pixel with
             truth; of the averages there is then `answered` alone.
@@ -89,7 +92,7 @@ class Measures:
 
 
 def measure(
-    maps: PredictedMaps, truth: np.ndarray, boxes: np.ndarray, options: EvaluationOptions
+    maps: PredictedMaps, truth: np.ndarray, boxes: np.ndarray | None, options: EvaluationOptions
 ) -> Measures | None:
     """Compare a prediction with one truth.
 
@@ -98,7 +101,7 @@ def measure(
     Args:
         maps: the prediction.
         truth: (H, W) metres; 0, NaN and +Inf are none.
-        boxes: (B, 4) x1, y1, x2, y2 in pixels: the objects.
+        boxes: (B, 4) x1, y1, x2, y2 in pixels: the objects; None if they are not known.
         options: caps, bins and the like.
 
     Returns:
@@ -145,10 +148,11 @@ def measure(
             [covered, sigma, error, error * error],
         )
     bins = len(options.range_edges) - 1
-    cell = np.minimum((t / np.float32(options.range_step)).astype(np.intp), bins - 1) * 2
-    cell += _inside(boxes, truth.shape).ravel()[index]
+    kinds = len(CONTENTS)
+    cell = np.minimum((t / np.float32(options.range_step)).astype(np.intp), bins - 1) * kinds
+    cell += kinds - 1 if boxes is None else _inside(boxes, truth.shape).ravel()[index]
     quantities = [error, error * error, error / t, covered]
-    sums["cells"] = _sums(cell, bins * 2, quantities).reshape(bins, 2, len(CELL_SUMS))
+    sums["cells"] = _sums(cell, bins * kinds, quantities).reshape(bins, kinds, len(CELL_SUMS))
     return Measures(averages, sums)
 
 

@@ -168,8 +168,12 @@ def _by_range(full: dict[str, Any]) -> Table:
 
 
 def _by_content(full: dict[str, Any]) -> Table:
+    title, columns = "By content, over all pixels", ("Content", *_CELL_COLUMNS)
+    if full["by_content"] is None:
+        row = ("object", *[NONE] * len(_CELL_COLUMNS))
+        return Table(f"{title}: none, the data is not annotated", columns, [row])
     rows = [(content, *_cell(row)) for content, row in full["by_content"].items()]
-    return Table("By content, over all pixels", ("Content", *_CELL_COLUMNS), rows)
+    return Table(title, columns, rows)
 
 
 _CELL_COLUMNS = ("pixels", "MAE m", "RMSE m", "AbsRel", "within σ")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from lircdepth_core.evaluation.depth_metrics import DEPTH_METRICS
-from lircdepth_core.evaluation.measures import SIGMA_EDGES, Measures
+from lircdepth_core.evaluation.measures import CONTENTS, SIGMA_EDGES, Measures
 from lircdepth_core.evaluation.options import EvaluationOptions
 from lircdepth_core.evaluation.ranking import REMOVED, SPARSIFIED
 from lircdepth_core.inference.calibration import SIGMA_SHARE
@@ -69,10 +69,7 @@ class Totals:
             },
             "uncertainty": self._uncertainty(options, shares) if "score" in self._sums else None,
             "by_range": self._by_range(options, bool(shares)),
-            "by_content": {
-                content: _cell(self.sum("cells")[:, column].sum(axis=0), bool(shares))
-                for column, content in enumerate(("background", "object"))
-            },
+            "by_content": self._by_content(bool(shares)),
         }
 
     def _uncertainty(self, options: EvaluationOptions, shares: tuple[float, ...]) -> dict[str, Any]:
@@ -143,6 +140,15 @@ class Totals:
             "nll_gaussian": (log_sigma + squared / 2) / count + np.log(2 * np.pi) / 2,
             "by_sigma": by_sigma,
         }
+
+    def _by_content(self, calibrated: bool) -> dict[str, Any] | None:
+        """None if the objects of no image are known."""
+        cells = dict(zip(CONTENTS, self.sum("cells").sum(axis=0), strict=True))
+        if not any(cells[content][0] for content in ("background", "object")):
+            return None
+        if not cells["unknown"][0]:
+            del cells["unknown"]
+        return {content: _cell(sums, calibrated) for content, sums in cells.items()}
 
     def _by_range(self, options: EvaluationOptions, calibrated: bool) -> list[dict[str, Any]]:
         edges = options.range_edges.tolist()

@@ -21,6 +21,7 @@ from lircdepth_core.evaluation.evaluate import evaluate, measured_shares
 from lircdepth_core.evaluation.options import EvaluationOptions
 from lircdepth_core.evaluation.results import results
 from lircdepth_core.evaluation.sources import SampleSource
+from lircdepth_core.evaluation.tables import truth_tables
 from lircdepth_core.inference import Predictor
 
 OPTIONS = EvaluationOptions()
@@ -118,6 +119,23 @@ def test_changed_radar_is_averaged_over_the_images_that_all_radar_answers() -> N
         "full": 0.5,
         "none": 1,
     }
+
+
+def test_scenes_without_annotation_have_no_content() -> None:
+    plain = make_sample(0, annotated=False, boxes=np.zeros((0, 4), np.float32))
+    for samples, contents in (
+        ([plain], None),
+        ([plain, make_sample(1, boxes=plain.boxes)], {"background", "object", "unknown"}),
+    ):
+        evaluation = evaluate(
+            _source(*samples), brightness_model(), EvaluationOptions(radar=("full",))
+        )
+        found = results(evaluation, brightness_model().model, "made")
+        truth = found["truths"]["exact"]
+        by_content = truth["by_radar"]["full"]["by_content"]
+        assert (set(by_content) if by_content else None) == contents
+        text = "\n".join(table.text() for table in truth_tables(truth, found["options"]))
+        assert ("none, the data is not annotated" in text) == (contents is None)
 
 
 def test_intervals_are_those_asked_for_and_those_stored() -> None:

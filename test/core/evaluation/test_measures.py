@@ -122,6 +122,25 @@ def test_objects_are_the_pixels_whose_centre_lies_in_a_box() -> None:
     assert summary["by_content"]["background"]["mae"] == pytest.approx(1)
 
 
+def test_without_annotation_nothing_is_known_of_content() -> None:
+    truth = np.full((4, 6), 10, np.float32)
+    options = EvaluationOptions()
+    boxes = np.array([[1, 1, 2, 2]], np.float32)
+    unknown, known = (measure(_maps(truth + 1), truth, b, options) for b in (None, boxes))
+    assert unknown is not None
+    assert known is not None
+    totals = Totals()
+    totals.add(unknown)
+    summary = totals.summary(options, ())
+    assert summary["by_content"] is None
+    assert summary["by_range"][1]["pixels"] == 24
+    totals.add(known)
+    by_content = totals.summary(options, ())["by_content"]
+    assert {content: row["pixels"] for content, row in by_content.items()} == {
+        "background": 20, "object": 4, "unknown": 24,
+    }  # fmt: skip
+
+
 def test_coverage_and_likelihood_by_hand() -> None:
     # Errors 1 and 3 at sigma 2: half-widths 1, 2, 4, 6 hold 1/2, 1/2, 1 and 1.
     summary = _summary([(_maps(_map([11, 13]), _map([2, 2])), _map([10, 10]))], SHARES)
