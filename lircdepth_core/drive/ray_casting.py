@@ -200,7 +200,7 @@ class _Surface:
             from embreex.rtcore_scene import EmbreeScene
         except ImportError as error:
             raise InputError(
-                f"{error.name} is not installed; run: pip install 'lircdepth[drive]'"
+                "embreex is not installed; run: pip install 'lircdepth[drive]'"
             ) from error
         counts = [len(mesh.vertices) for mesh in meshes]
         starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
