@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from annotated_drive import annotate, edit_table
+from annotated_drive import edit_table
 from slow_samples import SlowSample
 
 from lircdepth_core import cli
@@ -62,23 +62,6 @@ def test_equal_to_the_slow_implementation(annotated, tmp_path):
     assert (accumulated > 0).sum() > 1.5 * (sample.single_scan > 0).sum()
     np.testing.assert_array_equal(stored(sample.accumulated), stored(accumulated))
     np.testing.assert_array_equal(stored(sample.dense), stored(slow.dense(accumulated)))
-
-
-@pytest.fixture(scope="module")
-def large(tmp_path_factory):
-    """A larger drive, in which a pixel is small enough to hold one surface."""
-    root = tmp_path_factory.mktemp("large") / "data"
-    write_scene(root, frames=7, width=800, height=450)
-    annotate(root)
-    return root
-
-
-def test_accumulated_lidar_agrees_with_the_exact_depth(large, tmp_path):
-    for sample in prepared(large, tmp_path / "out", leave_out=("dense",)):
-        near_30 = (sample.accumulated > 0) & (np.abs(sample.exact - 30) < 3)
-        assert near_30.sum() > 2000
-        error = np.abs(sample.accumulated - sample.exact)[near_30]
-        assert np.median(error) < 0.1
 
 
 def phantoms(sample: Sample) -> int:
