@@ -94,8 +94,11 @@ def definitions(options: EvaluationOptions) -> dict[str, str]:
         "difference of natural logarithms; log10: mean |difference of decimal logarithms|; silog: "
         "100 × standard deviation of the difference of natural logarithms; delta<i>: share of "
         "pixels with max(prediction/truth, truth/prediction) < 1.25^i.",
-        "by_range, by_content": f"over the pixels of all images together, truth up to {last}; an "
-        "object is all that lies inside an annotated 2-D box, what is seen behind it included.",
+        "by_range, by_content": f"over the pixels of all images together, truth up to {last}. An "
+        "object is all that lies inside a 2-D box of the prepared sample, what is seen behind it "
+        "included: the boxes of annotated cars, motorcycles, bicycles, buses, trucks, trailers and "
+        "adult pedestrians in view, at most the 35 nearest of an image. All else is background, "
+        "annotated or not; in scenes without any annotation content is unknown.",
         "score": "what ranks pixels by uncertainty: sigma in m if the model is calibrated, else "
         "the head's expected uncertainty, 0..1, which is relative to depth.",
         "sparsification": f"per image, truth up to {last}, then averaged: the metric over the "

@@ -16,10 +16,11 @@ from evaluation_rig import (
 )
 
 from lircdepth_core.dataset.sample import Sample
+from lircdepth_core.dataset.sample_maker import MAX_BOXES, OBJECT_CLASSES
 from lircdepth_core.errors import InputError
 from lircdepth_core.evaluation.evaluate import evaluate, measured_shares
 from lircdepth_core.evaluation.options import EvaluationOptions
-from lircdepth_core.evaluation.results import results
+from lircdepth_core.evaluation.results import definitions, results
 from lircdepth_core.evaluation.sources import SampleSource
 from lircdepth_core.evaluation.tables import truth_tables
 from lircdepth_core.inference import Predictor
@@ -136,6 +137,13 @@ def test_scenes_without_annotation_have_no_content() -> None:
         assert (set(by_content) if by_content else None) == contents
         text = "\n".join(table.text() for table in truth_tables(truth, found["options"]))
         assert ("none, the data is not annotated" in text) == (contents is None)
+
+
+def test_what_counts_as_an_object_is_said_as_it_is_prepared() -> None:
+    said = definitions(OPTIONS)["by_range, by_content"]
+    assert f"at most the {MAX_BOXES} nearest" in said
+    kinds = [kind.split(".")[1] for kind in OBJECT_CLASSES]
+    assert all(kind in said for kind in kinds)
 
 
 def test_intervals_are_those_asked_for_and_those_stored() -> None:
