@@ -89,6 +89,7 @@ MATERIALS: tuple[Material, ...] = tuple(
         ("head lamp", (0.85, 0.85, 0.8), Pattern.LAMP, 0.1, 0.1, 9.0, 0.80, True, 0),
         ("tail lamp", (0.45, 0.012, 0.012), Pattern.LAMP, 0.08, 0.1, 2.2, 0.90, True, 0),
         ("street lamp", (0.9, 0.85, 0.75), Pattern.LAMP, 0.05, 0.3, 14.0, 0.40, True, -3),
+        # The shader knows signals by this emission: they are on by day too.
         ("signal light", (1.0, 1.0, 1.0), Pattern.LAMP, 0.05, 0.3, 2.5, 0.40, True, -3),
         ("fabric", (1.0, 1.0, 1.0), Pattern.FABRIC, 0.02, 0.9, 0, 0.40, True, -12),
         ("skin", (1.0, 1.0, 1.0), Pattern.PLAIN, 0.04, 0.6, 0, 0.45, True, -10),

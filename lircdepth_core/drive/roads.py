@@ -84,7 +84,6 @@ class RoadNetwork:
     Attributes:
         streets: all streets.
         junctions: where they cross.
-        reach: for each street, (begin, end) in metres along it between which it lies in the scene.
     """
 
     streets: tuple[Street, ...]

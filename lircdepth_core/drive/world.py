@@ -22,7 +22,7 @@ class Mesh:
         materials: (F,) int32, indices into `lircdepth_core.drive.materials.MATERIALS`.
         tints: (F, 3) float32 linear RGB, times the material's colour.
 
-    Faces that share a vertex are shaded smoothly across it.
+    Faces that share a vertex are of one material and shaded smoothly across it.
     """
 
     vertices: np.ndarray
