@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import platform
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset
 
 from lircdepth_core.dataset.reader import Batch, TrainingBatches
-from lircdepth_core.dataset.shards import find_shards
 from lircdepth_core.errors import InputError
 from lircdepth_core.training.checkpoints import Checkpoint, Checkpoints, read_checkpoint
 from lircdepth_core.training.config import TrainingConfig
+from lircdepth_core.training.data import check_apart, load
 from lircdepth_core.training.learner import Learner, LearningTask, NotFiniteError
 from lircdepth_core.training.meter import Meter
 from lircdepth_core.training.optimiser import learning_rate
@@ -135,7 +132,7 @@ class _Run:
         self._config, self._out, self._processes = config, out, processes
         self._stop, self._report = stop, report
         data = config.data
-        _check_apart(data.train, data.validation)
+        check_apart(data.train, data.validation)
         self._batches = TrainingBatches(
             data.train,
             data.spec,
@@ -194,8 +191,7 @@ class _Run:
         )
         accumulate = self._config.optimiser.accumulate
         source.set_epoch(self._progress.epoch, self._progress.step_in_epoch * accumulate)
-        with self._meter.waiting():
-            batches = iter(self._loader(source))
+        batches = load(source, self._config.data.workers, self._processes.device)
         while self._batches.streams or self._progress.step_in_epoch < self._steps_per_epoch:
             if not self._update(batches):
                 break
@@ -272,7 +268,7 @@ class _Run:
         self._learner.gather()
         result = validate(
             self._learner.result,
-            self._loader(self._validation),
+            load(self._validation, self._config.data.workers, self._processes.device),
             self._config.data.truth,
             self._processes,
         )
@@ -351,15 +347,6 @@ class _Run:
     def _advance(self, **changes: Any) -> None:
         self._progress = dataclasses.replace(self._progress, **changes)
 
-    def _loader(self, dataset: IterableDataset[Batch]) -> DataLoader[Batch]:
-        return DataLoader(
-            dataset,
-            batch_size=None,
-            num_workers=self._config.data.workers,
-            worker_init_fn=_prepare_worker,
-            pin_memory=self._processes.device.type == "cuda",
-        )
-
     @contextmanager
     def _naming_the_step(self) -> Iterator[None]:
         try:
@@ -369,20 +356,3 @@ class _Run:
                 f"step {self._progress.step + 1}: {error}; {self._checkpoints.describe_newest()}; "
                 "lower the learning rate, or look at the data"
             ) from error
-
-
-def _check_apart(train: tuple[str, ...], validation: tuple[str, ...]) -> None:
-    """Refuse shards that are in both."""
-    trained = {shard.location for shard in find_shards(train)}
-    for shard in find_shards(validation):
-        if shard.location in trained:
-            raise InputError(
-                f"data.validation: {shard.location} is in data.train too; give other scenes"
-            )
-
-
-def _prepare_worker(number: int) -> None:
-    """Leave Ctrl-C to the process that trains, and the cores too."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    cv2.setNumThreads(1)

@@ -1,0 +1,75 @@
+"""Batches as loader processes give them."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import torch
+from torch.utils.data import DataLoader, IterableDataset
+
+from lircdepth_core.dataset.reader import Batch
+from lircdepth_core.dataset.shards import Shard, find_shards
+from lircdepth_core.errors import InputError
+
+
+def load(dataset: IterableDataset[Batch], workers: int, device: torch.device) -> Iterator[Batch]:
+    """The batches of a data set.
+
+    Args:
+        dataset: gives batches.
+        workers: processes that load them; 0 for none.
+        device: where they go; on the way to CUDA they lie in pinned memory.
+
+    Raises:
+        InputError: a sample cannot be read, or a worker died.
+    """
+    loader = DataLoader(
+        dataset,
+        batch_size=None,
+        num_workers=workers,
+        worker_init_fn=_prepare_worker,
+        pin_memory=device.type == "cuda",
+        # Its own, or beginning an epoch would change what the networks draw.
+        generator=torch.Generator(),
+    )
+    try:
+        yield from loader
+    except InputError as error:
+        # A worker's error comes with its traceback before it.
+        message = str(error).strip().rpartition(f"{InputError.__name__}: ")[2]
+        raise InputError(message) from error
+    except RuntimeError as error:
+        if not str(error).startswith("DataLoader worker"):
+            raise
+        raise InputError(
+            "a loader process died, perhaps for want of memory; lower data.workers and run the "
+            "same command again, it goes on from the last checkpoint"
+        ) from error
+
+
+def check_apart(train: tuple[str, ...], validation: tuple[str, ...]) -> None:
+    """Refuse shards that are both trained on and validated on.
+
+    Raises:
+        InputError: there is one, or there are no shards.
+    """
+    trained = set(map(_place, find_shards(train)))
+    for shard in find_shards(validation):
+        if _place(shard) in trained:
+            raise InputError(
+                f"data.validation: {shard.location} is in data.train too; give other scenes"
+            )
+
+
+def _place(shard: Shard) -> str:
+    return str(Path(shard.location).resolve()) if shard.is_local else shard.location
+
+
+def _prepare_worker(number: int) -> None:
+    """Leave Ctrl-C to the process that trains, and the cores too."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    cv2.setNumThreads(1)

@@ -1,0 +1,55 @@
+"""What goes wrong in a loader process is said in a line."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch.utils.data import IterableDataset, get_worker_info
+
+from lircdepth_core.dataset.reader import Batch
+from lircdepth_core.errors import InputError
+from lircdepth_core.training.data import check_apart, load
+
+CPU = torch.device("cpu")
+
+
+class Failing(IterableDataset[Batch]):
+    """Fails at once, or kills the loader process."""
+
+    def __init__(self, error: Exception | None) -> None:
+        self._error = error
+
+    def __iter__(self) -> Iterator[Batch]:
+        if self._error:
+            raise self._error
+        assert get_worker_info() is not None
+        os.kill(os.getpid(), signal.SIGKILL)
+        yield from ()
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_error_reads_the_same_from_a_loader_process(workers):
+    with pytest.raises(InputError) as error:
+        next(load(Failing(InputError("shard.tar: cut off; fetch it again")), workers, CPU))
+    assert str(error.value) == "shard.tar: cut off; fetch it again"
+
+
+def test_a_fault_of_the_program_is_not_hidden():
+    with pytest.raises(RuntimeError, match="fault"):
+        next(load(Failing(RuntimeError("fault")), 1, CPU))
+
+
+def test_a_loader_process_that_dies_is_said():
+    with pytest.raises(InputError, match=r"a loader process died.*lower data\.workers"):
+        next(load(Failing(None), 1, CPU))
+
+
+def test_shards_by_another_path_are_the_same(tiny_data, monkeypatch):
+    monkeypatch.chdir(tiny_data)
+    check_apart((str(tiny_data / "train"),), (str(tiny_data / "validation"),))
+    with pytest.raises(InputError, match=r"is in data\.train too"):
+        check_apart((str(tiny_data / "train"),), ("train/scene-1.tar",))
