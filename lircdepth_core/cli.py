@@ -10,18 +10,32 @@ from collections.abc import Sequence
 from lircdepth_core.errors import InputError
 
 VERBS = {
-    "drive": ("lircdepth_core.drive.drive_writer", "generate drives as a nuScenes data set"),
-    "bag": ("lircdepth_core.dataset.bag", "convert a nuScenes scene to a ROS 2 bag"),
-    "prepare": ("lircdepth_core.dataset.prepare", "make training samples of nuScenes scenes"),
-    "train": ("lircdepth_core.training.command", "teach a network on prepared samples"),
-    "predict": ("lircdepth_core.predict_sample", "predict depth for a nuScenes sample"),
-    "evaluate": ("lircdepth_core.evaluation.command", "measure a model's depth and uncertainty"),
+    "drive": (
+        "lircdepth_core.drive.drive_writer",
+        "generate drives as a nuScenes data set",
+        "drive",
+    ),
+    "bag": ("lircdepth_core.dataset.bag", "convert a nuScenes scene to a ROS 2 bag", "bag"),
+    "prepare": (
+        "lircdepth_core.dataset.prepare",
+        "make training samples of nuScenes scenes",
+        "train",
+    ),
+    "train": ("lircdepth_core.training.command", "teach a network on prepared samples", "train"),
+    "predict": ("lircdepth_core.predict_sample", "predict depth for a nuScenes sample", "bag"),
+    "evaluate": (
+        "lircdepth_core.evaluation.command",
+        "measure a model's depth and uncertainty",
+        "train",
+    ),
     "import-weights": (
         "lircdepth_core.inference.import_weights",
         "turn a published checkpoint into a model folder",
+        None,
     ),
 }
-"""Each verb's module, which has `add_arguments(parser)` and `run(args)`, and its help."""
+"""Each verb's module, which has `add_arguments(parser)` and `run(args)`, its help, and the extra
+that has the packages it needs."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,25 +52,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="lircdepth", description="Dense depth and its uncertainty from a camera and radar."
     )
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    run = None
-    for verb, (module_name, help_text) in VERBS.items():
-        description = f"{help_text[0].upper()}{help_text[1:]}."
-        verb_parser = verbs.add_parser(verb, help=help_text, description=description)
-        # Only the verb in use is imported: it may need packages that another does without.
-        if arguments[:1] == [verb]:
-            module = importlib.import_module(module_name)
-            module.add_arguments(verb_parser)
-            run = module.run
-    parsed = parser.parse_args(arguments)
-    assert run is not None
+    verb = arguments[0] if arguments else ""
     try:
+        run = None
+        for name, (module_name, help_text, _) in VERBS.items():
+            description = f"{help_text[0].upper()}{help_text[1:]}."
+            verb_parser = verbs.add_parser(name, help=help_text, description=description)
+            # Only the verb in use is imported: it may need packages that another does without.
+            if name == verb:
+                module = importlib.import_module(module_name)
+                module.add_arguments(verb_parser)
+                run = module.run
+        parsed = parser.parse_args(arguments)
+        assert run is not None
         return run(parsed)
     except (InputError, OSError) as error:
-        print(f"lircdepth {parsed.verb}: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
+        message = " ".join(str(error).split())
+    except ImportError as error:
+        package, extra = (error.name or "").partition(".")[0], VERBS[verb][2]
+        if extra is None or package in ("", "lircdepth_core"):
+            raise
+        message = f"{package} is not installed; run: pip install 'lircdepth[{extra}]'"
     except KeyboardInterrupt:
-        print(f"lircdepth {parsed.verb}: stopped", file=sys.stderr)
+        print(f"lircdepth {verb}: stopped", file=sys.stderr)
         return 130
+    print(f"lircdepth {verb}: {message}", file=sys.stderr)
+    return 2
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ import yaml
 
 from lircdepth_core.dataset.devkit import (
     find_scene,
-    missing_extra,
     open_dataset,
     read_lidar,
     read_radar,
@@ -94,14 +93,13 @@ def write_bag(
     Raises:
         InputError: `out` exists or cannot be written, the data set, the version, the scene or a
             sensor is not there, a file is damaged, or not one of the scene's files is there.
+        ImportError: a package of the extra `bag` is not installed.
     """
-    try:
-        from rosbags.rosbag2 import StoragePlugin, Writer
-        from rosbags.typesys import Stores, get_typestore
+    from rosbags.rosbag2 import StoragePlugin, Writer
+    from rosbags.typesys import Stores, get_typestore
 
-        from lircdepth_core.dataset.ros_messages import MessageFactory
-    except ImportError as error:
-        raise missing_extra(error) from error
+    from lircdepth_core.dataset.ros_messages import MessageFactory
+
     if storage not in STORAGES:
         raise InputError(f"storage {storage}: not known; choose from {', '.join(STORAGES)}")
     if out.exists():

@@ -51,13 +51,11 @@ def open_dataset(dataroot: Path, version: str | None = None) -> NuScenes:
         version: the folder of tables, such as `v1.0-mini`; None takes the only one there is.
 
     Raises:
-        InputError: the devkit is not installed, there is no such version or more than one, or the
-            tables cannot be read.
+        InputError: there is no such version or more than one, or the tables cannot be read.
+        ImportError: the devkit is not installed.
     """
-    try:
-        from nuscenes.nuscenes import NuScenes
-    except ImportError as error:
-        raise missing_extra(error) from error
+    from nuscenes.nuscenes import NuScenes
+
     version = version or _only_version(dataroot)
     if not (dataroot / version).is_dir():
         raise InputError(f"{dataroot / version}: no such folder; give the data set's version")
@@ -68,11 +66,6 @@ def open_dataset(dataroot: Path, version: str | None = None) -> NuScenes:
             f"{dataroot / version}: not a complete nuScenes data set ({_one_line(error)}); "
             "unpack all of its tables and maps"
         ) from error
-
-
-def missing_extra(error: ImportError) -> InputError:
-    """The error to raise where a package of the extra `bag` is missing."""
-    return InputError(f"{error.name} is not installed; run: pip install 'lircdepth[bag]'")
 
 
 def find_scene(nusc: NuScenes, name: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -19,7 +20,7 @@ def run_verb(monkeypatch):
     def run(action) -> int:
         module = SimpleNamespace(add_arguments=lambda parser: None, run=lambda args: action())
         monkeypatch.setitem(sys.modules, "verb_for_test", module)
-        monkeypatch.setitem(cli.VERBS, "test", ("verb_for_test", "do it"))
+        monkeypatch.setitem(cli.VERBS, "test", ("verb_for_test", "do it", "toys"))
         return cli.main(["test"])
 
     return run
@@ -50,6 +51,50 @@ def test_ctrl_c_is_status_130(run_verb):
 def test_a_fault_of_the_program_is_not_hidden(run_verb):
     with pytest.raises(ZeroDivisionError):
         run_verb(lambda: 1 // 0)
+
+
+def test_a_missing_package_names_the_verbs_extra(run_verb, capsys):
+    def action() -> int:
+        import no_such_package.part  # noqa: F401
+
+    assert run_verb(action) == 2
+    line = "no_such_package is not installed; run: pip install 'lircdepth[toys]'\n"
+    assert capsys.readouterr().err == f"lircdepth test: {line}"
+
+
+@pytest.mark.parametrize(
+    ("verb", "package", "extra"),
+    [
+        ("prepare", "scipy", "train"),
+        ("prepare", "nuscenes", "train"),
+        ("bag", "rosbags", "bag"),
+    ],
+)
+def test_without_its_extra_a_verb_says_what_to_install(verb, package, extra, tmp_path):
+    """In a process of its own, in which the package cannot be found, nor what imports it."""
+    arguments = {
+        "prepare": [str(tmp_path), str(tmp_path / "out")],
+        "bag": [str(tmp_path), str(tmp_path / "out"), "--scene", "x"],
+    }[verb]
+    program = f"""
+import sys
+sys.modules[{package!r}] = None
+from lircdepth_core.cli import main
+sys.exit(main({[verb, *arguments]!r}))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == (
+        f"lircdepth {verb}: {package} is not installed; run: pip install 'lircdepth[{extra}]'"
+    )
+
+
+def test_a_module_of_the_program_that_is_missing_is_not_hidden(run_verb):
+    def action() -> int:
+        import lircdepth_core.no_such_module  # noqa: F401
+
+    with pytest.raises(ImportError):
+        run_verb(action)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -210,14 +209,6 @@ def test_radar_filters_that_someone_set_neither_apply_nor_change(
         for state in np.frombuffer(cloud.data, np.int8).reshape(-1, 43)[:, 12]
     }
     assert 1 in moving_states
-
-
-def test_without_the_packages_the_extra_is_named(
-    generated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "rosbags.rosbag2", None)
-    with pytest.raises(InputError, match=r"pip install 'lircdepth\[bag\]'"):
-        write_bag(generated, tmp_path / "bag", SCENE)
 
 
 def test_the_command_prints_what_it_wrote(
