@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
@@ -365,14 +365,21 @@ def _scene_names(given: list[str] | None) -> list[str] | None:
 
 def _channels(nusc: NuScenes, options: PrepareOptions) -> list[str]:
     """Every camera and radar that is needed; they must exist, if not in every scene."""
-    modality = {sensor["channel"]: sensor["modality"] for sensor in nusc.sensor}
-    cameras = list(options.cameras)
-    unknown = [name for name in cameras if modality.get(name) != "camera"]
+    _check_sensors(nusc, options.cameras, "camera")
+    radars = {radar: None for camera in options.cameras for radar in options.radars_of(camera)}
+    _check_sensors(nusc, radars, "radar")
+    return [*options.cameras, *radars]
+
+
+def _check_sensors(nusc: NuScenes, channels: Iterable[str], modality: str) -> None:
+    """See that the data set has sensors of a kind."""
+    known = sorted(row["channel"] for row in nusc.sensor if row["modality"] == modality)
+    unknown = [name for name in channels if name not in known]
     if unknown:
-        known = sorted(name for name, kind in modality.items() if kind == "camera")
-        raise InputError(f"no camera {', '.join(unknown)}; there are {', '.join(known)}")
-    radars = {radar: None for camera in cameras for radar in options.radars_of(camera)}
-    return [*cameras, *radars]
+        raise InputError(
+            f"{nusc.dataroot}: no {modality} {', '.join(unknown)}; there are "
+            f"{', '.join(known) or 'none'}"
+        )
 
 
 def _make_folder(out: Path, options: PrepareOptions) -> None:

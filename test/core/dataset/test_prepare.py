@@ -340,7 +340,10 @@ def test_a_bad_scene_is_skipped_in_one_line_and_the_rest_is_complete(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--cameras", "CAM_BACK"], "CAM_BACK"),
+        (["--cameras", "CAM_BACK"], "no camera CAM_BACK; there are CAM_FRONT"),
+        (["--cameras", "CAM_FORNT"], "no camera CAM_FORNT; there are CAM_FRONT"),
+        (["--radars", "RADAR_FORNT"], "no radar RADAR_FORNT; there are RADAR_FRONT"),
+        (["--radars", "LIDAR_TOP"], "no radar LIDAR_TOP"),
         (["--scenes", "scene-9999"], "scene-9999"),
         (["--sweeps", "-1"], "--sweeps"),
         (["--workers", "0"], "--workers"),
