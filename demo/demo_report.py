@@ -25,7 +25,7 @@ ERROR_COLOURS = (20.0, 0.0)
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One answered image: all maps (H, W) float32 metres, truth +Inf at the sky."""
+    """One answered image: all maps (H, W) float32 metres, truth NaN at the sky."""
 
     stamp: int
     image: np.ndarray
@@ -53,7 +53,7 @@ def write_report(
     lines = [
         "# Demo",
         "",
-        "A generated street with exact depth, as a ROS 2 bag, replayed over DDS into the node.",
+        "A generated drive as a ROS 2 bag, replayed over DDS into the node; depth against truth.",
         "",
         f"Model: {model}.",
         "",

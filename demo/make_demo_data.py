@@ -1,0 +1,55 @@
+"""Make the demo's bag and truth anew: `make demo-data`.
+
+Needs the extras `drive` and `bag`, and what `lircdepth drive` needs of the system. The result is
+kept in the repository, so that `make demo` needs none of it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from lircdepth_core.dataset.bag import write_bag
+from lircdepth_core.drive.drive_writer import DriveSettings, write_drive
+from lircdepth_core.drive.exact_depth import read_depth
+from lircdepth_core.inference.depth_png import write_depth_png
+
+DATA = Path(__file__).parent / "data"
+SETTINGS = DriveSettings(
+    seed=5,
+    duration=3.0,
+    cameras=("CAM_FRONT",),
+    radars=("RADAR_FRONT",),
+    width=800,
+    height=450,
+    weather="clear",
+    light="day",
+)
+SCENE = "scene-0001"
+TRUTH_OF_EVERY = 3  # images; all would be half of the repository
+
+
+def main() -> None:
+    """Write demo/data: bag/, and truth/<stamp in microseconds>.png of some images."""
+    shutil.rmtree(DATA, ignore_errors=True)
+    DATA.mkdir()
+    with tempfile.TemporaryDirectory() as folder:
+        drive = Path(folder) / "drive"
+        write_drive(drive, SETTINGS)
+        channels = [*SETTINGS.cameras, *SETTINGS.radars]
+        print(write_bag(drive, DATA / "bag", SCENE, sensors=channels))
+        (DATA / "truth").mkdir()
+        images = sorted(drive.glob("s*/CAM_FRONT/*.jpg"), key=lambda path: path.name)
+        for image in images[::TRUTH_OF_EVERY]:
+            depth = read_depth(drive, str(image.relative_to(drive)))
+            stamp = image.stem.rsplit("_", 1)[1]
+            write_depth_png(
+                DATA / "truth" / f"{stamp}.png", np.where(np.isfinite(depth), depth, np.nan)
+            )
+
+
+if __name__ == "__main__":
+    main()
