@@ -40,6 +40,13 @@ RADAR_DTYPE = np.dtype(
 LIDAR_DTYPE = np.dtype([(name, "<f4") for name in ("x", "y", "z", "intensity", "ring")])
 """One point of a nuScenes lidar file."""
 
+_PLACES = (
+    "boston-seaport",
+    "singapore-onenorth",
+    "singapore-queenstown",
+    "singapore-hollandvillage",
+)
+
 _EVERY_STATE = frozenset(range(-128, 128))
 
 
@@ -80,6 +87,11 @@ def find_scene(nusc: NuScenes, name: str) -> dict[str, Any]:
     names = sorted(scene["name"] for scene in nusc.scene)
     shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
     raise InputError(f"{nusc.dataroot}: no scene {name}; there are {shown}")
+
+
+def is_original(nusc: NuScenes, scene: dict[str, Any]) -> bool:
+    """Whether a scene was recorded where nuScenes was; others may bear the same names."""
+    return nusc.get("log", scene["log_token"])["location"] in _PLACES
 
 
 def sensor_rows(nusc: NuScenes, scene: dict[str, Any]) -> list[dict[str, Any]]:

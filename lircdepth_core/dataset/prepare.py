@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 
-from lircdepth_core.dataset.devkit import find_scene, open_dataset
+from lircdepth_core.dataset.devkit import find_scene, is_original, open_dataset
 from lircdepth_core.dataset.prepare_options import PRODUCTS, RADARS_OF_CAMERA, PrepareOptions
 from lircdepth_core.dataset.prepare_scene import prepare_scene, prepared, read_record
 from lircdepth_core.dataset.scene_tables import Scene, read_conditions, read_scene
@@ -341,6 +341,11 @@ def _choose_scenes(
         chosen = [scene for scene in nusc.scene if scene["name"] in wanted]
         if not chosen:
             raise InputError(f"{nusc.dataroot}: {nusc.version} has no scene of the split {split}")
+        if not all(is_original(nusc, scene) for scene in chosen):
+            raise InputError(
+                f"{nusc.dataroot}: not nuScenes itself, whose splits say nothing of its scenes; "
+                "choose them with --scenes"
+            )
     elif names is not None:
         chosen = [find_scene(nusc, name) for name in sorted(set(names))]
     else:
@@ -360,7 +365,10 @@ def _scene_names(given: list[str] | None) -> list[str] | None:
     if given is None or len(given) != 1 or not Path(given[0]).is_file():
         return given
     lines = Path(given[0]).read_text(encoding="utf-8").split("\n")
-    return [line.strip() for line in lines if line.strip()]
+    names = [line.strip() for line in lines if line.strip()]
+    if not names:
+        raise InputError(f"{given[0]}: names no scene; give one per line")
+    return names
 
 
 def _channels(nusc: NuScenes, options: PrepareOptions) -> list[str]:

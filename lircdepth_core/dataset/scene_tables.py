@@ -7,6 +7,7 @@ set (gigabytes for v1.0-trainval) need not be loaded again.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ import numpy as np
 
 from lircdepth_core.camera import Camera
 from lircdepth_core.dataset.box_tracks import Annotation, Boxes3D, BoxTracks
+from lircdepth_core.dataset.devkit import is_original
 from lircdepth_core.errors import InputError
 
 if TYPE_CHECKING:
@@ -106,7 +108,8 @@ def read_scene(
         row: of the scene table.
         channels: cameras and radars that every sample must have, besides LIDAR_TOP.
         all_images: cameras whose images between the key frames are wanted too.
-        conditions: by the scenes' names.
+        conditions: by the scenes' names; of nuScenes' own scenes, which have none, the description
+            says them.
 
     Raises:
         InputError: a sample lacks a sensor, a table names what is not there, or a pose or an
@@ -115,7 +118,7 @@ def read_scene(
     name = row["name"]
     try:
         samples = list(_chain(nusc, "sample", row["first_sample_token"]))
-        lidar_rows = _sweeps(nusc, name, samples, LIDAR)
+        lidar_rows = _sweeps(nusc, samples, LIDAR)
         number = {sweep["token"]: index for index, sweep in enumerate(lidar_rows)}
         annotations = [
             [_annotation(nusc, token, sample["timestamp"]) for token in sample["anns"]]
@@ -125,7 +128,7 @@ def read_scene(
             KeyFrame(
                 sample["token"],
                 {
-                    channel: _measurement(nusc, _key_row(nusc, name, sample, channel))
+                    channel: _measurement(nusc, _key_row(nusc, sample, channel))
                     for channel in (*channels, LIDAR)
                 },
                 number[sample["data"][LIDAR]],
@@ -140,22 +143,21 @@ def read_scene(
             lidar=tuple(_measurement(nusc, sweep) for sweep in lidar_rows),
             images={
                 channel: tuple(
-                    _measurement(nusc, image) for image in _sweeps(nusc, name, samples, channel)
+                    _measurement(nusc, image) for image in _sweeps(nusc, samples, channel)
                 )
                 for channel in all_images
             },
             tracks=BoxTracks([box for boxes in annotations for box in boxes]),
-            conditions=dict((conditions or {}).get(name, {})),
+            conditions=dict((conditions or {}).get(name) or _described(nusc, row)),
         )
     except KeyError as error:
         raise InputError(
-            f"{nusc.dataroot}: the tables of {name} refer to {error}, which is not there; "
-            "unpack them again"
+            f"{nusc.dataroot}: the tables refer to {error}, which is not there; unpack them again"
         ) from error
     except (ValueError, TypeError) as error:
         if isinstance(error, InputError):
-            raise InputError(f"{name}: {error}") from error
-        raise InputError(f"{nusc.dataroot}: the tables of {name} are damaged ({error})") from error
+            raise
+        raise InputError(f"{nusc.dataroot}: its tables are damaged ({error})") from error
 
 
 def read_conditions(dataroot: Path) -> dict[str, dict[str, str]]:
@@ -179,6 +181,19 @@ def read_conditions(dataroot: Path) -> dict[str, dict[str, str]]:
         ) from error
 
 
+def _described(nusc: NuScenes, scene: dict[str, Any]) -> dict[str, str]:
+    """Weather and light by the description of one of nuScenes' own scenes, which name rain and
+    night where they were; some say "after rain".
+    """
+    if not is_original(nusc, scene):
+        return {}
+    text = scene["description"].lower()
+    return {
+        "weather": "rain" if re.search(r"(?<!after )\brain", text) else "dry",
+        "light": "night" if "night" in text else "day",
+    }
+
+
 def _chain(nusc: NuScenes, table: str, token: str) -> Iterator[dict[str, Any]]:
     """A row and all that follow it."""
     while token:
@@ -187,17 +202,15 @@ def _chain(nusc: NuScenes, table: str, token: str) -> Iterator[dict[str, Any]]:
         token = row["next"]
 
 
-def _sweeps(
-    nusc: NuScenes, scene: str, samples: list[dict[str, Any]], channel: str
-) -> list[dict[str, Any]]:
+def _sweeps(nusc: NuScenes, samples: list[dict[str, Any]], channel: str) -> list[dict[str, Any]]:
     """All sample_data rows of a channel, from before the first sample to after the last."""
-    first = _key_row(nusc, scene, samples[0], channel)
+    first = _key_row(nusc, samples[0], channel)
     while first["prev"]:
         first = nusc.get("sample_data", first["prev"])
     return list(_chain(nusc, "sample_data", first["token"]))
 
 
-def _key_row(nusc: NuScenes, scene: str, sample: dict[str, Any], channel: str) -> dict[str, Any]:
+def _key_row(nusc: NuScenes, sample: dict[str, Any], channel: str) -> dict[str, Any]:
     """The sample_data row of a sensor's key frame."""
     if channel not in sample["data"]:
         raise InputError(

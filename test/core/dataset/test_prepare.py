@@ -233,6 +233,9 @@ def test_other_options_do_not_mix_in_one_folder(annotated, two_scenes, tmp_path)
 def test_splits_and_lists_of_scenes(two_scenes, tmp_path):
     """nuScenes' scene-0001 is a training scene, scene-0003 one for validation."""
     bare = PrepareOptions(leave_out=("accumulated", "dense", "exact"))
+    with pytest.raises(InputError, match="not nuScenes itself"):
+        prepare(two_scenes, tmp_path / "chance", bare, split="train")
+    edit_table(two_scenes, "log", lambda rows: rows[0].update(location="boston-seaport"))
     for name, choice, scenes in (
         ("train", {"split": "train"}, (SCENE,)),
         ("val", {"split": "val"}, ("scene-0003",)),
@@ -330,6 +333,7 @@ def test_a_bad_scene_is_skipped_in_one_line_and_the_rest_is_complete(
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert error.startswith("skipped scene-0003: ")
+    assert not error.startswith("skipped scene-0003: scene-0003")
     assert words in error
     assert {sample.scene for sample in read_samples(out)} == {SCENE}
     assert len(list(read_samples(out))) == 3
@@ -364,6 +368,13 @@ def test_a_missing_table_is_one_line_and_status_2(two_scenes, tmp_path, capsys):
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "ego_pose.json" in error
+
+
+def test_a_list_without_scenes_is_said(annotated, tmp_path, capsys):
+    (tmp_path / "scenes.txt").write_text("\n\n")
+    arguments = ["prepare", str(annotated), str(tmp_path / "out"), "--scenes"]
+    assert cli.main([*arguments, str(tmp_path / "scenes.txt")]) == 2
+    assert "scenes.txt: names no scene" in capsys.readouterr().err
 
 
 def test_conditions_go_along(two_scenes, tmp_path):

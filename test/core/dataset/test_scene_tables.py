@@ -34,7 +34,7 @@ def test_a_damaged_pose_is_named(table, field, value, nusc, monkeypatch):
     token = lidar.get(f"{table}_token") or nusc.sample[1]["anns"][0]
     row = nusc.get(table, token)
     monkeypatch.setitem(row, field, value)
-    with pytest.raises(InputError, match=f"scene-0001: {table} {token}: .* is no pose"):
+    with pytest.raises(InputError, match=f"^{table} {token}: .* is no pose"):
         read_scene(nusc, nusc.scene[0], CHANNELS)
 
 
@@ -44,3 +44,25 @@ def test_a_box_without_a_size_is_named(size, nusc, monkeypatch):
     monkeypatch.setitem(row, "size", size)
     with pytest.raises(InputError, match=f"sample_annotation {row['token']}: size"):
         read_scene(nusc, nusc.scene[0], CHANNELS)
+
+
+@pytest.mark.parametrize(
+    ("description", "weather", "light"),
+    [
+        ("Parked truck, construction, intersection, turn left", "dry", "day"),
+        ("Night, big street, bus stop, high speed", "dry", "night"),
+        ("Rain, wait at intersection", "rain", "day"),
+        ("Night, after rain, many peds, PMD, ped with bag", "dry", "night"),
+        ("After rain, turn right", "dry", "day"),
+        ("Heavy rain, train station, night", "rain", "night"),
+        ("Construction, terrain, train", "dry", "day"),
+    ],
+)
+def test_nuscenes_own_scenes_say_their_conditions(description, weather, light, nusc, monkeypatch):
+    scene = nusc.scene[0]
+    monkeypatch.setitem(scene, "description", description)
+    assert read_scene(nusc, scene, CHANNELS).conditions == {}
+    monkeypatch.setitem(nusc.log[0], "location", "boston-seaport")
+    assert read_scene(nusc, scene, CHANNELS).conditions == {"weather": weather, "light": light}
+    given = {"scene-0001": {"weather": "fog"}}
+    assert read_scene(nusc, scene, CHANNELS, conditions=given).conditions == {"weather": "fog"}
