@@ -181,7 +181,7 @@ def test_sigma_falls_into_the_bin_that_holds_its_lower_edge() -> None:
 )
 def test_the_right_sigma_is_found_to_be_calibrated(errors: Any, likelihood: str) -> None:
     rng = np.random.default_rng(1)
-    shape = (300, 400)
+    shape = (200, 300)
     truth = rng.uniform(20, 60, shape).astype(np.float32)
     sigma = rng.uniform(0.2, 8, shape).astype(np.float32)
     unit = errors.ppf((1 + 0.683) / 2)
