@@ -1,4 +1,4 @@
-"""The error that a user can do something about."""
+"""The error that a user can do something about, and what to cite of others."""
 
 
 class InputError(ValueError):
@@ -7,3 +7,8 @@ class InputError(ValueError):
     The message is one line that names the file, topic or field, and says what to do. The command
     line prints it without a traceback; the node counts it and goes on.
     """
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's message, or its name where it has none."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -13,7 +13,9 @@ import cv2
 import numpy as np
 
 from lircdepth_core.camera import Camera
-from lircdepth_core.dataset.devkit import open_dataset, read_radar
+from lircdepth_core.dataset.data_files import read_image, read_returns
+from lircdepth_core.dataset.devkit import open_dataset
+from lircdepth_core.dataset.scene_tables import key_row, measurement
 from lircdepth_core.errors import InputError
 from lircdepth_core.inference import Prediction, Predictor
 from lircdepth_core.inference.calibration import SIGMA_SHARE
@@ -61,7 +63,8 @@ def read_frame(
         filtered: keep only what the devkit's default filters keep.
 
     Raises:
-        InputError: there is no such sample or sensor, or a file is damaged.
+        InputError: there is no such sample or sensor, a file is missing or damaged, or the image
+            has not the size of the tables.
         OSError: a file cannot be read.
     """
     try:
@@ -71,25 +74,26 @@ def read_frame(
         raise InputError(
             f"{nusc.dataroot}: no sample {sample_token}; the first one is {known}"
         ) from None
-    camera_row = _sensor_row(nusc, sample, camera_channel)
-    path = Path(nusc.get_sample_data_path(camera_row["token"]))
-    encoded = np.frombuffer(path.read_bytes(), np.uint8)
-    image = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if len(encoded) else None
-    if image is None:
-        raise InputError(f"{path}: not an image; download it again")
-    calibration = nusc.get("calibrated_sensor", camera_row["calibrated_sensor_token"])
-    camera = Camera(np.array(calibration["camera_intrinsic"]), image.shape[1], image.shape[0])
-    camera_from_global = np.linalg.inv(_global_from_sensor(nusc, camera_row))
+    image_row = measurement(nusc, key_row(nusc, sample, camera_channel))
+    if image_row.camera is None:
+        raise InputError(f"--camera {camera_channel}: not a camera; give CAM_FRONT or another")
+    radar_rows = [key_row(nusc, sample, channel) for channel in radar_channels]
+    for row in radar_rows:
+        if row["sensor_modality"] != "radar":
+            raise InputError(f"--radar {row['channel']}: not a radar; give RADAR_FRONT or another")
+    dataroot = Path(nusc.dataroot)
+    camera_from_global = np.linalg.inv(image_row.global_from_sensor)
     radar = [
-        _read_returns(nusc, _sensor_row(nusc, sample, channel), camera_from_global, filtered)
-        for channel in radar_channels
+        read_returns(
+            dataroot / row.file,
+            camera_from_global @ row.global_from_sensor,
+            row.stamp * 1e-6,
+            filtered,
+        )
+        for row in (measurement(nusc, row) for row in radar_rows)
     ]
-    return Frame(
-        cv2.cvtColor(image, cv2.COLOR_BGR2RGB),
-        camera,
-        RadarReturns.concatenate(radar),
-        camera_row["timestamp"],
-    )
+    _, image = read_image(dataroot / image_row.file, image_row.camera)
+    return Frame(image, image_row.camera, RadarReturns.concatenate(radar), image_row.stamp)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -189,49 +193,3 @@ def _record(
             stage: round(seconds, 4) for stage, seconds in prediction.stage_seconds.items()
         },
     }
-
-
-def _sensor_row(nusc: NuScenes, sample: dict[str, Any], channel: str) -> dict[str, Any]:
-    """The sample_data row of a sensor's key frame."""
-    if channel not in sample["data"]:
-        raise InputError(
-            f"sample {sample['token']}: no sensor {channel}; it has "
-            f"{', '.join(sorted(sample['data']))}"
-        )
-    return nusc.get("sample_data", sample["data"][channel])
-
-
-def _read_returns(
-    nusc: NuScenes, row: dict[str, Any], camera_from_global: np.ndarray, filtered: bool
-) -> RadarReturns:
-    """A radar sweep in the camera's frame at the image's stamp."""
-    if row["sensor_modality"] != "radar":
-        raise InputError(f"--radar {row['channel']}: not a radar; give RADAR_FRONT or another")
-    returns = read_radar(Path(nusc.get_sample_data_path(row["token"])))
-    if filtered:
-        # nuScenes-devkit, RadarPointCloud.default_filters.
-        returns = returns[
-            (returns["invalid_state"] == 0)
-            & (returns["dyn_prop"] >= 0)
-            & (returns["dyn_prop"] <= 6)
-            & (returns["ambig_state"] == 3)
-        ]
-    return RadarReturns.from_sensor(
-        np.stack([returns["x"], returns["y"], returns["z"]], axis=1),
-        returns["rcs"],
-        np.stack([returns["vx"], returns["vy"]], axis=1),
-        camera_from_global @ _global_from_sensor(nusc, row),
-        row["timestamp"] * 1e-6,
-    )
-
-
-def _global_from_sensor(nusc: NuScenes, row: dict[str, Any]) -> np.ndarray:
-    """(4, 4) pose of a sensor in the global frame at its own stamp."""
-    from nuscenes.utils.geometry_utils import transform_matrix
-    from pyquaternion import Quaternion
-
-    pose = np.eye(4)
-    for table in ("ego_pose", "calibrated_sensor"):
-        step = nusc.get(table, row[f"{table}_token"])
-        pose = pose @ transform_matrix(step["translation"], Quaternion(step["rotation"]))
-    return pose

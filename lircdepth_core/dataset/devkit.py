@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lircdepth_core.errors import InputError
+from lircdepth_core.errors import InputError, first_line
 
 if TYPE_CHECKING:
     from nuscenes.nuscenes import NuScenes
@@ -70,7 +70,7 @@ def open_dataset(dataroot: Path, version: str | None = None) -> NuScenes:
         return NuScenes(version, str(dataroot), verbose=False)
     except (AssertionError, OSError, ValueError, KeyError, IndexError) as error:
         raise InputError(
-            f"{dataroot / version}: not a complete nuScenes data set ({_one_line(error)}); "
+            f"{dataroot / version}: not a complete nuScenes data set ({first_line(error)}); "
             "unpack all of its tables and maps"
         ) from error
 
@@ -105,10 +105,12 @@ def sensor_rows(nusc: NuScenes, scene: dict[str, Any]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (row["timestamp"], row["channel"]))
 
 
-def read_radar(path: Path) -> np.ndarray:
-    """All returns of a radar file, none filtered out.
+def read_radar(path: Path, filtered: bool = False) -> np.ndarray:
+    """Returns of a radar file; the devkit's global filter state is neither used nor touched.
 
-    The devkit's filters are passed open with the call, so its global filter state is not touched.
+    Args:
+        path: the file.
+        filtered: keep only what the devkit's default filters keep; else all.
 
     Returns:
         (N,) of `RADAR_DTYPE`: metres, m/s and dBsm in the radar's frame (x forward, y left).
@@ -124,7 +126,7 @@ def read_radar(path: Path) -> np.ndarray:
         ).points
     except (AssertionError, ValueError, IndexError, KeyError, struct.error) as error:
         raise InputError(
-            f"{path}: not a nuScenes radar file ({_one_line(error)}); download it again"
+            f"{path}: not a nuScenes radar file ({first_line(error)}); download it again"
         ) from error
     names = RADAR_DTYPE.names or ()
     if len(points) != len(names):
@@ -132,7 +134,15 @@ def read_radar(path: Path) -> np.ndarray:
     returns = np.zeros(points.shape[1], RADAR_DTYPE)
     for name, values in zip(names, points, strict=True):
         returns[name] = values
-    return returns
+    if not filtered:
+        return returns
+    # nuScenes-devkit, RadarPointCloud.default_filters.
+    return returns[
+        (returns["invalid_state"] == 0)
+        & (returns["dyn_prop"] >= 0)
+        & (returns["dyn_prop"] <= 6)
+        & (returns["ambig_state"] == 3)
+    ]
 
 
 def read_lidar(path: Path) -> np.ndarray:
@@ -162,8 +172,3 @@ def _only_version(dataroot: Path) -> str:
     if len(versions) > 1:
         raise InputError(f"{dataroot}: has {', '.join(versions)}; choose one with --version")
     return versions[0]
-
-
-def _one_line(error: Exception) -> str:
-    """The first line of an error's message, or its name where it has none."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

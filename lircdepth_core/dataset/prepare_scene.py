@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from lircdepth_core.dataset.data_files import file_size
 from lircdepth_core.dataset.prepare_options import PrepareOptions
 from lircdepth_core.dataset.sample_files import SAMPLE_FORMAT
 from lircdepth_core.dataset.sample_maker import SampleMaker, exact_file
 from lircdepth_core.dataset.scene_tables import Scene
 from lircdepth_core.dataset.shard_writer import ShardWriter, write_atomically
-from lircdepth_core.dataset.static_lidar import file_size, mask_file
+from lircdepth_core.dataset.static_lidar import mask_file
 from lircdepth_core.errors import InputError
 
 

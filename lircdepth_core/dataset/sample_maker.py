@@ -8,13 +8,13 @@ import numpy as np
 
 from lircdepth_core.camera import Camera
 from lircdepth_core.dataset.box_tracks import Boxes3D
+from lircdepth_core.dataset.data_files import read_bytes, read_image, read_returns
 from lircdepth_core.dataset.depth_maps import accumulate, interpolate, single_scan
-from lircdepth_core.dataset.devkit import read_radar
 from lircdepth_core.dataset.prepare_options import PrepareOptions
 from lircdepth_core.dataset.sample import Sample
-from lircdepth_core.dataset.sample_files import decode_exact, decode_image, encode_sample
+from lircdepth_core.dataset.sample_files import decode_exact, encode_sample
 from lircdepth_core.dataset.scene_tables import LIDAR, KeyFrame, Measurement, Scene
-from lircdepth_core.dataset.static_lidar import StaticLidar, existing, read_bytes
+from lircdepth_core.dataset.static_lidar import StaticLidar
 from lircdepth_core.errors import InputError
 from lircdepth_core.radar import RadarReturns
 
@@ -31,9 +31,6 @@ OBJECT_CLASSES = (
 
 MAX_BOXES = 35
 """More boxes than this are left out, the farthest first."""
-
-# The marker that ends a JPEG file, and how many bytes may follow it.
-_JPEG_END, _JPEG_TRAILER = b"\xff\xd9", 64
 
 
 class SampleMaker:
@@ -68,7 +65,7 @@ class SampleMaker:
         image_row = frame.measurements[channel]
         camera = image_row.camera
         assert camera is not None
-        jpeg, image = self._image(image_row, camera)
+        jpeg, image = read_image(self._dataroot / image_row.file, camera)
         camera_from_global = np.linalg.inv(image_row.global_from_sensor)
         boxes, rectangles = objects_in_view(frame.boxes.moved(camera_from_global), camera)
 
@@ -104,22 +101,6 @@ class SampleMaker:
         )
         return encode_sample(sample, jpeg=jpeg, exact=exact)
 
-    def _image(self, row: Measurement, camera: Camera) -> tuple[bytes, np.ndarray]:
-        path = self._dataroot / row.file
-        data = read_bytes(path)
-        try:
-            image = decode_image(data)
-        except ValueError as error:
-            raise InputError(f"{path}: not an image; download it again") from error
-        if _JPEG_END not in data[-_JPEG_TRAILER:]:
-            raise InputError(f"{path}: cut off; download it again")
-        if image.shape[:2] != (camera.height, camera.width):
-            raise InputError(
-                f"{path}: {image.shape[1]}x{image.shape[0]}, the tables say "
-                f"{camera.width}x{camera.height}; download it again"
-            )
-        return data, image
-
     def _exact(self, row: Measurement, camera: Camera) -> bytes | None:
         """The exact depth's file, where the data set has one."""
         path = exact_file(self._dataroot, row)
@@ -143,26 +124,16 @@ class SampleMaker:
         boxes: Boxes3D,
     ) -> np.ndarray:
         """(M, 7) float32 of `RADAR_COLUMNS`."""
-        parts = []
-        for radar in self._options.radars_of(channel):
-            row = frame.measurements[radar]
-            returns = read_radar(existing(self._dataroot / row.file))
-            if self._options.radar_filters:
-                # nuScenes-devkit, RadarPointCloud.default_filters.
-                returns = returns[
-                    (returns["invalid_state"] == 0)
-                    & (returns["dyn_prop"] >= 0)
-                    & (returns["dyn_prop"] <= 6)
-                    & (returns["ambig_state"] == 3)
-                ]
-            parts.append(
-                RadarReturns.from_sensor(
-                    np.stack([returns["x"], returns["y"], returns["z"]], axis=1),
-                    returns["rcs"],
-                    np.stack([returns["vx"], returns["vy"]], axis=1),
-                    camera_from_global @ row.global_from_sensor,
-                )
+        rows = [frame.measurements[radar] for radar in self._options.radars_of(channel)]
+        parts = [
+            read_returns(
+                self._dataroot / row.file,
+                camera_from_global @ row.global_from_sensor,
+                row.stamp * 1e-6,
+                self._options.radar_filters,
             )
+            for row in rows
+        ]
         moved = RadarReturns.concatenate(parts)
         seen = moved.visible_in(camera)
         box = boxes.first_containing(moved.position[seen.kept].T)

@@ -128,7 +128,7 @@ def read_scene(
             KeyFrame(
                 sample["token"],
                 {
-                    channel: _measurement(nusc, _key_row(nusc, sample, channel))
+                    channel: measurement(nusc, key_row(nusc, sample, channel))
                     for channel in (*channels, LIDAR)
                 },
                 number[sample["data"][LIDAR]],
@@ -140,10 +140,10 @@ def read_scene(
             name=name,
             token=row["token"],
             key_frames=key_frames,
-            lidar=tuple(_measurement(nusc, sweep) for sweep in lidar_rows),
+            lidar=tuple(measurement(nusc, sweep) for sweep in lidar_rows),
             images={
                 channel: tuple(
-                    _measurement(nusc, image) for image in _sweeps(nusc, samples, channel)
+                    measurement(nusc, image) for image in _sweeps(nusc, samples, channel)
                 )
                 for channel in all_images
             },
@@ -158,6 +158,40 @@ def read_scene(
         if isinstance(error, InputError):
             raise
         raise InputError(f"{nusc.dataroot}: its tables are damaged ({error})") from error
+
+
+def key_row(nusc: NuScenes, sample: dict[str, Any], channel: str) -> dict[str, Any]:
+    """The sample_data row of a sensor's key frame.
+
+    Raises:
+        InputError: the sample lacks the sensor.
+    """
+    if channel not in sample["data"]:
+        raise InputError(
+            f"sample {sample['token']} has no {channel}; it has {', '.join(sorted(sample['data']))}"
+        )
+    return nusc.get("sample_data", sample["data"][channel])
+
+
+def measurement(nusc: NuScenes, row: dict[str, Any]) -> Measurement:
+    """What a sample_data row tells of a file.
+
+    Raises:
+        InputError: a pose or an intrinsic matrix is damaged.
+    """
+    calibration = nusc.get("calibrated_sensor", row["calibrated_sensor_token"])
+    pose = nusc.get("ego_pose", row["ego_pose_token"])
+    ego_from_sensor = _transform("calibrated_sensor", calibration)
+    camera = None
+    if row["sensor_modality"] == "camera":
+        camera = Camera(np.array(calibration["camera_intrinsic"]), row["width"], row["height"])
+    return Measurement(
+        row["filename"],
+        row["timestamp"],
+        ego_from_sensor,
+        _transform("ego_pose", pose) @ ego_from_sensor,
+        camera,
+    )
 
 
 def read_conditions(dataroot: Path) -> dict[str, dict[str, str]]:
@@ -204,35 +238,10 @@ def _chain(nusc: NuScenes, table: str, token: str) -> Iterator[dict[str, Any]]:
 
 def _sweeps(nusc: NuScenes, samples: list[dict[str, Any]], channel: str) -> list[dict[str, Any]]:
     """All sample_data rows of a channel, from before the first sample to after the last."""
-    first = _key_row(nusc, samples[0], channel)
+    first = key_row(nusc, samples[0], channel)
     while first["prev"]:
         first = nusc.get("sample_data", first["prev"])
     return list(_chain(nusc, "sample_data", first["token"]))
-
-
-def _key_row(nusc: NuScenes, sample: dict[str, Any], channel: str) -> dict[str, Any]:
-    """The sample_data row of a sensor's key frame."""
-    if channel not in sample["data"]:
-        raise InputError(
-            f"sample {sample['token']} has no {channel}; it has {', '.join(sorted(sample['data']))}"
-        )
-    return nusc.get("sample_data", sample["data"][channel])
-
-
-def _measurement(nusc: NuScenes, row: dict[str, Any]) -> Measurement:
-    calibration = nusc.get("calibrated_sensor", row["calibrated_sensor_token"])
-    pose = nusc.get("ego_pose", row["ego_pose_token"])
-    ego_from_sensor = _transform("calibrated_sensor", calibration)
-    camera = None
-    if row["sensor_modality"] == "camera":
-        camera = Camera(np.array(calibration["camera_intrinsic"]), row["width"], row["height"])
-    return Measurement(
-        row["filename"],
-        row["timestamp"],
-        ego_from_sensor,
-        _transform("ego_pose", pose) @ ego_from_sensor,
-        camera,
-    )
 
 
 def _transform(table: str, row: dict[str, Any]) -> np.ndarray:

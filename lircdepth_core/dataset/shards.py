@@ -22,7 +22,7 @@ from typing import IO, Any, cast
 
 from lircdepth_core.dataset.sample import Sample
 from lircdepth_core.dataset.sample_files import decode_sample
-from lircdepth_core.errors import InputError
+from lircdepth_core.errors import InputError, first_line
 
 INDEX_FILE = "index.json"
 INDEX_FORMAT = 1
@@ -225,7 +225,7 @@ def _unreadable(shard: Shard, error: Exception) -> InputError:
     if isinstance(error, InputError):
         return error
     return InputError(
-        f"{shard.location}: cannot be read ({_one_line(error)}); copy or prepare it again"
+        f"{shard.location}: cannot be read ({first_line(error)}); copy or prepare it again"
     )
 
 
@@ -244,7 +244,7 @@ def _indexed(location: str) -> list[Shard]:
         if isinstance(error, InputError):
             raise
         raise InputError(
-            f"{location}: no index of shards ({_one_line(error)}); run `lircdepth prepare`"
+            f"{location}: no index of shards ({first_line(error)}); run `lircdepth prepare`"
         ) from error
     for name, _ in entries:
         # An index from elsewhere must not make us open other files, or commands (`pipe:`).
@@ -276,7 +276,3 @@ def _webdataset() -> Any:
             "webdataset is not installed; run: pip install 'lircdepth[train]'"
         ) from error
     return webdataset
-
-
-def _one_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -16,6 +16,7 @@ import numpy as np
 from scipy.ndimage import median_filter
 
 from lircdepth_core.dataset.box_tracks import Boxes3D
+from lircdepth_core.dataset.data_files import existing, file_size, read_bytes
 from lircdepth_core.dataset.depth_maps import project
 from lircdepth_core.dataset.devkit import read_lidar
 from lircdepth_core.dataset.scene_tables import Measurement, Scene
@@ -145,31 +146,6 @@ class StaticLidar:
 def mask_file(masks: Path, channel: str, image: Measurement) -> Path:
     """Where the mask of a camera's image is."""
     return masks / channel / f"{Path(image.file).stem}.png"
-
-
-def file_size(path: Path) -> int:
-    """Bytes of a file, -1 where it is not there: who reads it says so."""
-    return path.stat().st_size if path.is_file() else -1
-
-
-def existing(path: Path) -> Path:
-    """The path of a file that is there.
-
-    Raises:
-        InputError: it is not.
-    """
-    if not path.is_file():
-        raise InputError(f"{path}: missing; unpack it again")
-    return path
-
-
-def read_bytes(path: Path) -> bytes:
-    """What is in a file that is there.
-
-    Raises:
-        InputError: it is not.
-    """
-    return existing(path).read_bytes()
 
 
 def _on_vehicle(sweep: Measurement, points: np.ndarray) -> np.ndarray:

@@ -91,7 +91,8 @@ def test_predict_writes_maps_a_record_and_a_picture(real_frame, small_model, tmp
     ("option", "complaint"),
     [
         (["--sample", "no-such"], f"no sample no-such; the first one is {SAMPLE}"),
-        (["--camera", "CAM_UP"], "no sensor CAM_UP; it has CAM_BACK"),
+        (["--camera", "CAM_UP"], "has no CAM_UP; it has CAM_BACK"),
+        (["--camera", "LIDAR_TOP"], "LIDAR_TOP: not a camera"),
         (["--radar", "LIDAR_TOP"], "LIDAR_TOP: not a radar"),
         (["--version", "v1.0-test"], "v1.0-test"),
     ],
@@ -105,11 +106,19 @@ def test_predict_names_what_is_wrong(option, complaint, real_frame, small_model,
     assert complaint in error
 
 
-def test_a_damaged_image_is_named(nusc, monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"\xff\xd8nothing", "not an image"),
+        (cv2.imencode(".jpg", np.zeros((90, 160, 3), np.uint8))[1].tobytes(), "160x90, the tables"),
+    ],
+)
+def test_a_damaged_image_is_named(content, complaint, nusc, monkeypatch, tmp_path):
     from lircdepth_core.predict_sample import read_frame
 
     broken = tmp_path / "broken.jpg"
-    broken.write_bytes(b"\xff\xd8nothing")
-    monkeypatch.setattr(nusc, "get_sample_data_path", lambda token: str(broken))
-    with pytest.raises(InputError, match=r"broken\.jpg: not an image"):
+    broken.write_bytes(content)
+    row = nusc.get("sample_data", nusc.get("sample", SAMPLE)["data"]["CAM_FRONT"])
+    monkeypatch.setitem(row, "filename", str(broken))
+    with pytest.raises(InputError, match=rf"broken\.jpg: {complaint}"):
         read_frame(nusc, SAMPLE, "CAM_FRONT", [], filtered=False)
