@@ -60,13 +60,24 @@ def read_samples(
     leave_out: Collection[str] = (),
     damaged: Callable[[InputError], None] | None = None,
 ) -> Iterator[Sample]:
-    """Samples as they were prepared, always in the same order.
+    """Samples as they were prepared, always in the same order; see `numbered_samples`."""
+    for _, sample in numbered_samples(source, wanted=wanted, leave_out=leave_out, damaged=damaged):
+        yield sample
+
+
+def numbered_samples(
+    source: Source,
+    *,
+    wanted: Callable[[int], bool] | None = None,
+    leave_out: Collection[str] = (),
+    damaged: Callable[[InputError], None] | None = None,
+) -> Iterator[tuple[int, Sample]]:
+    """Samples with their numbers, counted from 0 over all shards.
 
     Args:
         source: where the shards are.
-        wanted: whether to give the sample of a number, counted from 0 over all shards; None: all.
-            Others are not decoded, nor read from disk, and an indexed shard of which none is wanted
-            is not opened.
+        wanted: whether to give the sample of a number; None: all. Others are not decoded, nor
+            read from disk, and an indexed shard of which none is wanted is not opened.
         leave_out: extensions of files that are not needed, such as `accumulated.png`.
         damaged: told of each shard and sample that cannot be read, which then is passed over; the
             numbers behind it stay as they are if an index says how many samples a shard holds.
@@ -90,7 +101,7 @@ def read_samples(
                         raise
                     damaged(error)
                 else:
-                    yield sample
+                    yield number, sample
         except InputError as error:
             if damaged is None:
                 raise

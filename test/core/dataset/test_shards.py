@@ -18,7 +18,7 @@ from lircdepth_core.dataset.sample_files import (
     encode_depth,
     encode_sample,
 )
-from lircdepth_core.dataset.shards import find_shards, read_samples, read_shard
+from lircdepth_core.dataset.shards import find_shards, numbered_samples, read_samples, read_shard
 from lircdepth_core.errors import InputError
 
 
@@ -72,10 +72,10 @@ def test_only_what_is_wanted_is_given(served, shards, url):
     source = f"{url}/index.json" if served else shards
     keys = [sample.key for sample in read_samples(shards)]
     unused = ("accumulated.png", "exact.npz")
-    found = list(read_samples(source, wanted=lambda number: number % 4 == 1, leave_out=unused))
-    assert [sample.key for sample in found] == keys[1::4]
-    assert all(sample.accumulated is sample.exact is None for sample in found)
-    assert all(sample.dense is not None for sample in found)
+    found = list(numbered_samples(source, wanted=lambda number: number % 4 == 1, leave_out=unused))
+    assert [(number, sample.key) for number, sample in found] == list(enumerate(keys))[1::4]
+    assert all(sample.accumulated is sample.exact is None for _, sample in found)
+    assert all(sample.dense is not None for _, sample in found)
 
 
 @pytest.mark.parametrize("served", [False, True])
