@@ -112,7 +112,8 @@ def main(out: Path) -> int:
         [
             *(tools / "lircdepth_node", "--ros-args"),
             *("-p", f"calibration_file:={calibration}"),
-            *("-p", "radar_wait:=2.0"),  # replay waits for the node, however slow the machine is
+            # Replay waits for the node, however slow the machine is.
+            *("-p", "radar_wait:=2.0", "-p", "radar_silence:=60.0"),
             *("-r", f"~/input/image:={IMAGE}", "-r", f"~/input/camera_info:={CAMERA_INFO}"),
             *("-r", f"~/input/radar:={RADAR}", "-r", f"~/input/odometry:={ODOMETRY}"),
         ]

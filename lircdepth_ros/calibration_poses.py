@@ -14,7 +14,7 @@ import yaml
 from lircdepth_core.errors import InputError
 from lircdepth_ros.sensors import JUMP_BACK_NANOSECONDS
 from lircdepth_ros.transforms import (
-    SILENCE_SECONDS,
+    DEFAULT_SILENCE,
     PoseMayComeError,
     PoseUnavailableError,
     RadarPose,
@@ -36,14 +36,16 @@ class CalibrationPoses:
     Args:
         path: YAML with `base_frame` and `frames: {name: {translation: [x, y, z] in metres,
             rotation: quaternion [x, y, z, w]}}`, each the sensor's pose in the base frame.
+        silence: odometry that did not come for longer is not waited for, seconds.
 
     Raises:
         InputError: the file cannot be used.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, silence: float = DEFAULT_SILENCE) -> None:
         self._path = Path(path)
         self._base_frame, self._base_from_sensor = read_calibration(self._path)
+        self._silence = silence
         self._lock = threading.Lock()  # odometry arrives while the worker asks
         self._last_received: float | None = None  # steady clock, seconds
         self._stamps: list[int] = []
@@ -116,7 +118,7 @@ class CalibrationPoses:
         now = time.monotonic()
         if self._last_received is None:
             self._last_received = now  # the first image may be there before the first odometry
-        silent = now - self._last_received > SILENCE_SECONDS
+        silent = now - self._last_received > self._silence
         if not self._stamps:
             if not final and not silent:
                 raise PoseMayComeError("no odometry yet")

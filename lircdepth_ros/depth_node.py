@@ -163,9 +163,9 @@ class DepthNode(LifecycleNode):
     def _make_pose_source(self) -> PoseSource:
         values = self._settings.values
         if values.calibration_file:
-            return CalibrationPoses(values.calibration_file)
+            return CalibrationPoses(values.calibration_file, values.radar_silence)
         if tf_is_installed():
-            return TfPoses(self, values.fixed_frame)
+            return TfPoses(self, values.fixed_frame, values.radar_silence)
         raise InputError(
             "tf2_ros is not installed and parameter calibration_file is empty; give the "
             "calibration file (`lircdepth bag` writes calibration.yaml into the bag's folder)"

@@ -11,7 +11,7 @@ from rclpy.time import Time
 
 from lircdepth_ros.sensors import JUMP_BACK_NANOSECONDS
 from lircdepth_ros.transforms import (
-    SILENCE_SECONDS,
+    DEFAULT_SILENCE,
     PoseMayComeError,
     PoseUnavailableError,
     RadarPose,
@@ -36,9 +36,10 @@ class TfPoses:
     Args:
         node: the node whose clock and subscriptions the TF buffer uses.
         fixed_frame: frame that stands still; empty: `odom` if TF knows it, else `map`.
+        silence: how long the first TF is waited for, seconds.
     """
 
-    def __init__(self, node: Node, fixed_frame: str = "") -> None:
+    def __init__(self, node: Node, fixed_frame: str = "", silence: float = DEFAULT_SILENCE) -> None:
         import tf2_ros
 
         self._tf2_ros = tf2_ros
@@ -46,6 +47,7 @@ class TfPoses:
         self._buffer = tf2_ros.Buffer(node=node)
         self._listener = _make_listener(self._buffer, node, self._forget)
         self._fixed_frame = fixed_frame
+        self._silence = silence
         self._found_fixed_frame: str | None = None
         self._first_asked: float | None = None
 
@@ -62,7 +64,7 @@ class TfPoses:
         now = time.monotonic()
         if self._first_asked is None:
             self._first_asked = now  # the first image may be there before the first TF
-        early = not final and now - self._first_asked < SILENCE_SECONDS
+        early = not final and now - self._first_asked < self._silence
         fixed_frame = self._fixed_frame or self._find_fixed_frame(camera_frame)
         if fixed_frame is None:
             if early:

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-SILENCE_SECONDS = 1.0
-"""Motion data that did not come for this long is not waited for."""
+DEFAULT_SILENCE = 1.0
+"""Motion data that did not come for this long, in seconds, is not waited for."""
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from lircdepth_core.inference.model_files import write_description
 from lircdepth_ros.tf_poses import tf_is_installed
 
 ROOT = Path(__file__).resolve().parents[2]
+PATIENT = ("radar_wait:=2.0", "radar_silence:=60.0")
 TOPICS = {
     "image": "/CAM_FRONT/image_rect_compressed",
     "camera_info": "/CAM_FRONT/camera_info",
@@ -151,7 +152,8 @@ def listener():
 
 
 def bag_parameters(bag, model):
-    parameters = (f"model:={model}", f"calibration_file:={bag / 'calibration.yaml'}")
+    """Parameters and remaps for a bag in lockstep, where replay waits for the node."""
+    parameters = (f"model:={model}", f"calibration_file:={bag / 'calibration.yaml'}", *PATIENT)
     remaps = [f"~/input/{name}:={topic}" for name, topic in TOPICS.items()]
     return parameters, remaps
 
@@ -175,7 +177,7 @@ def test_the_real_frame_from_bag_to_depth(real_frame, tmp_path, start_node, list
     bag = tmp_path / "bag"
     write_bag(real_frame, bag, "scene-0061")
     parameters, remaps = bag_parameters(bag, model)
-    start_node(*parameters, "radar_wait:=2.0", remaps=remaps)
+    start_node(*parameters, remaps=remaps)
     player = replay(bag, TOPICS.values())
     listener.wait(lambda: player.poll() is not None, what="the end of the bag")
     assert player.returncode == 0
@@ -197,8 +199,7 @@ def play_generated_scene(folder, start_node, listener, parameters, topics):
     """12 small images in lockstep; fails unless each is answered with nothing missing."""
     write_scene(folder / "data", frames=12, width=320, height=180)
     write_bag(folder / "data", folder / "bag", SCENE)
-    # Replay waits for the node, however slow the machine is.
-    start_node(*parameters, "radar_wait:=2.0", remaps=bag_parameters(folder / "bag", "")[1])
+    start_node(*parameters, remaps=bag_parameters(folder / "bag", "")[1])
     player = replay(folder / "bag", topics)
     listener.wait(lambda: player.poll() is not None, what="the end of the bag")
     assert player.returncode == 0
@@ -216,7 +217,7 @@ def test_every_image_of_a_bag_is_answered_in_lockstep(tmp_path, start_node, list
 @pytest.mark.skipif(not tf_is_installed(), reason="tf2_ros is not installed; there is no wheel")
 def test_the_same_with_poses_from_tf(tmp_path, start_node, listener, model):
     topics = [TOPICS["image"], TOPICS["camera_info"], TOPICS["radar"], "/tf", "/tf_static"]
-    play_generated_scene(tmp_path, start_node, listener, [f"model:={model}"], topics)
+    play_generated_scene(tmp_path, start_node, listener, [f"model:={model}", *PATIENT], topics)
 
 
 PUBLISHER = """
