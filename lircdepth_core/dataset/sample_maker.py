@@ -169,28 +169,39 @@ def objects_in_view(boxes: Boxes3D, camera: Camera) -> tuple[Boxes3D, np.ndarray
     """The boxes of the seven classes that a camera sees, nearest first, at most `MAX_BOXES`.
 
     In view is, as in the devkit's `box_in_image` (ANY), a box with every corner in front of the
-    camera (> 0.1 m) and one inside the image at more than 1 m.
+    camera (> 0.1 m) and one inside the image at more than 1 m; its rectangle is the corners'
+    extent. In view is besides what the devkit drops though a pixel shows it: a box that reaches
+    behind the camera, or is larger than the image; its rectangle are those pixels' extent.
 
     Args:
         boxes: in the camera's optical frame.
         camera: the camera.
 
     Returns:
-        The boxes, and (B, 4) float32 x1, y1, x2, y2: the corners' extent, cut at the image's edge.
+        The boxes, and (B, 4) float32 x1, y1, x2, y2, cut at the image's edge.
     """
     wanted = [
         any(name == kind or name.startswith(f"{kind}.") for kind in OBJECT_CLASSES)
         for name in boxes.category
     ]
     boxes = boxes[np.array(wanted, bool)]
-    corners = boxes.corners()
-    uv, depth = camera.project(corners)
+    uv, depth = camera.project(boxes.corners())
     uv, depth = uv.reshape(-1, 8, 2), depth.reshape(-1, 8)
+    size = np.array([camera.width, camera.height])
     with np.errstate(invalid="ignore"):
-        inside = ((uv > 0) & (uv < (camera.width, camera.height))).all(axis=2) & (depth > 1)
-    seen = np.flatnonzero(inside.any(axis=1) & (depth > 0.1).all(axis=1))
-    seen = seen[np.argsort(boxes.centre[seen, 2], kind="stable")][:MAX_BOXES]
-    edge = np.array([camera.width - 1, camera.height - 1])
-    low, high = uv[seen].min(axis=1), uv[seen].max(axis=1)
-    rectangles = np.hstack([np.clip(low, 0, edge), np.clip(high, 0, edge)])
-    return boxes[seen], rectangles.astype(np.float32)
+        inside = ((uv > 0) & (uv < size)).all(axis=2) & (depth > 1)
+    ahead = (depth > 0.1).all(axis=1)
+    seen = inside.any(axis=1) & ahead
+    low, high = uv.min(axis=1), uv.max(axis=1)
+    may_be_seen = (depth > 1).any(axis=1) & ~seen
+    may_be_seen &= ~ahead | ((low < size) & (high > 0)).all(axis=1)
+    for index in np.flatnonzero(may_be_seen):
+        entry = boxes[[index]].entry_depth(camera)
+        rows, columns = np.nonzero((entry > 0) & np.isfinite(entry))
+        if len(rows):
+            seen[index] = True
+            low[index], high[index] = (columns.min(), rows.min()), (columns.max(), rows.max())
+    chosen = np.flatnonzero(seen)
+    chosen = chosen[np.argsort(boxes.centre[chosen, 2], kind="stable")][:MAX_BOXES]
+    rectangles = np.hstack([np.clip(low[chosen], 0, size - 1), np.clip(high[chosen], 0, size - 1)])
+    return boxes[chosen], rectangles.astype(np.float32)
