@@ -196,7 +196,7 @@ def objects_in_view(boxes: Boxes3D, camera: Camera) -> tuple[Boxes3D, np.ndarray
     may_be_seen = (depth > 1).any(axis=1) & ~seen
     may_be_seen &= ~ahead | ((low < size) & (high > 0)).all(axis=1)
     for index in np.flatnonzero(may_be_seen):
-        entry = boxes[[index]].entry_depth(camera)
+        entry = boxes[np.array([index])].entry_depth(camera)
         rows, columns = np.nonzero((entry > 0) & np.isfinite(entry))
         if len(rows):
             seen[index] = True
