@@ -15,9 +15,9 @@ from node_rig import START, camera_info_message, image_message, nanoseconds, wai
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import CameraInfo, Image
+from simple_scene import SCENE, write_scene
 
 from lircdepth_core.dataset.bag import write_bag
-from lircdepth_core.drive.simple_scene import SCENE, write_scene
 from lircdepth_core.inference.calibration import Calibration
 from lircdepth_core.inference.model_description import (
     ModelDescription,

@@ -7,9 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-
-from lircdepth_core.drive.simple_scene import VERSION
-from lircdepth_core.drive.street import Material, Street
+from simple_scene import VERSION
+from simple_scene.street import Material, Street
 
 CAR_HEIGHT = 1.48
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from annotated_drive import add_scene, annotate
 from http_folder import serving
+from simple_scene import write_scene
 
 from lircdepth_core.dataset.prepare import PrepareOptions, prepare
-from lircdepth_core.drive.simple_scene import write_scene
 
 
 @pytest.fixture(scope="session")

@@ -14,10 +14,10 @@ from nuscenes.nuscenes import NuScenes
 from nuscenes.utils.data_classes import RadarPointCloud
 from rosbags.rosbag2 import Reader
 from rosbags.typesys import Stores, get_typestore
+from simple_scene import SCENE
 
 from lircdepth_core.dataset import bag
 from lircdepth_core.dataset.bag import write_bag
-from lircdepth_core.drive.simple_scene import SCENE
 from lircdepth_core.errors import InputError
 
 TYPESTORE = get_typestore(Stores.ROS2_JAZZY)

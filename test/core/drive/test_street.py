@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-from lircdepth_core.camera import Camera
-from lircdepth_core.drive.boxes import GROUND, SKY, Boxes, azimuth_windows, cast, image_windows
-from lircdepth_core.drive.street import (
+from simple_scene.boxes import GROUND, SKY, Boxes, azimuth_windows, cast, image_windows
+from simple_scene.street import (
     EGO_SPEED,
     LANE_WIDTH,
     RADIUS,
@@ -17,8 +15,10 @@ from lircdepth_core.drive.street import (
     place,
     street_coordinates,
 )
-from lircdepth_core.drive.street_camera import View, render
-from lircdepth_core.drive.street_scans import lidar_sweep, radar_sweep
+from simple_scene.street_camera import View, render
+from simple_scene.street_scans import lidar_sweep, radar_sweep
+
+from lircdepth_core.camera import Camera
 
 # A camera 1.5 m above the map's origin that looks along x: optical x is -y, optical y is -z.
 CAMERA = Camera(np.array([[100.0, 0, 80], [0, 100, 45], [0, 0, 1]]), 161, 91)

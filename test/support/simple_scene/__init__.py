@@ -22,10 +22,10 @@ from lircdepth_core.drive.nuscenes_tables import (
     write_radar,
     write_tables,
 )
-from lircdepth_core.drive.street import FACADE, Street, ego_pose, street_coordinates
-from lircdepth_core.drive.street_camera import View, render
-from lircdepth_core.drive.street_scans import lidar_sweep, radar_sweep
 from lircdepth_core.errors import InputError
+from simple_scene.street import FACADE, Street, ego_pose, street_coordinates
+from simple_scene.street_camera import View, render
+from simple_scene.street_scans import lidar_sweep, radar_sweep
 
 SCENE = "scene-0001"
 VERSION = "v1.0-mini"

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 
 from lircdepth_core.camera import Camera
-from lircdepth_core.drive.boxes import GROUND, SKY, Boxes, cast, image_windows, pass_through
-from lircdepth_core.drive.street import (
+from simple_scene.boxes import GROUND, SKY, Boxes, cast, image_windows, pass_through
+from simple_scene.street import (
     FACADE,
     LANE_WIDTH,
     PARKING_EDGE,

@@ -7,7 +7,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from lircdepth_core.drive.boxes import Boxes
+from simple_scene.boxes import Boxes
 
 RADIUS = 200.0
 """Radius of the centre line in metres; the traffic of our lane drives it counter-clockwise."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from lircdepth_core.drive.boxes import Boxes, azimuth_windows, cast
 from lircdepth_core.drive.nuscenes_tables import RADAR_DTYPE
-from lircdepth_core.drive.street import Pose
+from simple_scene.boxes import Boxes, azimuth_windows, cast
+from simple_scene.street import Pose
 
 MAX_RETURNS = 125
 
