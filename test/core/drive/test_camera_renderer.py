@@ -5,6 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+pytest.importorskip("mapbox_earcut", reason="needs the extra 'drive'")
+pytest.importorskip("moderngl", reason="needs the extra 'drive'")
+
 from lircdepth_core.camera import Camera
 from lircdepth_core.drive.camera_renderer import CameraRenderer
 from lircdepth_core.drive.mesh_builder import MeshBuilder

@@ -2,6 +2,10 @@
 
 import numpy as np
 import pytest
+
+pytest.importorskip("mapbox_earcut", reason="needs the extra 'drive'")
+pytest.importorskip("shapely", reason="needs the extra 'drive'")
+
 import shapely
 
 from lircdepth_core.drive.materials import INDEX

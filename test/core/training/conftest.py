@@ -5,6 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
+
+pytest.importorskip("tensorboard", reason="needs the extra 'train'")
+pytest.importorskip("webdataset", reason="needs the extra 'train'")
+
 from training_rig import CONFIG, write_shards
 
 from lircdepth_core.training.processes import Processes
