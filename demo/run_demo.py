@@ -119,6 +119,12 @@ def main(out: Path) -> int:
         ]
     )
     try:
+        # They come once the node is active and has heard of the recorder; answers before are lost.
+        while not recorder.diagnostics:
+            if node.poll() is not None:
+                print(f"the node ended with {node.returncode}; its log is above", file=sys.stderr)
+                return 1
+            time.sleep(0.1)
         replay = subprocess.run(
             [
                 *(tools / "lircdepth_replay", bag, "--lockstep", "--answer-timeout", "60"),

@@ -134,8 +134,19 @@ class Listener:
 
         return wait_until(spun, timeout, what)
 
+    def wait_for_node(self):
+        """Wait until what the node answers will reach this listener.
+
+        Its first diagnostics come after it has been activated, and only once it has heard of the
+        readers here, those of the answers included. What it publishes before is lost: its
+        publishers are reliable, but volatile.
+        """
+        self.values.clear()
+        self.wait(lambda: self.values, what="the node's diagnostics")
+
     def ask(self, at):
         """Send an image as soon as the node listens, and wait for its answer."""
+        self.wait_for_node()
         self.wait(lambda: self.images.get_subscription_count(), what="the node's subscription")
         self.wait(lambda: self.infos.get_subscription_count(), what="the node's subscription")
         self.infos.publish(camera_info_message())
@@ -178,10 +189,12 @@ def test_the_real_frame_from_bag_to_depth(real_frame, tmp_path, start_node, list
     write_bag(real_frame, bag, "scene-0061")
     parameters, remaps = bag_parameters(bag, model)
     start_node(*parameters, remaps=remaps)
+    listener.wait_for_node()
     player = replay(bag, TOPICS.values())
     listener.wait(lambda: player.poll() is not None, what="the end of the bag")
     assert player.returncode == 0
-    listener.wait(lambda: listener.sigmas and "radar points in the image" in listener.values)
+    listener.wait(lambda: listener.sigmas, what="uncertainty")
+    listener.wait(lambda: "radar points in the image" in listener.values, what="diagnostics")
     assert len(listener.depths) == 1
     depth, sigma = listener.depths[0], listener.sigmas[0]
     assert (depth.width, depth.height) == (1600, 900)
@@ -200,6 +213,7 @@ def play_generated_scene(folder, start_node, listener, parameters, topics):
     write_scene(folder / "data", frames=12, width=320, height=180)
     write_bag(folder / "data", folder / "bag", SCENE)
     start_node(*parameters, remaps=bag_parameters(folder / "bag", "")[1])
+    listener.wait_for_node()
     player = replay(folder / "bag", topics)
     listener.wait(lambda: player.poll() is not None, what="the end of the bag")
     assert player.returncode == 0
