@@ -24,6 +24,7 @@ BAG = [
 ]
 TRAIN = [
     "nuscenes-devkit>=1.2,<1.3",  # the official nuScenes reader
+    "threadpoolctl>=3",  # one BLAS thread in each of many workers
     "scipy",  # triangulation and rotations
     "webdataset>=1,<2",  # shards as tar files, from disk or a URL
     "torchmetrics>=1.4,<2",  # error measures with the usual definitions
@@ -37,6 +38,7 @@ DRIVE = [
     "moderngl",  # renders images, on a graphics card or Mesa's software
     "shapely>=2",  # street plans
     "mapbox-earcut",  # areas of street plans as triangles
+    "threadpoolctl>=3",  # one BLAS thread in each of many workers
 ]
 TEST = [
     "pytest>=8,<9",  # pytest 9 breaks Jazzy's own launch_testing plugin

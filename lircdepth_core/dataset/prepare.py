@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
+from threadpoolctl import threadpool_limits
 
 from lircdepth_core.dataset.devkit import find_scene, is_original, open_dataset
 from lircdepth_core.dataset.prepare_options import PRODUCTS, RADARS_OF_CAMERA, PrepareOptions
@@ -266,7 +267,10 @@ def _attempt(job: _Job) -> _Outcome:
     dataroot, scene, out, options = job
     cv2.setNumThreads(1)
     try:
-        prepare_scene(dataroot, scene, out, options)
+        # Scenes share the cores already; BLAS threads of several workers wait for each other, and
+        # two workers on two cores took 25 times as long as with this.
+        with threadpool_limits(1):
+            prepare_scene(dataroot, scene, out, options)
     except InputError as error:
         return scene.name, str(error)
     return scene.name, None

@@ -16,6 +16,8 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
+from threadpoolctl import threadpool_limits
+
 from lircdepth_core.drive.drive_settings import DriveSettings, Makers
 from lircdepth_core.drive.scene_recorder import finish_scene, record_measurements
 from lircdepth_core.drive.world import World
@@ -157,6 +159,7 @@ def _start_worker(counter: Any, stop: Event) -> None:
     global _counter, _stop
     _counter, _stop = counter, stop
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threadpool_limits(1)  # the workers share the cores already
     parent = multiprocessing.parent_process()
     assert parent is not None
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import cv2
 import torch
+from threadpoolctl import threadpool_limits
 from torch.utils.data import DataLoader, IterableDataset
 
 from lircdepth_core.dataset.reader import Batch
@@ -73,3 +74,4 @@ def _prepare_worker(number: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     cv2.setNumThreads(1)
+    threadpool_limits(1)
