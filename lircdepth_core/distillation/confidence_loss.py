@@ -11,6 +11,8 @@ from torch.nn import functional
 from lircdepth_core.distillation.pixels import check_same_shape, is_measured, sample_mean
 from lircdepth_core.distillation.uncertainty_loss import cross_entropy
 
+_RETURNS_AT_A_TIME = 8
+
 
 @dataclass(frozen=True)
 class ConfidenceLoss:
@@ -63,27 +65,32 @@ class ConfidenceLoss:
             (N, 1, H, W) bool.
         """
         depth = returns[..., 2]
-        regions = self._regions(returns, boxes, *dense.shape[2:])
+        in_rows, in_columns = self._regions(returns, boxes, *dense.shape[2:])
+        in_rows &= (depth > 0)[..., None]
         found = torch.zeros_like(dense, dtype=torch.bool)
-        # One by one: a region is a tenth of the image; all returns by all pixels would be too much.
-        for sample, number in (depth > 0).nonzero().tolist():
-            left, top, right, bottom = regions[sample][number]
-            window = (sample, 0, slice(top, bottom), slice(left, right))
-            found[window] |= (dense[window] - depth[sample, number]).abs() < self.tolerance
+        # Some returns at a time: all returns by all pixels would not fit into memory.
+        for part in torch.arange(depth.shape[1]).split(_RETURNS_AT_A_TIME):
+            some = slice(int(part[0]), int(part[-1]) + 1)
+            near = (dense - depth[:, some, None, None]).abs() < self.tolerance
+            near &= in_rows[:, some, :, None]
+            near &= in_columns[:, some, None, :]
+            found |= near.any(1, keepdim=True)
         return found & is_measured(dense)
 
     def _regions(
         self, returns: Tensor, boxes: Tensor, height: int, width: int
-    ) -> list[list[list[int]]]:
-        """Left, top, right, bottom of each return's region, the last two exclusive."""
+    ) -> tuple[Tensor, Tensor]:
+        """Which rows (N, P, H) and columns (N, P, W) each return's region takes in, bool."""
         box = returns[..., 6].long()
         reach = returns.new_tensor([self.window_columns, self.window_rows])
         pixel = returns[..., :2].trunc()
         around = torch.cat([pixel - reach, pixel + reach], -1)
         with_none = functional.pad(boxes, (0, 0, 1, 0))
         own = with_none.gather(1, box[..., None].expand(-1, -1, 4))
-        corners = torch.where(box[..., None] > 0, own, around)
-        size = returns.new_tensor([width, height])
-        first = corners[..., :2].ceil().clamp(min=0)
-        last = torch.minimum(corners[..., 2:].floor() + 1, size).clamp(min=0)
-        return torch.cat([first, last], -1).long().tolist()
+        left, top, right, bottom = torch.where(box[..., None] > 0, own, around).unbind(-1)
+        rows = torch.arange(height, device=returns.device)
+        columns = torch.arange(width, device=returns.device)
+        return (
+            (rows >= top[..., None]) & (rows <= bottom[..., None]),
+            (columns >= left[..., None]) & (columns <= right[..., None]),
+        )

@@ -10,7 +10,15 @@ import numpy as np
 
 from lircdepth_core.drive.nuscenes_tables import Sensor
 from lircdepth_core.drive.scene_recorder import Renderer, SceneName
-from lircdepth_core.drive.sensor_rig import CAMERAS, FIRST_SAMPLE, LAST_SAMPLE, RADARS, sensor_rig
+from lircdepth_core.drive.sensor_rig import (
+    CAMERAS,
+    FIRST_SAMPLE,
+    LAST_SAMPLE,
+    RADARS,
+    SWEEPS,
+    Sweeps,
+    sensor_rig,
+)
 from lircdepth_core.drive.weather import LIGHTS, WEATHERS, conditions_of, draw_conditions
 from lircdepth_core.drive.world import Conditions, World
 from lircdepth_core.errors import InputError
@@ -30,7 +38,8 @@ class DriveSettings:
         radars: channels out of `sensor_rig.RADARS`.
         width: of the images.
         height: of the images.
-        keyframes_only: leave out the sweeps between key frames, of all sensors.
+        sweeps: of which sensors there are measurements between the key frames: `all`, the
+            `lidar`, which is what `lircdepth prepare` makes use of, or `none`.
         weather: of all scenes, one of `weather.WEATHERS`; None: drawn for each.
         light: of all scenes, one of `weather.LIGHTS`; None: drawn for each.
 
@@ -44,7 +53,7 @@ class DriveSettings:
     radars: tuple[str, ...] = RADARS
     width: int = 1600
     height: int = 900
-    keyframes_only: bool = False
+    sweeps: Sweeps = "all"
     weather: str | None = None
     light: str | None = None
 
@@ -61,6 +70,7 @@ class DriveSettings:
             ("radar", self.radars, RADARS),
             ("weather", [self.weather] if self.weather else [], WEATHERS),
             ("light", [self.light] if self.light else [], LIGHTS),
+            ("sweeps", [self.sweeps], SWEEPS),
         ):
             unknown = [name for name in chosen if name not in known]
             if unknown:

@@ -15,7 +15,7 @@ from lircdepth_core.drive.drive_settings import DriveSettings, Makers, street_ma
 from lircdepth_core.drive.nuscenes_tables import write_tables
 from lircdepth_core.drive.scene_pool import make_scenes
 from lircdepth_core.drive.scene_recorder import scene_measurements
-from lircdepth_core.drive.sensor_rig import CAMERAS, RADARS
+from lircdepth_core.drive.sensor_rig import CAMERAS, RADARS, SWEEPS
 from lircdepth_core.drive.weather import LIGHTS, WEATHERS
 from lircdepth_core.errors import InputError
 
@@ -70,7 +70,7 @@ def write_drive(
         for number, name in enumerate(names, start=1)
         if not ((state / f"{name}.json").exists() or (state / name).exists())
     ]
-    per_scene = scene_measurements(settings.sensors(), settings.duration, settings.keyframes_only)
+    per_scene = scene_measurements(settings.sensors(), settings.duration, settings.sweeps)
     workers = workers or os.cpu_count() or 1
     done = per_scene * (scenes - len(missing))
     for step in make_scenes(state, settings, makers, missing, workers):
@@ -116,9 +116,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of the images; intrinsics are scaled with it (default: 1600x900)",
     )
     parser.add_argument(
-        "--keyframes-only",
-        action="store_true",
-        help="leave out the sweeps between the key frames (2 Hz), of all sensors",
+        "--sweeps",
+        choices=SWEEPS,
+        default=default.sweeps,
+        help="of which sensors there are measurements between the key frames (2 Hz); for training, "
+        "lidar is enough, at half the time (default: %(default)s)",
     )
     parser.add_argument("--weather", choices=WEATHERS, help="of all scenes (default: varied)")
     parser.add_argument("--light", choices=LIGHTS, help="of all scenes (default: varied)")
@@ -137,7 +139,7 @@ def run(args: argparse.Namespace) -> int:
         radars=_in_order(args.radars, RADARS),
         width=width,
         height=height,
-        keyframes_only=args.keyframes_only,
+        sweeps=args.sweeps,
         weather=args.weather,
         light=args.light,
     )

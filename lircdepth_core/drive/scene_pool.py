@@ -134,7 +134,7 @@ def _measure(task: _Task, share: int, shares: int) -> Iterator[int]:
             world,
             settings.sensors(),
             renderer,
-            keyframes_only=settings.keyframes_only,
+            sweeps=settings.sweeps,
             share=share,
             shares=shares,
         ):
@@ -149,7 +149,7 @@ def _finish(task: _Task) -> None:
         name,
         _world(task.makers, settings, task.number),
         settings.sensors(),
-        keyframes_only=settings.keyframes_only,
+        sweeps=settings.sweeps,
     )
     task.folder.rename(task.folder.parent / name.scene)
 

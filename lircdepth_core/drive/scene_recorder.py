@@ -33,7 +33,7 @@ from lircdepth_core.drive.nuscenes_tables import (
 from lircdepth_core.drive.radar_sensor import radar_sweep
 from lircdepth_core.drive.ray_casting import RayCaster
 from lircdepth_core.drive.rotations import quaternion_of
-from lircdepth_core.drive.sensor_rig import measurement_times, mounting, sample_times
+from lircdepth_core.drive.sensor_rig import Sweeps, measurement_times, mounting, sample_times
 from lircdepth_core.drive.world import World
 
 _JPEG_QUALITY = 92
@@ -85,7 +85,7 @@ def record_measurements(
     sensors: Sequence[Sensor],
     renderer: Renderer | None,
     *,
-    keyframes_only: bool = False,
+    sweeps: Sweeps = "all",
     share: int = 0,
     shares: int = 1,
 ) -> Iterator[Measurement]:
@@ -99,7 +99,7 @@ def record_measurements(
         world: to drive through.
         sensors: of the vehicle, the lidar among them.
         renderer: of the images of this world; None where there is no camera.
-        keyframes_only: leave out the sweeps.
+        sweeps: of which sensors there are measurements between the key frames.
         share: which of the `shares` of measurements to make; each has some of every sensor's.
         shares: how many there are.
 
@@ -110,7 +110,7 @@ def record_measurements(
         for kind in ("samples", "sweeps", "depth"):
             (folder / kind / sensor.channel).mkdir(parents=True, exist_ok=True)
     caster = RayCaster(world)
-    plan = _plan(name, world, sensors, keyframes_only)
+    plan = _plan(name, world, sensors, sweeps)
     # By sensor, so that a share is not all of one.
     plan.sort(key=lambda measurement: (measurement.sensor.channel, measurement.stamp))
     # Encoding leaves the interpreter to other threads.
@@ -153,14 +153,14 @@ def finish_scene(
     world: World,
     sensors: Sequence[Sensor],
     *,
-    keyframes_only: bool = False,
+    sweeps: Sweeps = "all",
 ) -> None:
     """Annotate a scene whose measurements are all written; write its map and `scene.json`.
 
     `scene.json` holds the scene's rows of the tables and its conditions, and is written last. The
     arguments are those of `record_measurements`.
     """
-    plan = _plan(name, world, sensors, keyframes_only)
+    plan = _plan(name, world, sensors, sweeps)
     stamps = _sample_stamps(name, world)
     lidar: list[list[np.ndarray]] = [[] for _ in stamps]
     radar: list[list[np.ndarray]] = [[] for _ in stamps]
@@ -200,18 +200,25 @@ def finish_scene(
     (folder / "scene.json").write_text(json.dumps(content))
 
 
-def scene_measurements(sensors: Sequence[Sensor], duration: float, keyframes_only: bool) -> int:
+def scene_measurements(sensors: Sequence[Sensor], duration: float, sweeps: Sweeps) -> int:
     """How many measurements a scene has."""
-    if keyframes_only:
-        return len(sensors) * len(sample_times(duration))
-    return sum(len(measurement_times(sensor, duration)) for sensor in sensors)
+    key_frames = len(sample_times(duration))
+    return sum(
+        len(measurement_times(sensor, duration)) if _sweeps(sensor, sweeps) else key_frames
+        for sensor in sensors
+    )
+
+
+def _sweeps(sensor: Sensor, sweeps: Sweeps) -> bool:
+    """Whether a sensor measures between the key frames."""
+    return sweeps in ("all", sensor.modality)
 
 
 def _plan(
     name: SceneName,
     world: World,
     sensors: Sequence[Sensor],
-    keyframes_only: bool,
+    sweeps: Sweeps,
 ) -> list[Measurement]:
     """All measurements in the order of their stamps."""
     sample_stamps = _sample_stamps(name, world)
@@ -221,7 +228,7 @@ def _plan(
         for stamp, (sample, key) in zip(
             stamps, assign_to_samples(stamps, sample_stamps), strict=True
         ):
-            if keyframes_only and not key:
+            if not key and not _sweeps(sensor, sweeps):
                 continue
             pose = world.ego_pose((stamp - name.start) * 1e-6)
             measurements.append(

@@ -6,6 +6,7 @@ Source: the sensor set-up of https://www.nuscenes.org/nuscenes#data-collection.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -24,6 +25,11 @@ FIRST_SAMPLE = 0.2
 
 LAST_SAMPLE = 0.1
 """Seconds that a scene goes on after its last key frame, at least."""
+
+Sweeps = Literal["all", "lidar", "none"]
+"""Of which sensors there are measurements between the key frames."""
+
+SWEEPS: tuple[Sweeps, ...] = get_args(Sweeps)
 
 
 @dataclass(frozen=True)

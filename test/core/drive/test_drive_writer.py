@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -286,8 +287,19 @@ def test_a_bag_can_be_made_of_it(nusc: NuScenes, tmp_path: Path) -> None:
     assert summary.messages["/CAM_FRONT/image_rect_compressed"] == len(rows(nusc, "CAM_FRONT", 1))
 
 
+def test_sweeps_can_be_left_out_of_all_sensors_but_the_lidar(tmp_path: Path) -> None:
+    settings = DriveSettings(duration=0.9, cameras=(), radars=("RADAR_FRONT",), sweeps="lidar")
+    write_drive(tmp_path, settings, workers=1, makers=MAKERS)
+    nusc = NuScenes(VERSION, str(tmp_path), verbose=False)
+    key_frames = Counter(row["channel"] for row in nusc.sample_data if row["is_key_frame"])
+    assert key_frames == {"LIDAR_TOP": 2, "RADAR_FRONT": 2}
+    sweeps = Counter(row["channel"] for row in nusc.sample_data if not row["is_key_frame"])
+    assert sweeps.keys() == {"LIDAR_TOP"}
+    assert sweeps["LIDAR_TOP"] > 10
+
+
 def test_only_key_frames_and_no_cameras_or_radars_can_be_asked_for(tmp_path: Path) -> None:
-    settings = DriveSettings(duration=0.9, cameras=(), radars=(), keyframes_only=True)
+    settings = DriveSettings(duration=0.9, cameras=(), radars=(), sweeps="none")
     write_drive(tmp_path, settings, workers=1, makers=MAKERS)
     nusc = NuScenes(VERSION, str(tmp_path), verbose=False)
     assert [row["channel"] for row in nusc.sample_data] == ["LIDAR_TOP"] * 2
