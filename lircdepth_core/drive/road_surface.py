@@ -75,7 +75,8 @@ def triangulate(polygon: Polygon) -> tuple[np.ndarray, np.ndarray]:
     ends = np.cumsum([len(ring) for ring in rings]).astype(np.uint32)
     faces = mapbox_earcut.triangulate_float64(vertices, ends).reshape(-1, 3)
     a, b, c = vertices[faces[:, 0]], vertices[faces[:, 1]], vertices[faces[:, 2]]
-    turned = np.cross(b - a, c - a) < 0
+    (abx, aby), (acx, acy) = (b - a).T, (c - a).T
+    turned = abx * acy - aby * acx < 0
     faces[turned] = faces[turned][:, ::-1]
     return vertices, faces
 

@@ -1,7 +1,8 @@
-"""Small pieces that the student is built of."""
+"""Small pieces that the networks are built of."""
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 
@@ -15,6 +16,17 @@ class PointwiseReLU(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs, H, W) to (N, outputs, H, W)."""
         return self.conv(x)
+
+
+class SigmoidInFloat32(nn.Module):
+    """A sigmoid whose result is float32 whatever it is given.
+
+    Bfloat16 has 256 steps from 0.25 to 0.5: a depth there would come in steps of 10 to 20 cm.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape."""
+        return torch.sigmoid(x.float())
 
 
 class TransposedBottleneck(nn.Module):

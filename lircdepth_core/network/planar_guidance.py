@@ -8,6 +8,8 @@ from math import pi
 import torch
 from torch import Tensor, nn
 
+from lircdepth_core.network.blocks import SigmoidInFloat32
+
 
 class PlanarGuidance(nn.Module):
     """A plane per pixel of a coarse feature, drawn at full size."""
@@ -21,7 +23,7 @@ class PlanarGuidance(nn.Module):
 
     def forward(self, feature: Tensor) -> Tensor:
         """(N, inputs, H/scale, W/scale) to depth (N, 1, H, W) in units of 100 m."""
-        polar, azimuth, distance = torch.sigmoid(self.reduc(feature)).unbind(1)
+        polar, azimuth, distance = torch.sigmoid(self.reduc(feature).float()).unbind(1)
         return plane_depth(polar * (pi / 3), azimuth * (2 * pi), distance, self.scale)
 
 
@@ -31,7 +33,7 @@ class FullSizeDepth(nn.Module):
     def __init__(self, inputs: int, first: int) -> None:
         super().__init__()
         chain = pointwise_chain(inputs, first)
-        chain["final"] = nn.Sequential(nn.Conv2d(8, 1, 1, bias=False), nn.Sigmoid())
+        chain["final"] = nn.Sequential(nn.Conv2d(8, 1, 1, bias=False), SigmoidInFloat32())
         self.reduc = nn.Sequential(chain)
 
     def forward(self, feature: Tensor) -> Tensor:

@@ -6,7 +6,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lircdepth_core.network.blocks import PointwiseReLU, TransposedBottleneck, xavier_uniform_
+from lircdepth_core.network.blocks import (
+    PointwiseReLU,
+    SigmoidInFloat32,
+    TransposedBottleneck,
+    xavier_uniform_,
+)
 from lircdepth_core.network.inputs import check_inputs
 from lircdepth_core.network.mobilenet import MobileNetV2
 from lircdepth_core.network.output import MAX_DEPTH, StudentOutput
@@ -124,7 +129,9 @@ class Decoder(nn.Module):
         self.conv1 = nn.Sequential(
             nn.Conv2d(32 + 4, 32, 3, padding=1, bias=False), nn.ReLU(inplace=True)
         )
-        self.get_depth = nn.Sequential(nn.Conv2d(32, 1, 3, padding=1, bias=False), nn.Sigmoid())
+        self.get_depth = nn.Sequential(
+            nn.Conv2d(32, 1, 3, padding=1, bias=False), SigmoidInFloat32()
+        )
         xavier_uniform_(self)
 
     def forward(

@@ -68,14 +68,16 @@ class UncertaintyHead(nn.Module):
         seen = (radar_depth > 0).to(depth.dtype)
         agreement = seen * (1 - disagreement(depth, radar_depth))
         support = functional.max_pool2d(torch.cat([seen, agreement], 1), self.CELL)
+        support = support.to(context.dtype)  # depth is float32 even where the rest is half
         place = functional.relu(
             self.near(torch.cat([functional.relu(self.reduce(context)), support], 1))
         )
         place = functional.interpolate(self.far(place), size=depth.shape[2:], mode="bilinear")
 
         compared = [disagreement(depth, MAX_DEPTH * inter) for inter in inter_depths]
-        depths = self.depths(torch.cat([depth / MAX_DEPTH, *compared], 1))
-        return torch.sigmoid(self.answer(functional.relu(place + self.feature(feature) + depths)))
+        depths = self.depths(torch.cat([depth / MAX_DEPTH, *compared], 1).to(feature.dtype))
+        answer = self.answer(functional.relu(place + self.feature(feature) + depths))
+        return torch.sigmoid(answer.float())
 
 
 def disagreement(a: Tensor, b: Tensor) -> Tensor:

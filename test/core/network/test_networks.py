@@ -161,3 +161,20 @@ def test_the_students_decoder_starts_from_xavier_uniform_weights():
             bound = math.sqrt(6 / (fan_in + fan_out))
             assert weight.abs().max() <= bound, key
             assert weight.abs().max() > 0.85 * bound, key
+
+
+@every_filled_network
+def test_depth_comes_in_fine_steps_in_half_precision(network, golden_input):
+    """64x96 pixels; a sigmoid in bfloat16 leaves some dozen depths of them."""
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        output = network(*golden_input)
+    assert output.depth.dtype == torch.float32
+    assert len(output.depth.unique()) > 500
+
+
+def test_the_student_runs_in_half_precision_throughout(filled, golden_input):
+    student = filled(Student()).to(torch.bfloat16)
+    with torch.inference_mode():
+        output = student(*(values.to(torch.bfloat16) for values in golden_input))
+    assert output.depth.dtype == output.uncertainty.dtype == torch.float32
+    assert output.depth.isfinite().all()
