@@ -1,0 +1,133 @@
+"""Tables and curves of docs/ablation.md from `results/`.
+
+    python experiments/ablation/report.py
+
+Prints the tables in Markdown and writes docs/ablation.png.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+from scipy import stats
+
+HERE = Path(__file__).resolve().parent
+PICTURE = HERE.parents[1] / "docs" / "ablation.png"
+BASELINE = "none"
+ORDER = ("teacher", "none", "features", "structure", "inter_depth", "all", "all_plain_l1")
+
+Results = dict[str, dict[int, dict[str, Any]]]
+"""Figures by arm and seed."""
+
+
+def read_results() -> Results:
+    """All that is there, in the order of the table."""
+    found: Results = defaultdict(dict)
+    for path in (HERE / "results").glob("*.json"):
+        figures = json.loads(path.read_text())
+        found[figures["arm"]][figures["seed"]] = figures
+    return {arm: dict(sorted(found[arm].items())) for arm in ORDER if arm in found}
+
+
+def mae(figures: dict[str, Any], truth: str = "exact", cap: str = "80") -> float:
+    """Metres, on the test samples."""
+    return figures["test"][truth][cap]["mae"]
+
+
+def gain(results: Results, arm: str) -> tuple[float, float | None, int]:
+    """By how many percent an arm's MAE is below the baseline's of the same seeds.
+
+    Returns:
+        The mean over seeds, half of its 95 % interval (Student's t over seeds; None for fewer than
+        two), and how many seeds.
+    """
+    ours, theirs = results[arm], results[BASELINE]
+    seeds = sorted(ours.keys() & theirs.keys())
+    gains = np.array([100 * (1 - mae(ours[seed]) / mae(theirs[seed])) for seed in seeds])
+    if len(gains) < 2:
+        return float(gains.mean()) if len(gains) else math.nan, None, len(gains)
+    half = stats.t.ppf(0.975, len(gains) - 1) * gains.std(ddof=1) / math.sqrt(len(gains))
+    return float(gains.mean()), float(half), len(gains)
+
+
+def table(results: Results) -> str:
+    """One line for each arm: means over its seeds."""
+    lines = [
+        "| arm | seeds | image-steps | MAE 50 m | MAE 70 m | MAE 80 m | RMSE 80 m | δ1 80 m | "
+        "MAE 80 m, single scan | MAE 80 m, no radar | gain over none |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for arm, runs in results.items():
+        every = list(runs.values())
+
+        def mean(truth: str, cap: str, metric: str, every: list[dict[str, Any]] = every) -> float:
+            return float(np.mean([run["test"][truth][cap][metric] for run in every]))
+
+        cells = [
+            arm,
+            str(len(runs)),
+            f"{every[0]['image_steps']:,}",
+            *(f"{mean('exact', cap, 'mae'):.3f}" for cap in ("50", "70", "80")),
+            f"{mean('exact', '80', 'rmse'):.3f}",
+            f"{100 * mean('exact', '80', 'delta1'):.1f} %",
+            f"{mean('single_scan', '80', 'mae'):.3f}",
+            f"{np.mean([run['without_radar_mae_80'] for run in every]):.3f}",
+            "" if arm == BASELINE else _gain_cell(*gain(results, arm)),
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def seeds_table(results: Results) -> str:
+    """MAE at 80 m of every run."""
+    seeds = sorted({seed for runs in results.values() for seed in runs})
+    lines = [
+        "| arm | " + " | ".join(f"seed {seed}" for seed in seeds) + " |",
+        "|---" * (len(seeds) + 1) + "|",
+    ]
+    for arm, runs in results.items():
+        cells = [f"{mae(runs[seed]):.3f}" if seed in runs else "" for seed in seeds]
+        lines.append(f"| {arm} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def draw(results: Results) -> None:
+    """Validation MAE over images seen, and the test MAE of every run."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
+    for number, (arm, runs) in enumerate(results.items()):
+        colour = f"C{number}"
+        for seed, run in runs.items():
+            steps, errors = zip(*run["validation_mae"], strict=True)
+            left.plot(
+                steps, errors, color=colour, alpha=0.8, label=arm if seed == min(runs) else None
+            )
+        right.plot([number] * len(runs), [mae(run) for run in runs.values()], "o", color=colour)
+    left.set(xlabel="images seen", ylabel="validation MAE up to 80 m [m]", yscale="log")
+    left.legend(fontsize=8)
+    right.set_xticks(range(len(results)), results, rotation=30, ha="right")
+    right.set(ylabel="test MAE up to 80 m, exact depth [m]")
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+    figure.savefig(PICTURE, dpi=110)
+
+
+def _gain_cell(mean: float, half: float | None, seeds: int) -> str:
+    if math.isnan(mean):
+        return "no common seed"
+    interval = "one seed" if half is None else f"± {half:.1f}, {seeds} seeds"
+    return f"{mean:+.1f} % ({interval})"
+
+
+if __name__ == "__main__":
+    found = read_results()
+    print(table(found), seeds_table(found), sep="\n\n")
+    draw(found)

@@ -1,0 +1,215 @@
+"""The ablation of docs/ablation.md: drives, samples, the teacher, every arm, and its test.
+
+    python experiments/ablation/run.py OUT [--jobs N]
+
+What is done is kept in OUT: the same command goes on after an interruption. Each run's figures
+land beside this file in `results/`; a run whose figures are there is not made again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+HERE = Path(__file__).resolve().parent
+CONFIGS = HERE.parents[1] / "config"
+CAPS = ("50", "70", "80")
+METRICS = ("mae", "rmse", "abs_rel", "delta1")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One network to train.
+
+    Attributes:
+        arm: its name in arms.yaml.
+        seed: of parameters, order and augmentation.
+        network: `student` or `teacher`.
+        settings: fields of the configuration.
+    """
+
+    arm: str
+    seed: int
+    network: str
+    settings: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Of its folder and of its file in `results/`."""
+        return f"{self.arm}-{self.seed}"
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether it can only begin when the teacher has learned."""
+        return self.network == "student" and self.arm != "none"
+
+
+def planned_runs(plan: dict[str, Any]) -> list[Run]:
+    """All runs, seed by seed, so that each arm's first comes early."""
+    runs = [
+        Run(
+            arm,
+            seed,
+            entry.get("network", "student"),
+            (*plan["settings"], *entry["settings"]),
+        )
+        for arm, entry in plan["arms"].items()
+        for seed in entry["seeds"]
+    ]
+    return sorted(runs, key=lambda run: run.seed)
+
+
+def lircdepth(*arguments: Any, log: Path) -> None:
+    """Run a verb of the command line; its output goes to the end of a file."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a") as file:
+        command = [sys.executable, "-m", "lircdepth_core.cli", *map(str, arguments)]
+        done = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, check=False)
+    if done.returncode:
+        last = log.read_text().strip().splitlines()[-1:]
+        raise RuntimeError(f"lircdepth {arguments[0]}: {' '.join(last)} ({log})")
+
+
+def make_data(plan: dict[str, Any], out: Path, processes: int | None) -> None:
+    """Drives and samples of the three splits."""
+    workers = ("--workers", processes) if processes else ()
+    data = plan["data"]
+
+    def make(split: str) -> None:
+        drives, log = out / "drives" / split, out / "logs" / f"data-{split}.log"
+        scenes, seed = data[split]["scenes"], data[split]["seed"]
+        lircdepth(
+            *("drive", drives, "--scenes", scenes, "--seed", seed),
+            *(*data["options"], *workers),
+            log=log,
+        )
+        samples = out / "samples" / split
+        lircdepth("prepare", drives, samples, "--leave-out", "accumulated", *workers, log=log)
+
+    for split in ("train", "validation", "test"):
+        make(split)
+
+
+def train_and_test(run: Run, out: Path, device: str, workers: int) -> None:
+    """Train a network, measure it on the test samples, and keep the figures."""
+    results = HERE / "results" / f"{run.name}.json"
+    if results.exists():
+        return
+    folder, log = out / "runs" / run.name, out / "logs" / f"{run.name}.log"
+    settings = [
+        *run.settings,
+        f"seed={run.seed}",
+        f"data.train=[{out / 'samples' / 'train'}]",
+        f"data.validation=[{out / 'samples' / 'validation'}]",
+        f"data.workers={workers}",
+    ]
+    if run.network == "student":
+        teacher = out / "runs" / "teacher-0" / "model"
+        settings.append(f"teacher={teacher if run.needs_teacher else 'null'}")
+    lircdepth(
+        *("train", run.network, "--config", CONFIGS / f"train_{run.network}_scratch.yaml"),
+        *("--out", folder, "--device", device, "--set", *settings),
+        log=log,
+    )
+    evaluation = out / "evaluations" / run.name
+    lircdepth(
+        *("evaluate", folder / "model", out / "samples" / "test", "--out", evaluation),
+        *("--radar", "none", "--frames", 1, "--device", device),
+        log=log,
+    )
+    figures = {"arm": run.arm, "seed": run.seed, "network": run.network, "settings": run.settings}
+    figures |= training_figures(folder) | test_figures(evaluation)
+    results.parent.mkdir(exist_ok=True)
+    results.write_text(json.dumps(figures, indent=1) + "\n")
+
+
+def training_figures(folder: Path) -> dict[str, Any]:
+    """How a run went: its machine, its speed, and validation MAE over images seen."""
+    events = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    start = next(event for event in events if event["event"] == "start")
+    steps = [event for event in events if event["event"] == "step"]
+    curve = [
+        (event["step"] * start["images_per_step"], round(event["mae"], 4))
+        for event in events
+        if event["event"] == "validation"
+    ]
+    return {
+        "device": start["device"],
+        "torch": start["torch"],
+        "image_steps": steps[-1]["image_steps"],
+        "median_images_per_second": float(np.median([s["images_per_second"] for s in steps])),
+        "median_share_waiting": float(np.median([s["wait_share"] for s in steps])),
+        "validation_mae": curve,
+    }
+
+
+def test_figures(evaluation: Path) -> dict[str, Any]:
+    """Errors on the test samples, against exact depth and the single scan."""
+    content = json.loads((evaluation / "evaluation.json").read_text())
+    truths = content["truths"]
+    by_scene: dict[str, list[float]] = defaultdict(list)
+    for image in truths["exact"]["per_image"]:
+        by_scene[image["key"].partition("/")[0]].append(image["mae"])
+    return {
+        "images": content["data"]["images"],
+        "test": {
+            truth: {
+                cap: {m: results["by_radar"]["full"]["depth"][cap][m] for m in METRICS}
+                for cap in CAPS
+            }
+            for truth, results in truths.items()
+        },
+        "without_radar_mae_80": truths["exact"]["by_radar"]["none"]["depth"]["80"]["mae"],
+        "exact_mae_80_by_scene": {k: float(np.mean(v)) for k, v in sorted(by_scene.items())},
+        "exact_mae_80_by_weather": {
+            name: summary["depth"]["80"]["mae"]
+            for name, summary in truths["exact"]["by_condition"]["weather"].items()
+        },
+    }
+
+
+def main() -> int:
+    """Make what is not there yet; 1 if a run failed."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("out", type=Path, help="folder of drives, samples, runs and evaluations")
+    parser.add_argument("--jobs", type=int, default=1, help="networks trained at a time")
+    parser.add_argument("--workers", type=int, default=2, help="loader processes of each")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--processes", type=int, help="for data (default: one per processor)")
+    parser.add_argument("--only", nargs="+", metavar="RUN", help="such as teacher-0 none-1")
+    args = parser.parse_args()
+    plan = yaml.safe_load((HERE / "arms.yaml").read_text())
+    out = args.out.resolve()
+    make_data(plan, out, args.processes)
+    runs = [run for run in planned_runs(plan) if not args.only or run.name in args.only]
+
+    failed = []
+    with ThreadPoolExecutor(args.jobs) as pool:
+        # The others wait for the teacher: they would wait in the pool and hold their places.
+        for wave in (False, True):
+            chosen = [run for run in runs if run.needs_teacher == wave]
+            jobs = {
+                run: pool.submit(train_and_test, run, out, args.device, args.workers)
+                for run in chosen
+            }
+            for run, job in jobs.items():
+                if job.exception():
+                    failed.append(run)
+                    print(f"{run.name}: {job.exception()}", file=sys.stderr, flush=True)
+                else:
+                    print(f"{run.name}: done", flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
