@@ -161,10 +161,8 @@ class Rig:
         wait_until(
             lambda: all(p.get_subscription_count() for p in publishers), what="subscriptions"
         )
-        wait_until(
-            lambda: self.peer.count_publishers("/depth/output/depth/image_rect"),
-            what="the node's outputs",
-        )
+        # They come only once the node has heard of the peer's readers; answers before are lost.
+        wait_until(lambda: self.diagnostics, what="the node's diagnostics")
         if camera_info:
             self.infos.publish(camera_info_message())
             key = "/depth/input/camera_info: received"
