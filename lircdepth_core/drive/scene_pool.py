@@ -79,15 +79,21 @@ def _make_in_pool(tasks: Sequence[_Task], workers: int) -> Iterator[int]:
     """Make scenes in processes."""
     context = multiprocessing.get_context("spawn")
     counter, stop = context.Value("q", 0), context.Event()
+    # Where scenes are fewer than workers, several share the measurements of one.
     shares = max(1, workers // max(1, len(tasks)))
     seen = 0
     with ProcessPoolExecutor(workers, context, _start_worker, (counter, stop)) as pool:
         try:
-            to_do: dict[_Task, set[Future[None]]] = {
-                task: {pool.submit(_measure_in_worker, task, k, shares) for k in range(shares)}
-                for task in tasks
-            }
-            pending = set().union(*to_do.values())
+            to_do: dict[_Task, set[Future[None]]] = {}
+            if shares == 1:
+                # Scene by scene, so that an interruption loses none that could be complete.
+                pending = {pool.submit(_make_in_worker, task) for task in tasks}
+            else:
+                to_do = {
+                    task: {pool.submit(_measure_in_worker, task, k, shares) for k in range(shares)}
+                    for task in tasks
+                }
+                pending = set().union(*to_do.values())
             while pending:
                 finished, pending = wait(pending, timeout=0.5, return_when=FIRST_COMPLETED)
                 for future in finished:
@@ -177,6 +183,13 @@ def _measure_in_worker(task: _Task, share: int, shares: int) -> None:
             _counter.value += step
         if _stop.is_set():
             return
+
+
+def _make_in_worker(task: _Task) -> None:
+    """Make a whole scene, unless told to stop."""
+    _measure_in_worker(task, 0, 1)
+    if not _stop.is_set():
+        _finish(task)
 
 
 _counter: Any = None

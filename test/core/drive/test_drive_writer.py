@@ -366,6 +366,18 @@ def test_a_killed_run_leaves_nothing_half_and_goes_on(tmp_path: Path) -> None:
     assert not [*killed.glob(".drive/*.part")]
 
 
+def test_scenes_are_completed_one_after_the_other(tmp_path: Path) -> None:
+    """An interrupted run keeps what is complete; nothing would be if measuring came first."""
+    complete_before_the_end = []
+
+    def watch(done: int, total: int) -> None:
+        if done < total:
+            complete_before_the_end.extend(tmp_path.glob(".drive/scene-????/scene.json"))
+
+    write_drive(tmp_path, SMALL, scenes=12, workers=2, makers=MAKERS, progress=watch)
+    assert complete_before_the_end
+
+
 def test_joining_can_be_broken_off(tmp_path: Path) -> None:
     write_drive(tmp_path / "whole", SMALL, scenes=1, workers=1, makers=MAKERS)
     broken = tmp_path / "broken"
