@@ -69,8 +69,8 @@ class ConfidenceLoss:
         in_rows &= (depth > 0)[..., None]
         found = torch.zeros_like(dense, dtype=torch.bool)
         # Some returns at a time: all returns by all pixels would not fit into memory.
-        for part in torch.arange(depth.shape[1]).split(_RETURNS_AT_A_TIME):
-            some = slice(int(part[0]), int(part[-1]) + 1)
+        for first in range(0, depth.shape[1], _RETURNS_AT_A_TIME):
+            some = slice(first, first + _RETURNS_AT_A_TIME)
             near = (dense - depth[:, some, None, None]).abs() < self.tolerance
             near &= in_rows[:, some, :, None]
             near &= in_columns[:, some, None, :]

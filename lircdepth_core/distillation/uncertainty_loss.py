@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from lircdepth_core.distillation.pixels import (
     check_same_shape,
@@ -51,6 +50,9 @@ def uncertainty_loss(
 
 
 def cross_entropy(probability: Tensor, target: Tensor) -> Tensor:
-    """Of every pixel, -t ln p - (1 - t) ln(1 - p); both in 0..1."""
-    probability = probability.float().clamp(LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
-    return functional.binary_cross_entropy(probability, target, reduction="none")
+    """Of every pixel, -t ln p - (1 - t) ln(1 - p); both in 0..1.
+
+    NaN gives NaN, for the training loop to name; torch's own raises, and on CUDA ends the process.
+    """
+    p = probability.float().clamp(LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
+    return -target * p.log() - (1 - target) * torch.log1p(-p)

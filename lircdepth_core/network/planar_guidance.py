@@ -8,7 +8,7 @@ from math import pi
 import torch
 from torch import Tensor, nn
 
-from lircdepth_core.network.blocks import SigmoidInFloat32
+from lircdepth_core.network.blocks import ConvInFloat32
 
 
 class PlanarGuidance(nn.Module):
@@ -18,12 +18,12 @@ class PlanarGuidance(nn.Module):
         super().__init__()
         self.scale = scale
         chain = pointwise_chain(inputs, first)
-        chain["plane_params"] = nn.Conv2d(8, 3, 1, bias=False)
+        chain["plane_params"] = ConvInFloat32(8, 3, 1, bias=False)
         self.reduc = nn.Sequential(chain)
 
     def forward(self, feature: Tensor) -> Tensor:
         """(N, inputs, H/scale, W/scale) to depth (N, 1, H, W) in units of 100 m."""
-        polar, azimuth, distance = torch.sigmoid(self.reduc(feature).float()).unbind(1)
+        polar, azimuth, distance = torch.sigmoid(self.reduc(feature)).unbind(1)
         return plane_depth(polar * (pi / 3), azimuth * (2 * pi), distance, self.scale)
 
 
@@ -33,7 +33,7 @@ class FullSizeDepth(nn.Module):
     def __init__(self, inputs: int, first: int) -> None:
         super().__init__()
         chain = pointwise_chain(inputs, first)
-        chain["final"] = nn.Sequential(nn.Conv2d(8, 1, 1, bias=False), SigmoidInFloat32())
+        chain["final"] = nn.Sequential(ConvInFloat32(8, 1, 1, bias=False), nn.Sigmoid())
         self.reduc = nn.Sequential(chain)
 
     def forward(self, feature: Tensor) -> Tensor:

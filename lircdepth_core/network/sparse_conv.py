@@ -32,6 +32,7 @@ class SparseConv(nn.Module):
         Returns:
             (N, outputs, H, W), and the mask grown by the kernel.
         """
-        y = self.conv(x * mask) / (self.sparsity(mask) + 1e-8)
+        # In float32: half precision has no 1e-8, and no pixel at all would be 0 / 0.
+        y = self.conv(x * mask).float() / (self.sparsity(mask).float() + 1e-8)
         y = functional.elu(y + self.bias[:, None, None])
         return y, functional.max_pool2d(mask, self.kernel, stride=1, padding=self.kernel // 2)

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lircdepth_core.network.blocks import (
+    ConvInFloat32,
     PointwiseReLU,
-    SigmoidInFloat32,
     TransposedBottleneck,
     xavier_uniform_,
 )
@@ -129,9 +129,7 @@ class Decoder(nn.Module):
         self.conv1 = nn.Sequential(
             nn.Conv2d(32 + 4, 32, 3, padding=1, bias=False), nn.ReLU(inplace=True)
         )
-        self.get_depth = nn.Sequential(
-            nn.Conv2d(32, 1, 3, padding=1, bias=False), SigmoidInFloat32()
-        )
+        self.get_depth = nn.Sequential(ConvInFloat32(32, 1, 3, padding=1, bias=False), nn.Sigmoid())
         xavier_uniform_(self)
 
     def forward(

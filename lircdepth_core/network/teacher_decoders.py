@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lircdepth_core.network.blocks import SigmoidInFloat32, xavier_uniform_
+from lircdepth_core.network.blocks import ConvInFloat32, xavier_uniform_
 from lircdepth_core.network.output import MAX_DEPTH
 from lircdepth_core.network.planar_guidance import FullSizeDepth, PlanarGuidance
 
@@ -21,9 +21,7 @@ class RadarDecoder(nn.Module):
         self.upconv3, self.bn3, self.conv3 = radar_step(128 + 128 + 128, 64)
         self.upconv2, self.bn2, self.conv2 = radar_step(64 + 64 + 64, 32)
         self.upconv1, self.bn1, self.conv1 = radar_step(64 + 64 + 32, 32)
-        self.get_depth = nn.Sequential(
-            nn.Conv2d(32, 2, 3, padding=1, bias=False), SigmoidInFloat32()
-        )
+        self.get_depth = nn.Sequential(ConvInFloat32(32, 2, 3, padding=1, bias=False), nn.Sigmoid())
         xavier_uniform_(self)
 
     def forward(
@@ -87,9 +85,7 @@ class FusionDecoder(nn.Module):
         self.upconv1 = UpConv(64, 32)
         self.reduc1x1 = FullSizeDepth(32, first=16)
         self.conv1 = conv_elu(32 + 4, 32)
-        self.get_depth = nn.Sequential(
-            nn.Conv2d(32, 1, 3, padding=1, bias=False), SigmoidInFloat32()
-        )
+        self.get_depth = nn.Sequential(ConvInFloat32(32, 1, 3, padding=1, bias=False), nn.Sigmoid())
         xavier_uniform_(self)
 
     def forward(

@@ -111,7 +111,8 @@ class Length:
     """When training ends: at the first of those that are not null.
 
     Attributes:
-        epochs: times that all samples are seen.
+        epochs: times that all samples are seen; of streamed shards, as many images as that: the
+            last of a worker's samples that make no batch are left out, others seen again.
         steps: updates of the parameters.
         image_steps: images, each time that one is seen.
     """

@@ -23,6 +23,9 @@ from lircdepth_core.training.processes import Processes, check_precision
 if TYPE_CHECKING:
     from lircdepth_core.distillation import TaskLosses
 
+_LONGEST_SEARCH = 30
+"""Updates in a row that fp16 may leave out while it looks for a scale: from 2^16 down to 2^-14."""
+
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -72,6 +75,7 @@ class Learner:
         self._scaler = torch.amp.GradScaler(
             processes.device.type, enabled=config.precision == "fp16"
         )
+        self._left_out = 0
         self._average: AveragedModel | None = None
         if config.ema_decay is not None:
             self._average = AveragedModel(
@@ -130,21 +134,23 @@ class Learner:
             The norm of the gradient before it was clipped.
 
         Raises:
-            NotFiniteError: a gradient is; nothing is changed then.
+            NotFiniteError: a gradient is, in fp16 whatever its scale; nothing is changed then.
         """
         self._scaler.unscale_(self._optimiser)
         trained = [p for p in self.network.parameters() if p.grad is not None]
         total_norm = nn.utils.get_total_norm([p.grad for p in trained if p.grad is not None])
         norm = float(total_norm)
+        finite = math.isfinite(norm)
         # With a scaler this is how it finds its scale: it leaves the update out.
-        if not math.isfinite(norm) and not self._scaler.is_enabled():
+        self._left_out = 0 if finite else self._left_out + 1
+        if self._left_out > (_LONGEST_SEARCH if self._scaler.is_enabled() else 0):
             name = _not_finite_gradient(self.network)
             raise NotFiniteError(f"the gradient of {name} is not finite")
         if self._config.clip_norm is not None:
             nn.utils.clip_grads_with_norm_(trained, self._config.clip_norm, total_norm)
         self._scaler.step(self._optimiser)
         self._scaler.update()
-        if self._average:
+        if self._average and finite:
             self._average.update_parameters(self.network)
         return norm
 

@@ -46,7 +46,7 @@ def validate(
         processes: whose results are put together.
 
     Raises:
-        InputError: no image has such truth.
+        InputError: no image has such truth, or a predicted depth is not finite.
     """
     training = network.training
     network.eval()
@@ -55,7 +55,13 @@ def validate(
         for batch in batches:
             here = moved(batch, processes.device)
             predicted = network(here.image, here.radar).depth.float().cpu().numpy()
-            for depth, true_depth in zip(predicted, getattr(batch, truth).numpy(), strict=True):
+            truths = getattr(batch, truth).numpy()
+            for key, depth, true_depth in zip(batch.keys, predicted, truths, strict=True):
+                if not np.isfinite(depth).all():
+                    raise InputError(
+                        f"the depth of validation sample {key} is not finite; lower the learning "
+                        "rate"
+                    )
                 valid = (true_depth > 0) & (true_depth <= VALIDATION_CAP)
                 if valid.any():
                     totals[0] += 1

@@ -89,3 +89,20 @@ def test_the_loss_is_the_cross_entropy_where_there_is_dense_depth():
     loss.sum().backward()
     assert loss.tolist() == pytest.approx([(-math.log(0.8) - math.log(0.6)) / 2, 0])
     assert confidence.grad.ne(0).flatten().tolist() == [True, True, False, False, False, False]
+
+
+def test_a_batch_without_returns_matches_nowhere():
+    dense = torch.full((2, 1, 4, 6), 20.0)
+    radar, boxes = torch.zeros(2, 0, 7), torch.zeros(2, 0, 4)
+    loss = ConfidenceLoss()(torch.full((2, 1, 4, 6), 0.25), dense, radar, boxes)
+    assert loss.tolist() == pytest.approx([-math.log(0.75)] * 2)
+
+
+def test_many_returns_are_matched_like_one_by_one():
+    generator = torch.Generator().manual_seed(1)
+    dense = torch.rand(1, 1, 20, 30, generator=generator) * 4 + 1
+    radar = torch.zeros(1, 19, 7)
+    radar[0, :, :3] = torch.rand(19, 3, generator=generator) * torch.tensor([29.0, 19.0, 4.0])
+    windows = {"window_rows": 2, "window_columns": 3}
+    alone = [matched(dense, radar[:, [number]], **windows) for number in range(19)]
+    assert matched(dense, radar, **windows) == set().union(*alone)

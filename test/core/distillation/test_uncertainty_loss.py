@@ -73,3 +73,11 @@ def test_an_answer_rounded_in_half_precision_costs_a_finite_loss(rounded):
     loss.sum().backward()
     assert loss.isfinite()
     assert uncertainty.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("which", ["uncertainty", "depth"])
+def test_what_is_not_a_number_is_passed_on_for_the_training_loop_to_name(which):
+    given = {"uncertainty": maps([0.5, 0.5]), "depth": maps([10, 10])}
+    given[which][0, 0, 0, 1] = math.nan
+    truth = maps([9, 9])
+    assert uncertainty_loss(**given, dense=truth, single_scan=truth, exact=truth).isnan().all()

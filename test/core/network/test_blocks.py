@@ -96,3 +96,12 @@ def test_batch_normalisation_constants():
                 bts = bts and "aconv_sequence" not in key
                 expected = (1.1e-5, 0.01) if bts else (1e-5, 0.1)
                 assert (module.eps, module.momentum) == expected, key
+
+
+def test_sparse_convolution_of_nothing_is_its_bias_in_half_precision_too():
+    layer = SparseConv(2, 3, 5)
+    nn.init.constant_(layer.bias, 0.5)
+    with torch.autocast("cpu", torch.float16):
+        answer, mask = layer(torch.randn(1, 2, 8, 8), torch.zeros(1, 1, 8, 8))
+    assert torch.equal(answer, torch.full((1, 3, 8, 8), 0.5))
+    assert not mask.any()

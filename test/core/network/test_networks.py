@@ -165,11 +165,11 @@ def test_the_students_decoder_starts_from_xavier_uniform_weights():
 
 @every_filled_network
 def test_depth_comes_in_fine_steps_in_half_precision(network, golden_input):
-    """64x96 pixels; a sigmoid in bfloat16 leaves some dozen depths of them."""
+    """64x96 pixels; from a logit in bfloat16 some hundred depths would be left of them."""
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         output = network(*golden_input)
     assert output.depth.dtype == torch.float32
-    assert len(output.depth.unique()) > 500
+    assert len(output.depth.unique()) > 4000
 
 
 def test_the_student_runs_in_half_precision_throughout(filled, golden_input):

@@ -9,18 +9,21 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 from training_rig import TinyNetwork, TinyTask, tiny_task
 
 from lircdepth_core.dataset.augmentation import InputSpec
 from lircdepth_core.dataset.reader import Batch, TrainingBatches
-from lircdepth_core.distillation import TaskLosses
+from lircdepth_core.distillation import StudentTask, StudentTaskConfig, TaskLosses
 from lircdepth_core.errors import InputError
+from lircdepth_core.network import Student
 from lircdepth_core.training.checkpoints import Checkpoints, read_checkpoint
 from lircdepth_core.training.config import Optimiser, TrainingConfig
 from lircdepth_core.training.config_files import read_config
-from lircdepth_core.training.learner import Learner, part
+from lircdepth_core.training.learner import Learner, NotFiniteError, part
 from lircdepth_core.training.loop import train
+from lircdepth_core.training.meter import Meter
 from lircdepth_core.training.processes import Processes
 from lircdepth_core.training.records import Records
 from lircdepth_core.training.stopping import Stop
@@ -61,7 +64,12 @@ def test_a_run_learns_and_writes_what_it_did(tiny_config, tmp_path):
     found = Checkpoints(tmp_path / "out" / "checkpoints", 2)
     assert found.steps() == [28, 30]
     assert read_checkpoint(found.best).values["progress"]["step"] == best["step"]
-    assert list((tmp_path / "out" / "tensorboard").glob("events.*"))
+    events = EventAccumulator(str(tmp_path / "out" / "tensorboard"))
+    events.Reload()
+    shown = {event.step: event.value for event in events.Scalars("step/depth")}
+    assert shown == pytest.approx({r["step"]: r["depth"] for r in steps})
+    shown = [event.value for event in events.Scalars("validation/mae")]
+    assert shown == pytest.approx([r["mae"] for r in validations])
     assert any("images/s" in line and "left" in line for line in lines)
     saved = read_config(TrainingConfig, tmp_path / "out" / "config.yaml")
     assert saved == read_config(TrainingConfig, tiny_config, ["length.steps=30"])
@@ -134,6 +142,65 @@ def test_what_is_not_finite_is_named_and_the_last_good_checkpoint_is_kept(
         keys = list(batches)[4].keys
         assert keys[1] in str(error.value)
         assert keys[0] not in str(error.value)
+
+
+def test_nan_in_the_real_losses_is_named(tiny_config):
+    student = Student()
+    student.decoder.get_depth[0].weight.data.fill_(torch.nan)
+    config = read_config(TrainingConfig, tiny_config)
+    loss = StudentTaskConfig().without_distillation()
+    learner = Learner(StudentTask(student, None, loss), config.optimiser, ALONE, 0)
+    batches = TrainingBatches(config.data.train, InputSpec(32, 64, 200.0), 2, seed=5)
+    learner.begin(0, 1e-3)
+    with pytest.raises(NotFiniteError, match=r"loss term depth_dense is not finite for scene-"):
+        learner.add(next(iter(batches)), last=True)
+
+
+def test_fp16_stops_when_no_scale_makes_the_gradient_finite(monkeypatch):
+    monkeypatch.setattr("lircdepth_core.training.learner.check_precision", lambda *_: None)
+    task = FailingTask(TinyNetwork(), "gradient")
+    learner = Learner(task, Optimiser(precision="fp16", ema_decay=0.5), ALONE, 0)
+    before = learner.network.decoder.bias.clone()
+    learner.network.decoder.bias.grad = torch.full_like(before, torch.inf)
+
+    def update(step: int) -> None:
+        learner.begin(step, 1e-3)
+        learner.network.decoder.bias.grad = torch.full_like(before, torch.inf)
+        learner._scaler.scale(torch.ones(()))  # as a loss does
+        learner.finish()
+
+    for step in range(30):
+        update(step)
+    assert torch.equal(learner.network.decoder.bias, before)
+    with pytest.raises(NotFiniteError, match=r"gradient of decoder\.bias"):
+        update(30)
+
+
+def test_a_validation_depth_that_is_not_finite_names_its_sample(tiny_config):
+    data = read_config(TrainingConfig, tiny_config).data
+    batches = TrainingBatches(data.validation, data.spec, 2, training=False)
+    network = TinyNetwork()
+    network.decoder.bias.data.fill_(torch.nan)
+    with pytest.raises(InputError, match=r"depth of validation sample \S+ is not finite"):
+        validate(network, batches, "dense", ALONE)
+
+
+def test_speed_waiting_and_time_left_are_measured(monkeypatch):
+    clock = SimpleNamespace(now=100.0)
+    monkeypatch.setattr("time.perf_counter", lambda: clock.now)
+    meter = Meter()
+    for loss in (1.0, 3.0):
+        with meter.waiting():
+            clock.now += 2
+        clock.now += 6
+        meter.add({"depth": loss, "gradient_norm": float("inf")})
+        with meter.paused():
+            clock.now += 50
+    means = meter.take(ALONE, images_per_step=4)
+    assert means == {
+        "depth": 2.0, "images_per_second": 0.5, "seconds_per_step": 8.0, "wait_share": 0.25,
+    }  # fmt: skip
+    assert meter.seconds_left(10) == 10 * (16 + 100) / 2
 
 
 def test_parameters_that_are_not_finite_are_not_stored(tmp_path):
