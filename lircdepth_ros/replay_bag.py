@@ -28,6 +28,7 @@ from rosbags.typesys import Stores, TypesysError, get_types_from_msg, get_typest
 from lircdepth_core.errors import InputError
 
 ROS1_MAGIC = b"#ROSBAG V"
+STAMP_END = 12  # bytes: the encapsulation, and sec and nanosec of a leading std_msgs/Header
 CDR_ENCAPSULATIONS = (b"\x00\x00", b"\x00\x01")  # big and little endian plain CDR
 MESSAGE_TYPE = re.compile(r"([a-z][a-z0-9_]*)/msg/([A-Z][A-Za-z0-9]*)")
 
@@ -190,7 +191,7 @@ def header_stamp(message: BagMessage) -> int:
     Raises:
         InputError: the message is too short to hold one.
     """
-    if len(message.data) < 12:
+    if len(message.data) < STAMP_END:
         raise InputError(f"{message.topic}: a recorded message is too short to hold a header")
     order: Any = "little" if message.data[1] else "big"
     seconds = int.from_bytes(message.data[4:8], order, signed=True)

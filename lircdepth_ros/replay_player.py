@@ -148,7 +148,9 @@ class _Player:
             for message in messages:
                 self._send(message)
             return
-        for step in lockstep(messages, image_topic):
+        stamped = {name for name, kind in self.message_classes.items() if _has_header(kind)}
+        unstamped = self.publishers.keys() - stamped
+        for step in lockstep(messages, image_topic, stamped, unstamped):
             if isinstance(step, AwaitAnswer):
                 self._await_answer(step.stamp)
             else:
@@ -321,7 +323,9 @@ def _published_names(bag: Bag, options: ReplayOptions, report: ReplayReport) -> 
         new = remap.get(name, name)
         try:
             validate_full_topic_name(new)
-        except rclpy.exceptions.InvalidTopicNameException:
+        except rclpy.exceptions.InvalidTopicNameException as error:
+            if name in remap:
+                raise InputError(f"--remap {name}:={new}: {new} is no valid topic name") from error
             report.skipped[name] = f"{new} is no valid topic name; give another with --remap"
             continue
         if options.clock is not None and new == CLOCK_TOPIC:
@@ -329,3 +333,9 @@ def _published_names(bag: Bag, options: ReplayOptions, report: ReplayReport) -> 
             continue
         published[name] = new
     return published
+
+
+def _has_header(message_class: type) -> bool:
+    """Whether its messages start with a std_msgs/Header."""
+    fields = message_class.get_fields_and_field_types()  # type: ignore[attr-defined]
+    return next(iter(fields.values()), "") == "std_msgs/Header"

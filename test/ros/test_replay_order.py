@@ -17,10 +17,11 @@ from rosbags.interfaces import (
 
 from lircdepth_core.errors import InputError
 from lircdepth_ros.replay_bag import BagMessage, header_stamp
-from lircdepth_ros.replay_lockstep import SENT_AHEAD, AwaitAnswer, lockstep
+from lircdepth_ros.replay_lockstep import LATEST, SENT_AHEAD, AwaitAnswer, lockstep
 from lircdepth_ros.replay_qos import publisher_qos
 
 MILLISECOND = 1_000_000
+STAMPED = ["/cam/image", "/cam/camera_info", "/radar"]
 NEVER = QosTime(2147483647, 4294967295)
 DEPTHS = range(1, 2**31)
 
@@ -33,7 +34,7 @@ def message(topic: str, milliseconds: int, stamp: int | None = None) -> BagMessa
 
 
 def order(messages: list[BagMessage]) -> list[str]:
-    steps = lockstep(messages, "/cam/image")
+    steps = lockstep(messages, "/cam/image", STAMPED, ["/tf"])
     return [
         f"await {x.stamp // MILLISECOND}"
         if isinstance(x, AwaitAnswer)
@@ -73,6 +74,29 @@ def test_what_comes_more_than_100_ms_after_the_image_waits_for_the_answer() -> N
     assert order(recorded) == ["/cam/image 0", "/radar 100", "await 0", "/radar 101"]
 
 
+def test_what_is_recorded_late_comes_before_the_answer_by_its_stamp() -> None:
+    recorded = [
+        message("/cam/image", 1010, stamp=1000),
+        message("/tf", 1110),
+        message("/tf", 1111),
+        message("/radar", 1170, stamp=1050),
+        message("/cam/image", 1172, stamp=1162),
+        message("/radar", 1240, stamp=1120),
+        message("/radar", 1241, stamp=1090),
+    ]
+    sent = list(lockstep(recorded, "/cam/image", STAMPED, ["/tf"]))
+    first, second = AwaitAnswer(1000 * MILLISECOND), AwaitAnswer(1162 * MILLISECOND)
+    image, tf, later_tf, radar, later_image, later_radar, out_of_order = recorded
+    assert sent[:4] == [image, tf, radar, first]
+    assert sent[4:] == [later_tf, later_image, later_radar, out_of_order, second]
+
+
+def test_what_was_recorded_more_than_a_second_late_is_not_waited_for() -> None:
+    recorded = [message("/cam/image", 0), message("/radar", 1200, stamp=10)]
+    recorded.insert(1, message("/tf", 1101))
+    assert order(recorded)[:2] == ["/cam/image 0", "await 0"]
+
+
 @given(
     st.lists(
         st.tuples(
@@ -80,20 +104,21 @@ def test_what_comes_more_than_100_ms_after_the_image_waits_for_the_answer() -> N
             st.integers(0, 60),
         ),
         max_size=40,
-    )
+    ),
+    st.integers(0, 150),
 )
 def test_lockstep_loses_nothing_and_never_has_two_images_under_way(
-    gaps: list[tuple[str, int]],
+    gaps: list[tuple[str, int]], radar_delay: int
 ) -> None:
-    now = 0
+    now = 1000
     recorded = []
     for topic, gap in gaps:
         now += gap
-        recorded.append(message(topic, now))
-    steps = list(lockstep(recorded, "/cam/image"))
+        recorded.append(message(topic, now, now - radar_delay if topic == "/radar" else now))
+    steps = list(lockstep(recorded, "/cam/image", STAMPED, ["/tf"]))
     sent = [x for x in steps if isinstance(x, BagMessage)]
     assert sorted(sent) == sorted(recorded)
-    for topic in ("/cam/image", "/radar", "/tf"):
+    for topic in (*STAMPED, "/tf"):
         assert [x for x in sent if x.topic == topic] == [x for x in recorded if x.topic == topic]
 
     under_way: BagMessage | None = None
@@ -103,7 +128,9 @@ def test_lockstep_loses_nothing_and_never_has_two_images_under_way(
             assert under_way is not None
             assert step.stamp == header_stamp(under_way)
             horizon = under_way.time + SENT_AHEAD
-            assert not [x for x in unsent if x.topic in ("/radar", "/tf") and x.time <= horizon]
+            left = [x for x in unsent if x.time <= under_way.time + SENT_AHEAD + LATEST]
+            assert not [x for x in left if x.topic == "/tf" and x.time <= horizon]
+            assert not [x for x in left if x.topic == "/radar" and header_stamp(x) <= horizon]
             under_way = None
             continue
         unsent.remove(step)
@@ -111,7 +138,8 @@ def test_lockstep_loses_nothing_and_never_has_two_images_under_way(
             assert under_way is None
             under_way = step
         elif under_way is not None and step.topic != "/cam/camera_info":
-            assert step.time <= under_way.time + SENT_AHEAD
+            time = header_stamp(step) if step.topic == "/radar" else step.time
+            assert time <= under_way.time + SENT_AHEAD
     assert under_way is None
 
 
