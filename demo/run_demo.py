@@ -42,6 +42,7 @@ from lircdepth_ros.conversions import (
 from lircdepth_ros.transforms import stamp_nanoseconds
 
 DATA = Path(__file__).parent / "data"
+REPORT = "report.json"
 PICTURES = 4
 IMAGE, CAMERA_INFO, RADAR, ODOMETRY = (
     "/CAM_FRONT/image_rect_compressed",
@@ -101,6 +102,9 @@ class Recorder:
 def main(out: Path) -> int:
     """Run the demo into a folder; the exit code."""
     started = time.monotonic()
+    if out.exists() and not (out / REPORT).is_file() and (out.is_file() or any(out.iterdir())):
+        print(f"{out}: holds something else than a demo; give a new folder", file=sys.stderr)
+        return 2
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     bag = DATA / "bag"
@@ -152,7 +156,7 @@ def main(out: Path) -> int:
         "node": recorder.diagnostics,
     }
     write_report(out, frames, [frames[index] for index in chosen], facts)
-    (out / "report.json").write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
+    (out / REPORT).write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
     print(f"{answers} of {images} images answered; see {out / 'report.md'}")
     return 0 if 0 < answers == images and replay.returncode == node_code == 0 else 1
 

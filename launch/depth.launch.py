@@ -18,6 +18,7 @@ from launch import LaunchContext, LaunchDescription
 
 PACKAGE = "lircdepth"
 SHARE = Path(get_package_share_directory(PACKAGE))
+SHOWN = ("depth_color", "uncertainty_color")
 AS_FILE = "Empty: as in params_file."
 
 
@@ -110,6 +111,7 @@ def processes(context: LaunchContext) -> list[Node]:
                 arguments=["-d", str(SHARE / "config" / "depth.rviz")],
                 # RViz knows a compressed image by its topic ending in /compressed.
                 remappings=[
+                    *((f"/depth/debug/{name}", absolute(given, name)) for name in SHOWN),
                     ("/CAM_FRONT/image_rect/compressed", given["image"]),
                     *(("/RADAR_FRONT", topic) for topic in radar_topics(given)[:1]),
                 ],
@@ -194,6 +196,12 @@ def fastdds_environment(profile: str, environment: dict[str, str]) -> dict[str, 
     if profile == "none" or chosen or not fast_dds or disk_usage("/dev/shm").free < 2**28:
         return {}
     return {variables[0]: existing("fastdds_profile", profile)}
+
+
+def absolute(given: dict[str, str], picture: str) -> str:
+    """Topic of one of the node's pictures for listeners."""
+    namespace = given["namespace"].strip("/")
+    return "/".join(["", *filter(None, [namespace]), "depth", "debug", picture])
 
 
 def existing(argument: str, path: str) -> str:

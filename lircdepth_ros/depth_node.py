@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import signal
+import json
 import sys
+import textwrap
 import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,8 @@ from lircdepth_ros.conversions import (
     float_image_message,
 )
 from lircdepth_ros.health import Health
-from lircdepth_ros.parameters import NodeParameters, describe_parameters
+from lircdepth_ros.parameters import NodeParameters, ParameterDescription, describe_parameters
+from lircdepth_ros.signals import stop_at_signals
 from lircdepth_ros.subscriptions import InputSubscription
 from lircdepth_ros.tf_poses import TfPoses, tf_is_installed
 from lircdepth_ros.transforms import PoseSource
@@ -337,9 +339,7 @@ def main(args: list[str] | None = None) -> int:
     except RuntimeError as error:  # rclpy's for ROS arguments that it does not understand
         print(f"lircdepth_node: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_at_signals()
     try:
         node = DepthNode()
     except (InputError, ParameterException) as error:
@@ -361,8 +361,15 @@ def _argument_parser() -> argparse.ArgumentParser:
         prog="lircdepth_node",
         description="The lifecycle node `depth`. It takes ROS arguments only: --ros-args -p "
         "PARAMETER:=VALUE -r TOPIC:=NAME --params-file FILE.",
-        epilog="Parameters: " + ", ".join(entry.name for entry in describe_parameters()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="Parameters (type, default):\n" + "\n".join(map(_help_of, describe_parameters())),
     )
+
+
+def _help_of(entry: ParameterDescription) -> str:
+    """One parameter, wrapped."""
+    text = f"{entry.name} ({entry.type}, {json.dumps(entry.default)}): {entry.description}"
+    return textwrap.fill(text, 96, initial_indent="  ", subsequent_indent="      ")
 
 
 def _spin(node: DepthNode, stop: threading.Event) -> None:

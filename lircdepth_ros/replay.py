@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import argparse
 import math
-import signal
 import sys
-import threading
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 
 import rclpy
 from rclpy.qos import ReliabilityPolicy
@@ -17,6 +14,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from lircdepth_core.errors import InputError
 from lircdepth_ros.replay_options import ANSWER_TOPIC, ReplayOptions
+from lircdepth_ros.signals import stop_at_signals
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,13 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
-    stop = threading.Event()
-
-    def request_stop(number: int, frame: FrameType | None) -> None:
-        stop.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, request_stop)
+    stop = stop_at_signals()
     try:
         rclpy.init(args=["lircdepth_replay", *ros], signal_handler_options=SignalHandlerOptions.NO)
     except RuntimeError as error:  # rclpy's for ROS arguments it does not understand

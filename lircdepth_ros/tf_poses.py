@@ -36,7 +36,7 @@ class TfPoses:
     Args:
         node: the node whose clock and subscriptions the TF buffer uses.
         fixed_frame: frame that stands still; empty: `odom` if TF knows it, else `map`.
-        silence: how long the first TF is waited for, seconds.
+        silence: how long TF is waited for, the first or the next after the last, seconds.
     """
 
     def __init__(self, node: Node, fixed_frame: str = "", silence: float = DEFAULT_SILENCE) -> None:
@@ -65,6 +65,8 @@ class TfPoses:
         if self._first_asked is None:
             self._first_asked = now  # the first image may be there before the first TF
         early = not final and now - self._first_asked < self._silence
+        heard = max(self._first_asked, self._listener.heard)
+        comes = not final and now - heard < self._silence
         fixed_frame = self._fixed_frame or self._find_fixed_frame(camera_frame)
         if fixed_frame is None:
             if early:
@@ -80,7 +82,7 @@ class TfPoses:
                 fixed_frame,
             )
         except self._tf2_ros.ExtrapolationException as error:
-            if early or (not final and "future" in str(error)):
+            if early or (comes and "future" in str(error)):
                 raise PoseMayComeError(f"TF: {error}") from error
             return self._static_pose(camera_frame, radar_frame, f"TF: {error}")
         except self._tf2_ros.TransformException as error:
@@ -137,9 +139,11 @@ def _make_listener(buffer: Any, node: Node, forget: Any) -> Any:
 
         def restart(self) -> None:
             self.newest = 0  # nanoseconds
+            self.heard = 0.0  # on the monotonic clock
             self._stamps: dict[str, int] = {}
 
         def callback(self, data: Any) -> None:
+            self.heard = time.monotonic()
             for transform in data.transforms:
                 stamp = stamp_nanoseconds(transform.header.stamp)
                 frame = transform.child_frame_id

@@ -295,6 +295,37 @@ def test_a_killed_node_answers_again_after_a_restart(start_node, listener, model
     listener.ask(START + 1_000_000_000)
 
 
+def test_any_number_of_interrupts_end_it_cleanly(start_node, model):
+    """`ros2 launch` without a terminal sends two; the second comes while Python shuts down."""
+    calibration = ROOT / "test" / "data" / "calibration.yaml"
+    node = start_node(f"model:={model}", f"calibration_file:={calibration}")
+    node.wait_for("answering images of")
+    interrupt_until_it_ends(node.process)
+    assert node.process.returncode == 0, node.output()
+
+
+def test_any_number_of_interrupts_end_a_replay_cleanly(tmp_path):
+    write_scene(tmp_path / "data", frames=2, width=320, height=180)
+    write_bag(tmp_path / "data", tmp_path / "bag", SCENE)
+    player = subprocess.Popen(
+        [sys.executable, "-m", "lircdepth_ros.replay", tmp_path / "bag", "--wait", "/odom"],
+        env=python_environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert any("waiting" in line for line in iter(player.stderr.readline, ""))
+    interrupt_until_it_ends(player)
+    assert player.returncode == 0
+
+
+def interrupt_until_it_ends(process):
+    def ended():
+        process.send_signal(signal.SIGINT)
+        return process.poll() is not None
+
+    wait_until(ended, 20, "the process to end")
+
+
 def test_the_start_up_line_says_that_the_shipped_model_is_untrained(start_node):
     calibration = ROOT / "test" / "data" / "calibration.yaml"
     node = start_node(f"calibration_file:={calibration}", "max_network_pixels:=20000")

@@ -237,6 +237,20 @@ def test_tf_that_is_behind_is_waited_for_and_then_done_without(tf):
     assert ask(tf, final=True).uncompensated is not None
 
 
+def test_tf_that_fell_silent_is_not_waited_for(tf, monkeypatch):
+    put_extrinsics(tf)
+    now = SimpleNamespace(seconds=1000.0)
+    monkeypatch.setattr("time.monotonic", lambda: now.seconds)
+    hear(tf, 0.0, START - 50 * MS)
+    with pytest.raises(PoseMayComeError):
+        ask(tf)
+    now.seconds += 100
+    assert ask(tf).uncompensated is not None
+    hear(tf, 0.0, START - 20 * MS)
+    with pytest.raises(PoseMayComeError):
+        ask(tf)
+
+
 def test_unknown_frames_are_named(tf):
     with pytest.raises(PoseUnavailableError, match=r"RADAR_FRONT|CAM_FRONT"):
         ask(tf, final=True)
