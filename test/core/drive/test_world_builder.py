@@ -118,6 +118,19 @@ def test_ego_drives_on_the_carriageway(world: World) -> None:
     assert np.abs(np.diff(speed) / 0.1).max() < 9
 
 
+def test_ego_accelerates_brakes_and_turns_on_roads_with_curves_and_slopes() -> None:
+    world = build_world(1, 20.0)
+    poses = np.array([world.ego_pose(time) for time in np.arange(0, 20, 0.1)])
+    speed = np.linalg.norm(np.diff(poses[:, :3, 3], axis=0), axis=1) / 0.1
+    acceleration = np.diff(speed) / 0.1
+    assert acceleration.max() > 1
+    assert acceleration.min() < -1
+    yaw = np.unwrap(np.arctan2(poses[:, 1, 0], poses[:, 0, 0]))
+    assert np.ptp(yaw) > np.radians(60)
+    assert np.ptp(poses[:, 2, 3]) > 1
+    assert np.abs(poses[:, 2, 0]).max() > 0.02
+
+
 def test_velocity_is_the_derivative_of_the_place(world: World) -> None:
     moving = [thing for thing in world.things if thing.moves]
     assert len(moving) > 10
