@@ -277,8 +277,18 @@ def test_sixty_raw_images_all_arrive(start_node, listener, model, reliability):
     listener.wait(lambda: camera.poll() is not None, 60, "the camera's end")
     assert camera.returncode == 0
     listener.wait(lambda: listener.values.get("received") == "60", 10, "60 images received")
-    listener.wait(lambda: listener.values.get("answered") == "60", 10, "60 images answered")
-    assert not [key for key in listener.values if key.startswith("dropped")]
+
+    def dropped():
+        return {k: int(v) for k, v in listener.values.items() if k.startswith("dropped")}
+
+    def answered():
+        return int(listener.values["answered"])
+
+    # On a machine too slow for 3 Hz the newest image wins; none is lost or unaccounted for.
+    listener.wait(lambda: answered() + sum(dropped().values()) == 60, 10, "an account of 60 images")
+    assert dropped().keys() <= {"dropped: replaced by newer"}
+    assert answered() > 30
+    assert listener.values["/depth/input/image: messages lost"] == "0"
 
 
 def test_a_killed_node_answers_again_after_a_restart(start_node, listener, model):
