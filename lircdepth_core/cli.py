@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import importlib.metadata
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from lircdepth_core.errors import InputError
 
@@ -38,6 +40,13 @@ VERBS = {
 that has the packages it needs."""
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser, and with it those of the verbs, whose errors are one line each."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {' '.join(message.split())}; see {self.prog} --help\n")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a verb.
 
@@ -48,13 +57,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit status: 0, 2 after an error that the user can mend, 130 after Ctrl-C.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="lircdepth", description="Dense depth and its uncertainty from a camera and radar."
     )
+    parser.add_argument("--version", action="version", version=f"lircdepth {_version()}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     verb = arguments[0] if arguments else ""
     try:
-        run = None
+        run, parser_in_use = None, parser
         for name, (module_name, help_text, _) in VERBS.items():
             description = f"{help_text[0].upper()}{help_text[1:]}."
             verb_parser = verbs.add_parser(name, help=help_text, description=description)
@@ -62,9 +72,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if name == verb:
                 module = importlib.import_module(module_name)
                 module.add_arguments(verb_parser)
-                run = module.run
-        parsed = parser.parse_args(arguments)
-        assert run is not None
+                run, parser_in_use = module.run, verb_parser
+        parsed, unknown = parser.parse_known_args(arguments)
+        if unknown:
+            parser_in_use.error(f"unrecognized arguments: {' '.join(unknown)}")
+        if run is None:
+            parser.error("give the VERB first")
         return run(parsed)
     except (InputError, OSError) as error:
         message = " ".join(str(error).split())
@@ -78,6 +91,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     print(f"lircdepth {verb}: {message}", file=sys.stderr)
     return 2
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("lircdepth")
+    except importlib.metadata.PackageNotFoundError:
+        return "from a source tree that is not installed"
 
 
 if __name__ == "__main__":

@@ -6,8 +6,12 @@ import argparse
 import hashlib
 from pathlib import Path
 
+from lircdepth_core.errors import InputError
 from lircdepth_core.inference.model_description import (
     INTERPOLATIONS,
+    MAX_FOCAL_LENGTH,
+    MAX_NAME,
+    MAX_ROWS,
     NETWORKS,
     Crop,
     ModelDescription,
@@ -17,6 +21,7 @@ from lircdepth_core.inference.model_description import (
 from lircdepth_core.inference.model_files import write_model
 from lircdepth_core.inference.published import load_published
 from lircdepth_core.network import MAX_DEPTH, Student
+from lircdepth_core.output_folder import output_folder
 
 NUSCENES_FOCAL_LENGTH = 1266.417
 """Pixels; of nuScenes' CAM_FRONT at 1600x900, at which the published networks were trained."""
@@ -45,20 +50,23 @@ def import_weights(
 
     Raises:
         InputError: the checkpoint is damaged or names every key that is missing, unexpected or of
-            the wrong shape; or the folder exists.
+            the wrong shape; or the folder exists or cannot be made.
     """
-    network = load_published(checkpoint, kind)
-    uncertainty_trained = isinstance(network, Student) and not network.uncertainty_head.untrained
-    description = ModelDescription(
-        name=folder.resolve().name,
-        network=kind,
-        trained=True,
-        uncertainty_trained=uncertainty_trained,
-        max_depth=MAX_DEPTH,
-        input=NetworkInput(focal_length, interpolation, crop),
-        weights=StoredWeights("", ""),
-    )
-    return write_model(folder, network, description, _card(checkpoint, description), half)
+    if folder.exists():
+        raise InputError(f"{folder}: exists already; give a new folder")
+    with output_folder(folder.parent):
+        network = load_published(checkpoint, kind)
+        head_trained = isinstance(network, Student) and not network.uncertainty_head.untrained
+        description = ModelDescription(
+            name=folder.resolve().name,
+            network=kind,
+            trained=True,
+            uncertainty_trained=head_trained,
+            max_depth=MAX_DEPTH,
+            input=NetworkInput(focal_length, interpolation, crop),
+            weights=StoredWeights("", ""),
+        )
+        return write_model(folder, network, description, _card(checkpoint, description), half)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -92,6 +100,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run `lircdepth import-weights`; errors are raised as `InputError`."""
+    _check(args)
     description = import_weights(
         args.checkpoint,
         args.out,
@@ -104,6 +113,25 @@ def run(args: argparse.Namespace) -> int:
     head = "" if description.uncertainty_trained else ", without a trained uncertainty"
     print(f"{args.out}: {args.kind} at a focal length of {args.focal_length:g} px{head}")
     return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    """See that model.yaml can hold what was given."""
+    if not 1 <= args.focal_length <= MAX_FOCAL_LENGTH:
+        raise InputError(
+            f"--focal-length {args.focal_length:g}: give 1 to {MAX_FOCAL_LENGTH:.0f} pixels"
+        )
+    top, height = args.crop or (0, 1)
+    if not (0 <= top <= MAX_ROWS and 1 <= height <= MAX_ROWS):
+        raise InputError(
+            f"--crop {top} {height}: give a TOP of 0 to {MAX_ROWS} and a HEIGHT of 1 to {MAX_ROWS}"
+        )
+    name = args.out.resolve().name
+    if not (0 < len(name) <= MAX_NAME and name.isprintable()):
+        raise InputError(
+            f"OUT {args.out}: the folder's name is the model's; give a printable one of 1 to "
+            f"{MAX_NAME} characters"
+        )
 
 
 def _card(checkpoint: Path, description: ModelDescription) -> str:

@@ -22,8 +22,9 @@ FORMAT = 1
 NETWORKS = ("student", "teacher")
 INTERPOLATIONS = ("linear", "area", "cubic")
 
-_MAX_FOCAL_LENGTH = 100_000.0
-_MAX_ROWS = 100_000
+MAX_FOCAL_LENGTH = 100_000.0
+MAX_ROWS = 100_000
+MAX_NAME = 64
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def parse_description(text: str) -> ModelDescription:
             f"format: version {version}, this program reads {FORMAT}; update one of the two"
         )
     description = ModelDescription(
-        name=fields.text("name", 64),
+        name=fields.text("name", MAX_NAME),
         network=fields.choice("network", NETWORKS),
         trained=fields.boolean("trained"),
         uncertainty_trained=fields.boolean("uncertainty_trained"),
@@ -161,7 +162,7 @@ def _network_input(fields: _Fields) -> NetworkInput:
     if fields.take("radar_channels") != list(RADAR_CHANNELS):
         raise InputError(f"input.radar_channels: give [{', '.join(RADAR_CHANNELS)}]")
     network_input = NetworkInput(
-        focal_length=fields.number("focal_length", 1.0, _MAX_FOCAL_LENGTH),
+        focal_length=fields.number("focal_length", 1.0, MAX_FOCAL_LENGTH),
         interpolation=fields.choice("interpolation", INTERPOLATIONS),
         crop=fields.optional("crop", _crop),
     )
@@ -170,7 +171,7 @@ def _network_input(fields: _Fields) -> NetworkInput:
 
 
 def _crop(fields: _Fields) -> Crop:
-    crop = Crop(fields.integer("top", 0, _MAX_ROWS), fields.integer("height", 1, _MAX_ROWS))
+    crop = Crop(fields.integer("top", 0, MAX_ROWS), fields.integer("height", 1, MAX_ROWS))
     fields.finish()
     return crop
 

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import importlib.metadata
 import subprocess
 import sys
+from fnmatch import fnmatchcase
 from types import SimpleNamespace
 
 import pytest
@@ -89,6 +91,55 @@ sys.exit(main({[verb, *arguments]!r}))
     )
 
 
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ([], "lircdepth: the following arguments are required: VERB; see lircdepth --help"),
+        (["tset"], "lircdepth: argument VERB: invalid choice: 'tset' (*); see lircdepth --help"),
+        (
+            ["bag", "data"],
+            "lircdepth bag: the following arguments are required: OUT, --scene; "
+            "see lircdepth bag --help",
+        ),
+        (
+            ["bag", "data", "out", "--scene", "x", "--fast"],
+            "lircdepth bag: unrecognized arguments: --fast; see lircdepth bag --help",
+        ),
+        (
+            ["prepare", "data", "out", "--workers", "two\nlines"],
+            "lircdepth prepare: argument --workers: invalid int value: *; "
+            "see lircdepth prepare --help",
+        ),
+        (["--fast"], "lircdepth: *; see lircdepth --help"),
+        (["--fast", "bag"], "lircdepth*; see lircdepth* --help"),
+    ],
+)
+def test_a_wrong_argument_is_one_line_and_status_2(arguments, line, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        cli.main(arguments)
+    assert exit_.value.code == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert fnmatchcase(error.rstrip("\n"), line)
+
+
+def test_the_version_is_the_packages(capsys, monkeypatch):
+    def printed() -> str:
+        with pytest.raises(SystemExit) as exit_:
+            cli.main(["--version"])
+        assert exit_.value.code == 0
+        return capsys.readouterr().out
+
+    monkeypatch.setattr(importlib.metadata, "version", {"lircdepth": "1.2.3"}.__getitem__)
+    assert printed() == "lircdepth 1.2.3\n"
+
+    def not_installed(package: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(package)
+
+    monkeypatch.setattr(importlib.metadata, "version", not_installed)
+    assert "not installed" in printed()
+
+
 def test_a_module_of_the_program_that_is_missing_is_not_hidden(run_verb):
     def action() -> int:
         import lircdepth_core.no_such_module  # noqa: F401
@@ -145,6 +196,41 @@ def test_a_published_checkpoint_becomes_a_model_that_predicts(tmp_path, capsys, 
 
     assert cli.main(arguments) == 2
     assert "exists already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--focal-length", "-5"], "--focal-length -5: give 1 to 100000 pixels"),
+        (["--focal-length", "nan"], "--focal-length nan: give 1 to"),
+        (["--crop", "-1", "10"], "--crop -1 10: give a TOP of 0 to 100000 and a HEIGHT of 1 to"),
+        (["--crop", "4", "0"], "--crop 4 0: give a TOP"),
+    ],
+)
+def test_import_weights_names_the_option_that_is_wrong(options, words, tmp_path, capsys):
+    arguments = ["import-weights", str(tmp_path / "published"), str(tmp_path / "out")]
+    assert cli.main([*arguments, "--kind", "student", *options]) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("n" * 65, "give a printable one of 1 to 64 characters"),
+        ("line\nbreak", "give a printable one"),
+        ("file/below", "file is a file; choose another folder"),
+        ("file", "file: exists already; give a new folder"),
+    ],
+)
+def test_import_weights_says_that_out_cannot_be_before_it_reads(name, words, tmp_path, capsys):
+    (tmp_path / "file").write_text("mine")
+    arguments = ["import-weights", str(tmp_path / "no checkpoint"), str(tmp_path / name)]
+    assert cli.main([*arguments, "--kind", "student"]) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
 
 
 def test_a_checkpoint_that_does_not_fit_names_its_keys(tmp_path, capsys):

@@ -1,0 +1,44 @@
+"""The folder for results, made before long work begins."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lircdepth_core.errors import InputError
+
+
+@contextmanager
+def output_folder(folder: Path) -> Iterator[None]:
+    """Make a folder, so that nobody learns after hours of work that its results have no place.
+
+    If the body fails, what was made here goes again, as far as it is empty.
+
+    Raises:
+        InputError: it is a file or below one, or cannot be made or written to.
+    """
+    try:
+        made = [path for path in (folder, *folder.parents) if not path.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        files = [path for path in (folder, *folder.parents) if path.exists() and not path.is_dir()]
+        what = f"{files[0]} is a file" if files else "something else is there"
+        raise InputError(f"{folder}: cannot be made, {what}; choose another folder") from error
+    except OSError as error:
+        raise InputError(
+            f"{folder}: cannot be made ({error.strerror}); choose another folder"
+        ) from error
+    try:
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise InputError(
+                f"{folder}: cannot be written to; change its permissions or choose another folder"
+            )
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            for path in made:
+                path.rmdir()
+        raise
