@@ -14,13 +14,14 @@ import numpy as np
 
 from lircdepth_core.camera import Camera
 from lircdepth_core.dataset.data_files import read_image, read_returns
-from lircdepth_core.dataset.devkit import open_dataset
+from lircdepth_core.dataset.devkit import open_dataset, reading_tables
 from lircdepth_core.dataset.scene_tables import key_row, measurement
 from lircdepth_core.errors import InputError
 from lircdepth_core.inference import Prediction, Predictor
 from lircdepth_core.inference.calibration import SIGMA_SHARE
 from lircdepth_core.inference.depth_png import DEPTH_SCALE, write_depth_png
 from lircdepth_core.inference.picture import side_by_side
+from lircdepth_core.output_folder import output_folder
 from lircdepth_core.radar import RadarReturns
 
 if TYPE_CHECKING:
@@ -63,10 +64,12 @@ def read_frame(
         filtered: keep only what the devkit's default filters keep.
 
     Raises:
-        InputError: there is no such sample or sensor, a file is missing or damaged, or the image
-            has not the size of the tables.
+        InputError: there is no such sample or sensor, a radar is given twice, the tables or a file
+            are damaged, a file is missing, or the image has not the size of the tables.
         OSError: a file cannot be read.
     """
+    if len(set(radar_channels)) < len(radar_channels):
+        raise InputError(f"--radar {' '.join(radar_channels)}: give each radar once")
     try:
         sample = nusc.get("sample", sample_token)
     except KeyError:
@@ -74,13 +77,16 @@ def read_frame(
         raise InputError(
             f"{nusc.dataroot}: no sample {sample_token}; the first one is {known}"
         ) from None
-    image_row = measurement(nusc, key_row(nusc, sample, camera_channel))
-    if image_row.camera is None:
-        raise InputError(f"--camera {camera_channel}: not a camera; give CAM_FRONT or another")
-    radar_rows = [key_row(nusc, sample, channel) for channel in radar_channels]
-    for row in radar_rows:
-        if row["sensor_modality"] != "radar":
-            raise InputError(f"--radar {row['channel']}: not a radar; give RADAR_FRONT or another")
+    with reading_tables(nusc):
+        image_row = measurement(nusc, key_row(nusc, sample, camera_channel))
+        if image_row.camera is None:
+            raise InputError(f"--camera {camera_channel}: not a camera; give CAM_FRONT or another")
+        radar_rows = []
+        for channel in radar_channels:
+            row = key_row(nusc, sample, channel)
+            if row["sensor_modality"] != "radar":
+                raise InputError(f"--radar {channel}: not a radar; give RADAR_FRONT or another")
+            radar_rows.append(measurement(nusc, row))
     dataroot = Path(nusc.dataroot)
     camera_from_global = np.linalg.inv(image_row.global_from_sensor)
     radar = [
@@ -90,7 +96,7 @@ def read_frame(
             row.stamp * 1e-6,
             filtered,
         )
-        for row in (measurement(nusc, row) for row in radar_rows)
+        for row in radar_rows
     ]
     _, image = read_image(dataroot / image_row.file, image_row.camera)
     return Frame(image, image_row.camera, RadarReturns.concatenate(radar), image_row.stamp)
@@ -137,6 +143,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run `lircdepth predict`; errors are raised as `InputError`."""
+    with output_folder(args.out):
+        return _predict(args)
+
+
+def _predict(args: argparse.Namespace) -> int:
+    """Predict and write into the folder, which is there."""
     predictor = Predictor.load(
         args.model, device=args.device, max_network_pixels=args.max_network_pixels
     )
@@ -148,7 +160,6 @@ def run(args: argparse.Namespace) -> int:
     for note in prediction.notes:
         print(f"note: {note}", file=sys.stderr)
 
-    args.out.mkdir(parents=True, exist_ok=True)
     stem = f"{args.sample}-{args.camera}"
     depth, sigma = args.out / f"{stem}-depth.png", args.out / f"{stem}-sigma.png"
     write_depth_png(depth, prediction.depth)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,9 +17,14 @@ from lircdepth_core.dataset.devkit import (
     open_dataset,
     read_lidar,
     read_radar,
+    reading_tables,
     sensor_rows,
+    stamp_of,
 )
+from lircdepth_core.dataset.scene_tables import Measurement, measurement
 from lircdepth_core.errors import InputError
+from lircdepth_core.output_folder import output_folder
+from lircdepth_core.progress import Progress
 
 if TYPE_CHECKING:
     from nuscenes.nuscenes import NuScenes
@@ -105,21 +109,24 @@ def write_bag(
     if out.exists():
         raise InputError(f"{out}: exists; remove it or choose another folder")
 
-    nusc = open_dataset(dataroot, version)
-    rows = _choose_sensors(sensor_rows(nusc, find_scene(nusc, scene)), sensors)
-    present = [(dataroot / row["filename"]).is_file() for row in rows]
-    missing = tuple(row["filename"] for row, there in zip(rows, present, strict=True) if not there)
-    if not any(present):
-        raise InputError(
-            f"{dataroot}: holds none of the {len(rows)} files of {scene}"
-            + (f", such as {missing[0]}; unpack samples and sweeps" if missing else "")
-        )
-    calibrations = _calibrations(nusc, rows)
+    with output_folder(out.parent):
+        nusc = open_dataset(dataroot, version)
+        rows = _choose_sensors(sensor_rows(nusc, find_scene(nusc, scene)), sensors)
+        with reading_tables(nusc):
+            measured = [measurement(nusc, row) for row in rows]
+            present = [(dataroot / one.file).is_file() for one in measured]
+            calibrations = _calibrations(nusc, rows)
+            poses = _poses(nusc, rows)
+        missing = tuple(one.file for one, there in zip(measured, present, strict=True) if not there)
+        if not any(present):
+            raise InputError(
+                f"{dataroot}: holds none of the {len(rows)} files of {scene}"
+                + (f", such as {missing[0]}; unpack samples and sweeps" if missing else "")
+            )
 
     typestore = get_typestore(Stores.ROS2_JAZZY)
     factory = MessageFactory(typestore.types)
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
             # The file inside takes its name from the folder's, hence a folder of the same name.
             unfinished = Path(scratch) / out.name
@@ -127,7 +134,7 @@ def write_bag(
             with Writer(unfinished, version=9, storage_plugin=plugin) as writer:
                 connections: dict[str, Any] = {}
                 for topic, stamp, content in _messages(
-                    factory, nusc, rows, present, calibrations, progress
+                    factory, dataroot, rows, measured, present, calibrations, poses, progress
                 ):
                     if topic not in connections:
                         connections[topic] = writer.add_connection(
@@ -177,7 +184,7 @@ def run(args: argparse.Namespace) -> int:
         version=args.version,
         storage=args.storage,
         sensors=args.sensors,
-        progress=_print_progress if sys.stderr.isatty() else None,
+        progress=Progress("measurements"),
     )
     print(summary)
     return 0
@@ -215,6 +222,15 @@ def _calibrations(nusc: NuScenes, rows: list[Row]) -> dict[str, Row]:
     return dict(sorted(calibrations.items()))
 
 
+def _poses(nusc: NuScenes, rows: list[Row]) -> dict[int, Row]:
+    """The ego_pose rows of all measurements by their stamps in nanoseconds."""
+    poses: dict[int, Row] = {}
+    for row in rows:
+        pose = nusc.get("ego_pose", row["ego_pose_token"])
+        poses.setdefault(stamp_of("ego_pose", pose) * 1000, pose)
+    return poses
+
+
 def _calibration_text(calibrations: dict[str, Row]) -> str:
     """The calibration file."""
     from lircdepth_core.dataset.ros_messages import BASE_FRAME
@@ -231,26 +247,24 @@ def _calibration_text(calibrations: dict[str, Row]) -> str:
 
 def _messages(
     factory: MessageFactory,
-    nusc: NuScenes,
+    dataroot: Path,
     rows: list[Row],
+    measured: list[Measurement],
     present: list[bool],
     calibrations: dict[str, Row],
+    pose_at: dict[int, Row],
     progress: Callable[[int, int], None] | None,
 ) -> Iterator[_Message]:
     """All messages in the order of their stamps, a pose before what was measured there."""
     from lircdepth_core.dataset.ros_messages import BASE_FRAME, MAP_FRAME, twists
 
-    pose_at: dict[int, Row] = {}
-    for row in rows:
-        pose = nusc.get("ego_pose", row["ego_pose_token"])
-        pose_at.setdefault(pose["timestamp"] * 1000, pose)
     stamps = np.array(sorted(pose_at))
     poses = [pose_at[int(stamp)] for stamp in stamps]
     motions = twists(stamps, poses)
 
     is_row = 1
     events = [(int(stamp), 0, index) for index, stamp in enumerate(stamps)]
-    events += [(row["timestamp"] * 1000, is_row, index) for index, row in enumerate(rows)]
+    events += [(one.stamp * 1000, is_row, index) for index, one in enumerate(measured)]
     events.sort()
 
     start = events[0][0]
@@ -258,7 +272,7 @@ def _messages(
     for stamp, kind, index in events:
         if kind == is_row:
             if present[index]:
-                yield from _measurement(factory, nusc, rows[index], stamp, calibrations)
+                yield from _measurement(factory, dataroot, rows[index], measured[index])
             if progress:
                 progress(index + 1, len(rows))
         else:
@@ -268,19 +282,19 @@ def _messages(
 
 
 def _measurement(
-    factory: MessageFactory, nusc: NuScenes, row: Row, stamp: int, calibrations: dict[str, Row]
+    factory: MessageFactory, dataroot: Path, row: Row, measured: Measurement
 ) -> Iterator[_Message]:
     """The message of a sample_data row; a camera's info comes before its image."""
-    channel, path = row["channel"], Path(nusc.dataroot) / row["filename"]
-    modality = row["sensor_modality"]
-    if modality == "camera":
-        K = np.array(calibrations[channel]["camera_intrinsic"], dtype=np.float64)
-        info = factory.camera_info(stamp, channel, K, (row["width"], row["height"]))
+    channel, path, stamp = row["channel"], dataroot / measured.file, measured.stamp * 1000
+    camera = measured.camera
+    if camera:
+        info = factory.camera_info(stamp, channel, camera.K, (camera.width, camera.height))
         yield _Message(f"/{channel}/camera_info", stamp, info)
         image = factory.compressed_image(stamp, channel, path.read_bytes())
         yield _Message(f"/{channel}/image_rect_compressed", stamp, image)
     else:
-        points = read_radar(path) if modality == "radar" else read_lidar(path)
+        radar = row["sensor_modality"] == "radar"
+        points = read_radar(path) if radar else read_lidar(path)
         yield _Message(f"/{channel}", stamp, factory.point_cloud(stamp, channel, points))
 
 
@@ -308,9 +322,3 @@ def _qos(topic: str) -> Any:
         liveliness_lease_duration=infinite,
         avoid_ros_namespace_conventions=False,
     )
-
-
-def _print_progress(done: int, total: int) -> None:
-    """One line that is written over."""
-    end = "\n" if done == total else ""
-    print(f"\r{done} of {total} measurements", end=end, file=sys.stderr, flush=True)

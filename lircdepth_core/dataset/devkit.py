@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +52,9 @@ _PLACES = (
 
 _EVERY_STATE = frozenset(range(-128, 128))
 
+# Microseconds from which on ROS, which counts seconds in 32 bits, has no stamps.
+_STAMP_END = 2**31 * 1_000_000
+
 
 def open_dataset(dataroot: Path, version: str | None = None) -> NuScenes:
     """Open a data set.
@@ -64,15 +70,91 @@ def open_dataset(dataroot: Path, version: str | None = None) -> NuScenes:
     from nuscenes.nuscenes import NuScenes
 
     version = version or _only_version(dataroot)
-    if not (dataroot / version).is_dir():
-        raise InputError(f"{dataroot / version}: no such folder; give the data set's version")
+    tables = dataroot / version
+    if not tables.is_dir():
+        raise InputError(f"{tables}: no such folder; give the data set's version")
     try:
-        return NuScenes(version, str(dataroot), verbose=False)
-    except (AssertionError, OSError, ValueError, KeyError, IndexError) as error:
+        nusc = NuScenes(version, str(dataroot), verbose=False)
+        # The devkit takes an empty object for an empty table.
+        if not all(isinstance(getattr(nusc, table), list) for table in nusc.table_names):
+            raise TypeError("a table is not a list")
+    except Exception as error:  # of damaged tables the devkit raises any type
+        damaged = _damaged_table(tables)
+        if damaged:
+            raise InputError(f"{damaged}: not a list of rows; unpack the tables again") from error
         raise InputError(
-            f"{dataroot / version}: not a complete nuScenes data set ({first_line(error)}); "
+            f"{tables}: not a complete nuScenes data set ({first_line(error)}); "
             "unpack all of its tables and maps"
         ) from error
+    return nusc
+
+
+@contextmanager
+def reading_tables(nusc: NuScenes) -> Iterator[None]:
+    """Let errors of the body, which takes rows out of the tables, say that the tables are damaged.
+
+    Raises:
+        InputError: a field is missing or of the wrong type, or a token leads nowhere.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except KeyError as error:
+        raise InputError(
+            f"{nusc.dataroot}: the tables refer to {error}, which is not there; unpack them again"
+        ) from error
+    except (ValueError, TypeError, AttributeError, IndexError) as error:
+        raise InputError(
+            f"{nusc.dataroot}: its tables are damaged ({first_line(error)}); unpack them again"
+        ) from error
+
+
+def chain(nusc: NuScenes, table: str, token: str, link: str = "next") -> Iterator[dict[str, Any]]:
+    """A row and all that follow it, or with the link `prev` all before it.
+
+    Raises:
+        InputError: a row comes again.
+        KeyError: a row is not there, or has no such link.
+    """
+    seen = set()
+    while token:
+        if token in seen:
+            raise InputError(
+                f"{nusc.dataroot}: {table} {token} comes again in its own chain ({link}); "
+                "unpack the tables again"
+            )
+        seen.add(token)
+        row = nusc.get(table, token)
+        yield row
+        token = row[link]
+
+
+def samples_of(nusc: NuScenes, scene: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of a scene's samples in the order of time.
+
+    Raises:
+        InputError: there is none, or one comes again.
+        KeyError: a row or a field is not there.
+    """
+    samples = list(chain(nusc, "sample", scene["first_sample_token"]))
+    if not samples:
+        raise InputError(f"{nusc.dataroot}: {scene['name']} has no sample; unpack the tables again")
+    return samples
+
+
+def stamp_of(table: str, row: dict[str, Any]) -> int:
+    """A row's stamp in microseconds.
+
+    Raises:
+        InputError: it is none.
+    """
+    stamp = row["timestamp"]
+    if not isinstance(stamp, int) or not 0 <= stamp < _STAMP_END:
+        raise InputError(
+            f"{table} {row['token']}: timestamp {stamp!r} is none; unpack the tables again"
+        )
+    return stamp
 
 
 def find_scene(nusc: NuScenes, name: str) -> dict[str, Any]:
@@ -81,10 +163,11 @@ def find_scene(nusc: NuScenes, name: str) -> dict[str, Any]:
     Raises:
         InputError: there is no such scene; the message names those there are.
     """
-    for scene in nusc.scene:
-        if scene["name"] == name:
-            return scene
-    names = sorted(scene["name"] for scene in nusc.scene)
+    with reading_tables(nusc):
+        for scene in nusc.scene:
+            if scene["name"] == name:
+                return scene
+        names = sorted(scene["name"] for scene in nusc.scene)
     shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
     raise InputError(f"{nusc.dataroot}: no scene {name}; there are {shown}")
 
@@ -95,14 +178,15 @@ def is_original(nusc: NuScenes, scene: dict[str, Any]) -> bool:
 
 
 def sensor_rows(nusc: NuScenes, scene: dict[str, Any]) -> list[dict[str, Any]]:
-    """All sample_data rows of a scene, key frames and sweeps, by stamp and channel."""
-    samples = set()
-    token = scene["first_sample_token"]
-    while token:
-        samples.add(token)
-        token = nusc.get("sample", token)["next"]
-    rows = [row for row in nusc.sample_data if row["sample_token"] in samples]
-    return sorted(rows, key=lambda row: (row["timestamp"], row["channel"]))
+    """All sample_data rows of a scene, key frames and sweeps, by stamp and channel.
+
+    Raises:
+        InputError: the tables are damaged.
+    """
+    with reading_tables(nusc):
+        samples = {row["token"] for row in samples_of(nusc, scene)}
+        rows = [row for row in nusc.sample_data if row["sample_token"] in samples]
+        return sorted(rows, key=lambda row: (stamp_of("sample_data", row), row["channel"]))
 
 
 def read_radar(path: Path, filtered: bool = False) -> np.ndarray:
@@ -162,6 +246,18 @@ def read_lidar(path: Path) -> np.ndarray:
             f"{path}: {len(data)} bytes are no whole number of points; download it again"
         )
     return np.frombuffer(data, LIDAR_DTYPE)
+
+
+def _damaged_table(tables: Path) -> Path | None:
+    """The file of a table that is not a list of rows."""
+    for path in sorted(tables.glob("*.json")):
+        try:
+            rows = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            return path
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            return path
+    return None
 
 
 def _only_version(dataroot: Path) -> str:

@@ -21,13 +21,20 @@ from typing import TYPE_CHECKING, Any
 import cv2
 from threadpoolctl import threadpool_limits
 
-from lircdepth_core.dataset.devkit import find_scene, is_original, open_dataset
+from lircdepth_core.dataset.devkit import (
+    find_scene,
+    is_original,
+    open_dataset,
+    reading_tables,
+)
 from lircdepth_core.dataset.prepare_options import PRODUCTS, RADARS_OF_CAMERA, PrepareOptions
 from lircdepth_core.dataset.prepare_scene import prepare_scene, prepared, read_record
 from lircdepth_core.dataset.scene_tables import Scene, read_conditions, read_scene
 from lircdepth_core.dataset.shard_writer import write_atomically
 from lircdepth_core.dataset.shards import INDEX_FILE, INDEX_FORMAT
 from lircdepth_core.errors import InputError
+from lircdepth_core.output_folder import output_folder
+from lircdepth_core.progress import Progress
 
 if TYPE_CHECKING:
     from nuscenes.nuscenes import NuScenes
@@ -89,7 +96,8 @@ def prepare(
             the scene's name, and why it was skipped, if it was.
 
     Raises:
-        InputError: the data set cannot be read, has no such scene, or `out` holds something else.
+        InputError: the data set cannot be read, has no such scene, there are no such masks, or
+            `out` cannot be written or holds something else.
     """
     options = options or PrepareOptions()
     if engine not in ENGINES:
@@ -98,11 +106,15 @@ def prepare(
     dataroot, out = dataroot.resolve(), out.resolve()
     if options.masks:
         options = replace(options, masks=options.masks.resolve())
-    nusc = open_dataset(dataroot, version)
-    rows = _choose_scenes(nusc, split, scenes)
-    conditions = read_conditions(dataroot)
-    channels = _channels(nusc, options)
-    _make_folder(out, options)
+        _check_masks(options)
+    with output_folder(out):
+        _check_folder(out, options)
+        nusc = open_dataset(dataroot, version)
+        with reading_tables(nusc):
+            rows = _choose_scenes(nusc, split, scenes)
+            channels = _channels(nusc, options)
+        conditions = read_conditions(dataroot)
+    _remove_unfinished(out)
 
     if report:
         report(0, len(rows), "", None)
@@ -152,6 +164,11 @@ def prepare(
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `lircdepth prepare`."""
+    parser.epilog = (
+        "The exit status is 0 if all scenes are done, 1 if some were skipped, each with its reason "
+        "on stderr and in index.json, 2 if nothing could be done, as with a wrong argument, and "
+        "130 after Ctrl-C. The same command again goes on with what is missing."
+    )
     parser.add_argument(
         "dataroot", type=Path, metavar="DATAROOT", help="root of a nuScenes data set"
     )
@@ -243,7 +260,7 @@ def run(args: argparse.Namespace) -> int:
         scenes=_scene_names(args.scenes),
         workers=args.workers,
         engine=args.engine,
-        report=_print_progress if sys.stderr.isatty() else None,
+        report=_reporter(),
     )
     print(f"{summary.out}: {len(summary.scenes)} scenes done, {summary.samples} samples in all")
     if summary.unannotated and options.shows_trails:
@@ -368,7 +385,10 @@ def _scene_names(given: list[str] | None) -> list[str] | None:
     """Names, or those in a file."""
     if given is None or len(given) != 1 or not Path(given[0]).is_file():
         return given
-    lines = Path(given[0]).read_text(encoding="utf-8").split("\n")
+    try:
+        lines = Path(given[0]).read_text(encoding="utf-8").split("\n")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{given[0]}: not UTF-8; give one scene's name per line") from error
     names = [line.strip() for line in lines if line.strip()]
     if not names:
         raise InputError(f"{given[0]}: names no scene; give one per line")
@@ -394,9 +414,18 @@ def _check_sensors(nusc: NuScenes, channels: Iterable[str], modality: str) -> No
         )
 
 
-def _make_folder(out: Path, options: PrepareOptions) -> None:
-    """Make the folder, or see that it fits, and remove what a killed run left unfinished."""
-    out.mkdir(parents=True, exist_ok=True)
+def _check_masks(options: PrepareOptions) -> None:
+    """See that there is a folder of masks for every camera."""
+    assert options.masks is not None
+    for folder in (options.masks, *(options.masks / camera for camera in options.cameras)):
+        if not folder.is_dir():
+            raise InputError(
+                f"{folder}: no such folder; --masks takes one of CHANNEL/<image's stem>.png"
+            )
+
+
+def _check_folder(out: Path, options: PrepareOptions) -> None:
+    """See that a folder fits what is to be made."""
     known = (INDEX_FILE, "*.tar", ".*.part")
     if any(out.iterdir()) and not any(any(out.glob(pattern)) for pattern in known):
         raise InputError(f"{out}: holds something else; choose another folder")
@@ -405,6 +434,10 @@ def _make_folder(out: Path, options: PrepareOptions) -> None:
             raise InputError(
                 f"{out}: {record['scene']} was made with other options; choose another folder"
             )
+
+
+def _remove_unfinished(out: Path) -> None:
+    """Remove what a killed run left unfinished."""
     for unfinished in out.glob(".*.part"):
         unfinished.unlink()
 
@@ -450,9 +483,11 @@ def _versions() -> dict[str, str]:
     return versions
 
 
-def _print_progress(done: int, total: int, scene: str, reason: str | None) -> None:
-    """One line that is written over."""
-    end = "\n" if done == total else ""
-    state = f", {scene} {'skipped' if reason else 'done'}" if scene else ""
-    text = f"\r{done} of {total} scenes{state}\x1b[K"
-    print(text, end=end, file=sys.stderr, flush=True)
+def _reporter() -> Callable[[int, int, str, str | None], None]:
+    """Progress for whoever watches."""
+    progress = Progress("scenes")
+
+    def report(done: int, total: int, scene: str, reason: str | None) -> None:
+        progress(done, total, f", {scene} {'skipped' if reason else 'done'}" if scene else "")
+
+    return report

@@ -38,6 +38,9 @@ class PrepareOptions:
             annotated boxes say what is movable.
         leave_out: of `PRODUCTS`.
         keep_last: whether the last key frame of a scene is kept, which published data skip.
+
+    Raises:
+        InputError: a camera or radar is given twice.
     """
 
     cameras: tuple[str, ...] = ("CAM_FRONT",)
@@ -47,6 +50,11 @@ class PrepareOptions:
     masks: Path | None = None
     leave_out: tuple[str, ...] = ()
     keep_last: bool = False
+
+    def __post_init__(self) -> None:
+        for what, given in (("cameras", self.cameras), ("radars", self.radars or ())):
+            if len(set(given)) < len(given):
+                raise InputError(f"{what} {' '.join(given)}: give each once")
 
     @property
     def shows_trails(self) -> bool:

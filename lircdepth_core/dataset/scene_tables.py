@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +17,14 @@ import numpy as np
 
 from lircdepth_core.camera import Camera
 from lircdepth_core.dataset.box_tracks import Annotation, Boxes3D, BoxTracks
-from lircdepth_core.dataset.devkit import is_original
-from lircdepth_core.errors import InputError
+from lircdepth_core.dataset.devkit import (
+    chain,
+    is_original,
+    reading_tables,
+    samples_of,
+    stamp_of,
+)
+from lircdepth_core.errors import InputError, first_line
 
 if TYPE_CHECKING:
     from nuscenes.nuscenes import NuScenes
@@ -116,12 +122,12 @@ def read_scene(
             intrinsic matrix is damaged.
     """
     name = row["name"]
-    try:
-        samples = list(_chain(nusc, "sample", row["first_sample_token"]))
+    with reading_tables(nusc):
+        samples = samples_of(nusc, row)
         lidar_rows = _sweeps(nusc, samples, LIDAR)
         number = {sweep["token"]: index for index, sweep in enumerate(lidar_rows)}
         annotations = [
-            [_annotation(nusc, token, sample["timestamp"]) for token in sample["anns"]]
+            [_annotation(nusc, token, stamp_of("sample", sample)) for token in sample["anns"]]
             for sample in samples
         ]
         key_frames = tuple(
@@ -150,14 +156,6 @@ def read_scene(
             tracks=BoxTracks([box for boxes in annotations for box in boxes]),
             conditions=dict((conditions or {}).get(name) or _described(nusc, row)),
         )
-    except KeyError as error:
-        raise InputError(
-            f"{nusc.dataroot}: the tables refer to {error}, which is not there; unpack them again"
-        ) from error
-    except (ValueError, TypeError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{nusc.dataroot}: its tables are damaged ({error})") from error
 
 
 def key_row(nusc: NuScenes, sample: dict[str, Any], channel: str) -> dict[str, Any]:
@@ -177,17 +175,18 @@ def measurement(nusc: NuScenes, row: dict[str, Any]) -> Measurement:
     """What a sample_data row tells of a file.
 
     Raises:
-        InputError: a pose or an intrinsic matrix is damaged.
+        InputError: a stamp, a pose or an intrinsic matrix is damaged.
+        KeyError: a row or a field is not there.
     """
     calibration = nusc.get("calibrated_sensor", row["calibrated_sensor_token"])
     pose = nusc.get("ego_pose", row["ego_pose_token"])
     ego_from_sensor = _transform("calibrated_sensor", calibration)
     camera = None
     if row["sensor_modality"] == "camera":
-        camera = Camera(np.array(calibration["camera_intrinsic"]), row["width"], row["height"])
+        camera = _camera(calibration, row)
     return Measurement(
         row["filename"],
-        row["timestamp"],
+        stamp_of("sample_data", row),
         ego_from_sensor,
         _transform("ego_pose", pose) @ ego_from_sensor,
         camera,
@@ -228,20 +227,22 @@ def _described(nusc: NuScenes, scene: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _chain(nusc: NuScenes, table: str, token: str) -> Iterator[dict[str, Any]]:
-    """A row and all that follow it."""
-    while token:
-        row = nusc.get(table, token)
-        yield row
-        token = row["next"]
-
-
 def _sweeps(nusc: NuScenes, samples: list[dict[str, Any]], channel: str) -> list[dict[str, Any]]:
     """All sample_data rows of a channel, from before the first sample to after the last."""
-    first = key_row(nusc, samples[0], channel)
-    while first["prev"]:
-        first = nusc.get("sample_data", first["prev"])
-    return list(_chain(nusc, "sample_data", first["token"]))
+    key = key_row(nusc, samples[0], channel)
+    *_, first = chain(nusc, "sample_data", key["token"], "prev")
+    return list(chain(nusc, "sample_data", first["token"]))
+
+
+def _camera(calibration: dict[str, Any], row: dict[str, Any]) -> Camera:
+    """Of an image."""
+    try:
+        return Camera(np.array(calibration["camera_intrinsic"]), row["width"], row["height"])
+    except (ValueError, TypeError) as error:  # InputError too, which does not name the rows
+        raise InputError(
+            f"calibrated_sensor {calibration['token']}, sample_data {row['token']}: no "
+            f"camera_intrinsic or size ({first_line(error)}); unpack the tables again"
+        ) from error
 
 
 def _transform(table: str, row: dict[str, Any]) -> np.ndarray:

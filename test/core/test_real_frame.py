@@ -94,6 +94,7 @@ def test_predict_writes_maps_a_record_and_a_picture(real_frame, small_model, tmp
         (["--camera", "CAM_UP"], "has no CAM_UP; it has CAM_BACK"),
         (["--camera", "LIDAR_TOP"], "LIDAR_TOP: not a camera"),
         (["--radar", "LIDAR_TOP"], "LIDAR_TOP: not a radar"),
+        (["--radar", "RADAR_FRONT", "RADAR_FRONT"], "RADAR_FRONT: give each radar once"),
         (["--version", "v1.0-test"], "v1.0-test"),
     ],
 )
@@ -104,6 +105,15 @@ def test_predict_names_what_is_wrong(option, complaint, real_frame, small_model,
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith("lircdepth predict: ")
     assert complaint in error
+
+
+def test_a_folder_that_cannot_be_is_said_before_the_model_is_read(real_frame, tmp_path, capsys):
+    (tmp_path / "file").write_text("mine")
+    for out in (tmp_path / "file", tmp_path / "file" / "below"):
+        arguments = ["predict", str(real_frame), "--sample", SAMPLE, "--out", str(out)]
+        assert main([*arguments, "--model", str(tmp_path / "no-model")]) == 2
+        (error,) = capsys.readouterr().err.splitlines()
+        assert f"{out}: cannot be made, {tmp_path / 'file'} is a file; choose another" in error
 
 
 @pytest.mark.parametrize(

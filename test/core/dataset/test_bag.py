@@ -16,6 +16,7 @@ from rosbags.rosbag2 import Reader
 from rosbags.typesys import Stores, get_typestore
 from simple_scene import SCENE
 
+from lircdepth_core import progress
 from lircdepth_core.dataset import bag
 from lircdepth_core.dataset.bag import write_bag
 from lircdepth_core.errors import InputError
@@ -149,6 +150,12 @@ def test_an_existing_folder_is_not_touched(generated: Path, tmp_path: Path) -> N
     assert [path.name for path in tmp_path.iterdir()] == ["note"]
 
 
+def test_a_file_in_the_folders_way_is_named_before_the_tables_are_read(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(InputError, match=f"{tmp_path / 'file'} is a file; choose another folder"):
+        write_bag(tmp_path / "no data", tmp_path / "file" / "bag", SCENE)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -212,13 +219,18 @@ def test_radar_filters_that_someone_set_neither_apply_nor_change(
 
 
 def test_the_command_prints_what_it_wrote(
-    generated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    generated: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.setattr(progress, "_PLAIN_PERIOD", 0)
     parser = argparse.ArgumentParser()
     bag.add_arguments(parser)
     out = tmp_path / "bag"
     arguments = [str(generated), str(out), "--scene", SCENE, "--sensors", "CAM_FRONT"]
     assert bag.run(parser.parse_args(arguments)) == 0
-    printed = capsys.readouterr().out
-    assert str(out) in printed
-    assert "5 topics" in printed
+    printed = capsys.readouterr()
+    assert str(out) in printed.out
+    assert "5 topics" in printed.out
+    assert printed.err.splitlines() == [f"{done} of 8 measurements" for done in range(1, 9)]

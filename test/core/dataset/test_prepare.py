@@ -16,7 +16,7 @@ import pytest
 from annotated_drive import edit_table
 from slow_samples import SlowSample
 
-from lircdepth_core import cli
+from lircdepth_core import cli, progress
 from lircdepth_core.dataset.devkit import open_dataset
 from lircdepth_core.dataset.prepare import PrepareOptions, prepare
 from lircdepth_core.dataset.sample import Sample
@@ -350,6 +350,10 @@ def test_a_bad_scene_is_skipped_in_one_line_and_the_rest_is_complete(
         (["--radars", "RADAR_FORNT"], "no radar RADAR_FORNT; there are RADAR_FRONT"),
         (["--radars", "LIDAR_TOP"], "no radar LIDAR_TOP"),
         (["--scenes", "scene-9999"], "scene-9999"),
+        (["--radars", "RADAR_FRONT", "RADAR_FRONT"], "radars RADAR_FRONT RADAR_FRONT: give each"),
+        (["--cameras", "CAM_FRONT", "CAM_FRONT"], "cameras CAM_FRONT CAM_FRONT: give each once"),
+        (["--masks", "/nope"], "/nope: no such folder; --masks takes"),
+        (["--masks", "."], "/CAM_FRONT: no such folder; --masks takes"),
         (["--sweeps", "-1"], "--sweeps"),
         (["--workers", "0"], "--workers"),
     ],
@@ -361,6 +365,35 @@ def test_what_cannot_be_meant_is_one_line_and_status_2(
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert words in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_cannot_be_is_said_before_the_tables_are_read(tmp_path, capsys):
+    (tmp_path / "file").write_text("mine")
+    for out in (tmp_path / "file", tmp_path / "file" / "below"):
+        assert cli.main(["prepare", str(tmp_path / "no data"), str(out)]) == 2
+        error = capsys.readouterr().err
+        assert f"{out}: cannot be made, {tmp_path / 'file'} is a file; choose another" in error
+        assert error.count("\n") == 1
+
+
+def test_where_stderr_is_no_terminal_progress_is_lines(two_scenes, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(progress, "_PLAIN_PERIOD", 0)
+    arguments = ["prepare", str(two_scenes), str(tmp_path / "out"), "--workers", "1"]
+    assert cli.main([*arguments, "--leave-out", "accumulated", "dense"]) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        "0 of 2 scenes",
+        "1 of 2 scenes, scene-0001 done",
+        "2 of 2 scenes, scene-0003 done",
+    ]
+
+
+def test_the_help_says_what_the_exit_status_means(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["prepare", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "1 if some were skipped" in text
+    assert "2 if nothing could be done" in text
 
 
 def test_a_missing_table_is_one_line_and_status_2(two_scenes, tmp_path, capsys):
@@ -376,6 +409,11 @@ def test_a_list_without_scenes_is_said(annotated, tmp_path, capsys):
     arguments = ["prepare", str(annotated), str(tmp_path / "out"), "--scenes"]
     assert cli.main([*arguments, str(tmp_path / "scenes.txt")]) == 2
     assert "scenes.txt: names no scene" in capsys.readouterr().err
+    (tmp_path / "scenes.txt").write_bytes("scene-0001 für".encode("latin-1"))
+    assert cli.main([*arguments, str(tmp_path / "scenes.txt")]) == 2
+    error = capsys.readouterr().err
+    assert "scenes.txt: not UTF-8; give one scene's name per line" in error
+    assert error.count("\n") == 1
 
 
 def test_conditions_go_along(two_scenes, tmp_path):
