@@ -6,10 +6,10 @@ import argparse
 import json
 import os
 import shutil
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from lircdepth_core.drive.drive_settings import DriveSettings, Makers, street_makers
 from lircdepth_core.drive.nuscenes_tables import write_tables
@@ -17,12 +17,12 @@ from lircdepth_core.drive.scene_pool import make_scenes
 from lircdepth_core.drive.scene_recorder import scene_measurements
 from lircdepth_core.drive.sensor_rig import CAMERAS, RADARS, SWEEPS
 from lircdepth_core.drive.weather import LIGHTS, WEATHERS
-from lircdepth_core.errors import InputError
+from lircdepth_core.errors import InputError, first_line
+from lircdepth_core.output_folder import output_folder
+from lircdepth_core.progress import Progress
 
 VERSION = "v1.0-mini"
 CONDITIONS_FILE = "conditions.json"
-
-Progress = Callable[[int, int], None]
 
 # Holds the settings, the finished scenes' rows and what is being written.
 _STATE = ".drive"
@@ -35,9 +35,9 @@ def write_drive(
     *,
     scenes: int = 1,
     workers: int | None = None,
-    progress: Progress | None = None,
+    progress: Callable[[int, int], None] | None = None,
     makers: Makers | None = None,
-) -> None:
+) -> int:
     """Write scenes `scene-0001` and on as a nuScenes data set, with exact depth and conditions.
 
     Beside the nuScenes folders stand `depth/` (read by `exact_depth.read_depth`) and
@@ -54,8 +54,12 @@ def write_drive(
         progress: called with the number of measurements done and of all.
         makers: of worlds and images; None: of the streets of `world_builder`. Can be pickled.
 
+    Returns:
+        How many scenes the data set has now, those of earlier calls included.
+
     Raises:
-        InputError: `out` holds something else, or a package that drives need is missing.
+        InputError: `out` cannot be written or holds something else or something damaged, or a
+            package that drives need is missing.
     """
     settings = settings or DriveSettings()
     if scenes < 1:
@@ -77,11 +81,16 @@ def write_drive(
         done += step
         if progress:
             progress(done, per_scene * scenes)
-    _join(out, state)
+    return _join(out, state)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `lircdepth drive`."""
+    parser.epilog = (
+        "Beside the nuScenes folders stand depth/, the exact depth of every image, and "
+        "conditions.json, the weather and light of every scene. Cameras are rendered with OpenGL; "
+        "Debian and Ubuntu have it in the packages libegl1 and libgl1-mesa-dri."
+    )
     default = DriveSettings()
     parser.add_argument(
         "out",
@@ -143,14 +152,14 @@ def run(args: argparse.Namespace) -> int:
         weather=args.weather,
         light=args.light,
     )
-    write_drive(
+    count = write_drive(
         args.out,
         settings,
         scenes=args.scenes,
         workers=args.workers,
-        progress=_print_progress if sys.stderr.isatty() else None,
+        progress=Progress("measurements"),
     )
-    scenes = "1 scene" if args.scenes == 1 else f"{args.scenes} scenes"
+    scenes = "1 scene" if count == 1 else f"{count} scenes"
     print(f"{args.out}: {VERSION}, {scenes} of {args.duration:g} s")
     return 0
 
@@ -160,7 +169,7 @@ def _open_state(out: Path, settings: DriveSettings) -> Path:
     state = out / _STATE
     content = json.dumps(asdict(settings), indent=1)
     if (state / _SETTINGS_FILE).exists():
-        if json.loads((state / _SETTINGS_FILE).read_text()) != json.loads(content):
+        if _read_settings(state / _SETTINGS_FILE) != json.loads(content):
             raise InputError(
                 f"{out}: made with other settings ({state / _SETTINGS_FILE}); "
                 "give the same, or choose another folder"
@@ -168,15 +177,51 @@ def _open_state(out: Path, settings: DriveSettings) -> Path:
     elif out.exists() and not (out.is_dir() and {path.name for path in out.iterdir()} <= {_STATE}):
         raise InputError(f"{out}: exists and is no generated drive; choose another folder")
     else:
-        state.mkdir(parents=True, exist_ok=True)
-        _write_whole(state / _SETTINGS_FILE, content)
-    for leftover in state.glob("*.part"):
+        with output_folder(state):
+            _write_whole(state / _SETTINGS_FILE, content)
+    # What a killed run left: half scenes, and folders whose files had all been moved.
+    joined = [state / path.stem for path in state.glob("scene-*.json")]
+    for leftover in [*state.glob("*.part"), *(folder for folder in joined if folder.exists())]:
         shutil.rmtree(leftover)
+    # All are read again at the end, but that may be hours later.
+    for path in sorted(state.glob("scene-*")):
+        _read_scene(path / "scene.json" if path.is_dir() else path)
     return state
 
 
-def _join(out: Path, state: Path) -> None:
-    """Move finished scenes into the data set and write its tables; can be broken off and redone."""
+def _read_settings(path: Path) -> Any:
+    """What an earlier call was given."""
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise InputError(
+            f"{path}: damaged ({first_line(error)}), so that no scenes can be added; choose "
+            "another folder"
+        ) from error
+
+
+def _read_scene(path: Path) -> dict[str, Any]:
+    """Rows and conditions of a finished scene."""
+    try:
+        scene = json.loads(path.read_text())
+        if isinstance(scene["rows"], dict) and isinstance(scene["conditions"], dict):
+            return scene
+        reason = "rows and conditions are missing"
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = first_line(error)
+    scene_files = path if path.name != "scene.json" else path.parent
+    raise InputError(
+        f"{path}: damaged ({reason}); remove {scene_files} and give the same command again, which "
+        "makes the scene anew"
+    )
+
+
+def _join(out: Path, state: Path) -> int:
+    """Move finished scenes into the data set and write its tables; can be broken off and redone.
+
+    Returns:
+        How many scenes the data set has.
+    """
     for folder in sorted(path for path in state.iterdir() if path.is_dir()):
         for path in sorted(folder.rglob("*")):
             target = out / path.relative_to(folder)
@@ -186,12 +231,11 @@ def _join(out: Path, state: Path) -> None:
                 path.replace(target)
         (folder / "scene.json").replace(state / f"{folder.name}.json")
         shutil.rmtree(folder)
-    scenes = {
-        path.stem: json.loads(path.read_text()) for path in sorted(state.glob("scene-*.json"))
-    }
+    scenes = {path.stem: _read_scene(path) for path in sorted(state.glob("scene-*.json"))}
     conditions = {name: scene["conditions"] for name, scene in scenes.items()}
     _write_whole(out / CONDITIONS_FILE, json.dumps(conditions, indent=1))
     write_tables(out, VERSION, (scene["rows"] for scene in scenes.values()))
+    return len(scenes)
 
 
 def _write_whole(path: Path, content: str) -> None:
@@ -212,9 +256,3 @@ def _size(text: str) -> tuple[int, int]:
     if not (width.isdigit() and height.isdigit()):
         raise argparse.ArgumentTypeError(f"{text!r} is no size such as 1600x900")
     return int(width), int(height)
-
-
-def _print_progress(done: int, total: int) -> None:
-    """One line that is written over."""
-    end = "\n" if done == total else ""
-    print(f"\r{done} of {total} measurements", end=end, file=sys.stderr, flush=True)

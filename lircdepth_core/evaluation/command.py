@@ -11,6 +11,11 @@ from lircdepth_core.evaluation.options import RADAR_CHANGES, EvaluationOptions
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `lircdepth evaluate`."""
+    parser.epilog = (
+        "The exit status is 0 if all samples were measured, 1 if damaged shards or samples were "
+        "skipped, which the output and both files name, 2 if nothing could be done, as with a "
+        "wrong argument, and 130 after Ctrl-C."
+    )
     default = EvaluationOptions()
     parser.add_argument("model", metavar="MODEL", help="model folder or name")
     parser.add_argument(

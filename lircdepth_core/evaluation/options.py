@@ -8,6 +8,9 @@ import numpy as np
 
 from lircdepth_core.errors import InputError
 
+MAX_BINS = 1000
+"""Of true depth; more than any report shows or memory needs to hold."""
+
 RADAR_CHANGES = ("full", "none", "half", "shifted")
 """What the network can be given in place of the radar; see `radar_changes.change_radar`."""
 
@@ -19,7 +22,7 @@ class EvaluationOptions:
     Attributes:
         caps: metres, increasing; depth metrics are taken over truth up to each. Uncertainty and
             the breakdowns are taken up to the last.
-        range_step: metres, width of the bins of true depth.
+        range_step: metres, width of the bins of true depth; at most `MAX_BINS` up to the last cap.
         coverage_shares: shares of errors whose intervals are checked, increasing.
         radar: which of `RADAR_CHANGES` are run; `full` comes first.
         radar_shift: seconds of `shifted`, positive for radar that is too old.
@@ -44,6 +47,12 @@ class EvaluationOptions:
             raise InputError(f"caps: {_list(self.caps)}; give increasing positive metres")
         if not 0 < self.range_step < np.inf:
             raise InputError(f"range_step: {self.range_step:g}; give positive metres")
+        bins = self.caps[-1] / self.range_step
+        if bins > MAX_BINS:
+            raise InputError(
+                f"range_step: {self.range_step:g}; makes {bins:.3g} bins up to the last cap of "
+                f"{self.caps[-1]:g} m, give at least {self.caps[-1] / MAX_BINS:g}"
+            )
         shares = self.coverage_shares
         if not shares or not 0 < shares[0] <= shares[-1] < 1 or not _increasing(shares):
             raise InputError(f"coverage: {_list(shares)}; give increasing shares within 0..1")
@@ -54,6 +63,8 @@ class EvaluationOptions:
             raise InputError(f"radar: no {min(unknown)}; there are {', '.join(RADAR_CHANGES)}")
         if not np.isfinite(self.radar_shift):
             raise InputError(f"radar_shift: {self.radar_shift}; give seconds")
+        if self.seed < 0:
+            raise InputError(f"seed: {self.seed}; give 0 or more")
 
     @property
     def range_edges(self) -> np.ndarray:

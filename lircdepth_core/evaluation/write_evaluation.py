@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from lircdepth_core.evaluation.results import results
 from lircdepth_core.evaluation.sources import PreparedSamples
 from lircdepth_core.evaluation.tables import TRUTH_NAMES, truth_tables
 from lircdepth_core.inference import Predictor
+from lircdepth_core.output_folder import output_folder
+from lircdepth_core.progress import Progress
 
 RESULTS_FILE, PAGE_FILE = "evaluation.json", "evaluation.html"
 
@@ -34,7 +37,7 @@ def write_evaluation(
     device: str = "auto",
     max_network_pixels: int = 1_000_000,
 ) -> dict[str, Any]:
-    """Evaluate, and write `RESULTS_FILE` and `PAGE_FILE`; progress goes to a terminal's stderr.
+    """Evaluate, and write `RESULTS_FILE` and `PAGE_FILE`; progress goes to stderr.
 
     Args:
         model: folder or name.
@@ -50,33 +53,40 @@ def write_evaluation(
         The results, as in `RESULTS_FILE`.
 
     Raises:
-        InputError: see `evaluate`.
+        InputError: see `evaluate`; or the folder cannot be made.
         OSError: a file cannot be read or written.
     """
     load = partial(Predictor.load, model, device=device, max_network_pixels=max_network_pixels)
     source = PreparedSamples(tuple(data))
-    predictor = load()
-    print(f"model: {predictor.description}", file=sys.stderr)
-    # disable=None: silent where stderr is no terminal.
-    with tqdm(total=source.count(), unit="image", disable=None) as bar:
-        evaluation = evaluate(
-            source,
-            predictor,
-            options,
-            workers=workers,
-            load_predictor=load,
-            progress=bar.update,
-        )
-    found = results(evaluation, predictor.model, " ".join(data))
-    frame_truth = "exact" if "exact" in evaluation.rows else "single_scan"
-    chosen = choose_frames(evaluation.rows[frame_truth], frames) if frames else []
-    pictures = list(draw_frames(chosen, source, predictor, frame_truth, options.caps[-1]))
+    with output_folder(out):
+        predictor = load()
+        print(f"model: {predictor.description}", file=sys.stderr)
+        total = source.count()
+        # disable=None: silent where stderr is no terminal, which `Progress` is for.
+        with tqdm(total=total, unit="image", disable=None) as bar:
+            evaluation = evaluate(
+                source,
+                predictor,
+                options,
+                workers=workers,
+                load_predictor=load,
+                progress=_counted(total) if bar.disable else bar.update,
+            )
+        found = results(evaluation, predictor.model, " ".join(data))
+        frame_truth = "exact" if "exact" in evaluation.rows else "single_scan"
+        chosen = choose_frames(evaluation.rows[frame_truth], frames) if frames else []
+        pictures = list(draw_frames(chosen, source, predictor, frame_truth, options.caps[-1]))
 
-    out.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(found, indent=1, allow_nan=False, ensure_ascii=False)
-    (out / RESULTS_FILE).write_text(text + "\n", encoding="utf-8")
-    (out / PAGE_FILE).write_text(report_page(found, pictures, frame_truth), encoding="utf-8")
+        text = json.dumps(found, indent=1, allow_nan=False, ensure_ascii=False)
+        (out / RESULTS_FILE).write_text(text + "\n", encoding="utf-8")
+        (out / PAGE_FILE).write_text(report_page(found, pictures, frame_truth), encoding="utf-8")
     return found
+
+
+def _counted(total: int | None) -> Callable[[], None]:
+    """Progress of so many images, called after each."""
+    progress, done = Progress("images"), itertools.count(1)
+    return lambda: progress(next(done), total)
 
 
 def results_text(found: dict[str, Any]) -> str:

@@ -29,9 +29,11 @@ pytest.importorskip("embreex", reason="needs the extra 'drive'")
 
 from tiny_world import EGO_SPEED, MAKERS, tiny_world
 
+from lircdepth_core import progress
 from lircdepth_core.cli import main
 from lircdepth_core.dataset.bag import write_bag
 from lircdepth_core.dataset.devkit import read_lidar, read_radar
+from lircdepth_core.drive import drive_writer
 from lircdepth_core.drive.camera_renderer import CameraRenderer
 from lircdepth_core.drive.drive_settings import DriveSettings
 from lircdepth_core.drive.drive_writer import VERSION, write_drive
@@ -392,12 +394,95 @@ def test_joining_can_be_broken_off(tmp_path: Path) -> None:
     assert digests(broken) == digests(tmp_path / "whole")
 
 
+def test_joining_can_be_broken_off_before_its_last_step(tmp_path: Path) -> None:
+    write_drive(tmp_path, SMALL, scenes=1, workers=1, makers=MAKERS)
+    before = digests(tmp_path)
+    (tmp_path / ".drive" / "scene-0001").mkdir()
+    write_drive(tmp_path, SMALL, scenes=1, workers=1, makers=MAKERS)
+    assert digests(tmp_path) == before
+
+
+SMALL_OPTIONS = "--seed 5 --duration 0.5 --cameras CAM_FRONT --radars RADAR_FRONT --size 64x36"
+SMALL_ARGUMENTS = [*SMALL_OPTIONS.split(), "--workers", "1"]
+
+
+def test_the_command_prints_all_scenes_that_are_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_drive(tmp_path, SMALL, scenes=2, workers=1, makers=MAKERS)
+    assert main(["drive", str(tmp_path), *SMALL_ARGUMENTS, "--scenes", "1"]) == 0
+    assert "2 scenes of 0.5 s" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "remedy"),
+    [
+        ("settings.json", b'{"seed": 5, ', "choose another folder"),
+        ("settings.json", b"\xff\xfe", "choose another folder"),
+        ("scene-0001.json", b'{"rows": {"sam', "remove {state}/scene-0001.json and"),
+        ("scene-0001.json", b"null", "remove {state}/scene-0001.json and"),
+        ("scene-0002/scene.json", b"", "remove {state}/scene-0002 and"),
+        ("scene-0002/scene.json", None, "remove {state}/scene-0002 and"),
+    ],
+)
+def test_damaged_state_is_named_before_anything_is_made(
+    file: str,
+    content: bytes | None,
+    remedy: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_drive(tmp_path, SMALL, scenes=1, workers=1, makers=MAKERS)
+    before = digests(tmp_path)
+    state = tmp_path / ".drive"
+    (state / file).parent.mkdir(exist_ok=True)
+    if content is not None:
+        (state / file).write_bytes(content)
+    # A third scene would be of a whole town, if one were made.
+    assert main(["drive", str(tmp_path), *SMALL_ARGUMENTS, "--scenes", "3"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert f"{state / file}: damaged" in error
+    assert remedy.format(state=state) in error
+    assert digests(tmp_path) == before
+
+
+def test_a_damaged_scene_is_made_anew_when_it_is_removed(tmp_path: Path) -> None:
+    write_drive(tmp_path, SMALL, scenes=1, workers=1, makers=MAKERS)
+    before = digests(tmp_path)
+    (tmp_path / ".drive" / "scene-0001.json").unlink()
+    write_drive(tmp_path, SMALL, scenes=1, workers=1, makers=MAKERS)
+    assert digests(tmp_path) == before
+
+
+def test_where_stderr_is_no_terminal_progress_is_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "_PLAIN_PERIOD", 0)
+    monkeypatch.setattr(drive_writer, "street_makers", lambda: MAKERS)
+    assert main(["drive", str(tmp_path), *SMALL_ARGUMENTS]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("1 of ")
+    assert lines[-1] == f"{len(lines)} of {len(lines)} measurements"
+
+
+def test_the_help_says_what_is_written_and_what_graphics_need(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["drive", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    for words in ("exact depth", "conditions.json", "libegl1", "libgl1-mesa-dri"):
+        assert words in text
+
+
 def test_bad_input_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "note").write_text("mine")
     (tmp_path / "file").write_text("no folder")
     for arguments, message in (
         ([str(tmp_path)], "is no generated drive"),
         ([str(tmp_path / "file")], "is no generated drive"),
+        ([str(tmp_path / "file" / "x")], f"{tmp_path / 'file'} is a file; choose another folder"),
         ([str(tmp_path / "x"), "--scenes", "0"], "scenes 0"),
         ([str(tmp_path / "x"), "--workers", "0"], "workers 0"),
         ([str(tmp_path / "x"), "--duration", "0.1"], "duration 0.1"),
@@ -412,7 +497,9 @@ def test_bad_input_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert not (tmp_path / "x").exists()
     with pytest.raises(SystemExit):
         main(["drive", str(tmp_path / "x"), "--size", "big"])
-    assert "no size such as 1600x900" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "no size such as 1600x900" in error
+    assert error.count("\n") == 1
 
 
 def test_the_command_makes_a_town(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

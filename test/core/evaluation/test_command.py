@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from evaluation_rig import brightness_model, make_sample
 
+from lircdepth_core import progress
 from lircdepth_core.camera import Camera
 from lircdepth_core.cli import main
 from lircdepth_core.dataset.sample_files import encode_sample
@@ -145,6 +146,9 @@ def test_the_whole_command(
         ([MODEL, "{folder}/missing"], "missing"),
         ([MODEL, "{shards}", "--caps", "80", "50"], "caps: 80, 50; give increasing"),
         ([MODEL, "{shards}", "--workers", "0"], "workers: 0; give 1 or more"),
+        ([MODEL, "{shards}", "--seed", "-1"], "seed: -1; give 0 or more"),
+        ([MODEL, "{shards}", "--range-step", "1e-6"], "range_step: 1e-06; makes 8e+07 bins"),
+        ([MODEL, "{shards}", "--range-step", "1e-320"], "give at least 0.08"),
         ([MODEL, "{shards}", "--frames", "-1"], "--frames -1: give 0 or more"),
         ([MODEL, "{shards}/a.tar", "{shards}/a.tar", "--radar"], "comes twice"),
         ([MODEL, "{folder}/cut.tar", "--radar"], "cut.tar"),
@@ -177,6 +181,39 @@ def test_a_missing_model_is_one_line(
     (error,) = capsys.readouterr().err.splitlines()
     assert error.startswith("lircdepth evaluate: ")
     assert "no-model" in error
+
+
+def test_a_folder_that_cannot_be_is_said_before_anything_is_predicted(
+    shards: Path, tmp_path: Path, loads: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    for out in (tmp_path / "file", tmp_path / "file" / "below"):
+        assert main(["evaluate", "any", str(shards), "--out", str(out)]) == 2
+        (error,) = capsys.readouterr().err.splitlines()
+        assert f"{out}: cannot be made, {tmp_path / 'file'} is a file; choose another" in error
+    assert loads == []
+
+
+def test_where_stderr_is_no_terminal_progress_is_lines(
+    shards: Path,
+    tmp_path: Path,
+    loads: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(progress, "_PLAIN_PERIOD", 0)
+    arguments = ["evaluate", "any", str(shards), "--radar", "--frames", "0"]
+    assert main([*arguments, "--out", str(tmp_path / "out")]) == 0
+    lines = capsys.readouterr().err.splitlines()[1:]
+    assert lines == [f"{number} of 5 images" for number in range(1, 6)]
+
+
+def test_the_help_says_what_the_exit_status_means(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["evaluate", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "1 if damaged shards or samples were skipped" in text
+    assert "2 if nothing could be done" in text
 
 
 def test_the_model_of_this_repository(shards: Path, tmp_path: Path) -> None:
