@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from lircdepth_core.errors import InputError
+from lircdepth_core.output_folder import output_folder
 from lircdepth_core.training.checkpoints import BEST_FILE
 from lircdepth_core.training.config import TrainingConfig
 from lircdepth_core.training.config_files import differences, format_config, read_config
@@ -26,7 +27,8 @@ def keep_config(config: TrainingConfig, out: Path, processes: Processes) -> None
     """Write the configuration into the folder, or see that it is the one that is there.
 
     Raises:
-        InputError: the folder holds something else, or a run of another configuration.
+        InputError: the folder cannot be made, holds something else, or a run of another
+            configuration.
     """
     path = out / CONFIG_FILE
     if path.exists():
@@ -44,8 +46,8 @@ def keep_config(config: TrainingConfig, out: Path, processes: Processes) -> None
         raise InputError(f"{out}: holds something else; give a new --out")
     processes.wait()  # no process may find what the leading one writes
     if processes.leads:
-        out.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".new")
-        temporary.write_text(format_config(config), encoding="utf-8")
-        temporary.replace(path)
+        with output_folder(out):
+            temporary = path.with_suffix(".new")
+            temporary.write_text(format_config(config), encoding="utf-8")
+            temporary.replace(path)
     processes.wait()

@@ -262,6 +262,12 @@ def test_what_cannot_work_is_refused_at_once(change, words, tiny_config, tiny_da
     assert not (tmp_path / "out" / "checkpoints").exists()
 
 
+def test_a_folder_below_a_file_is_refused(tiny_config, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"file/out: cannot be made, .*file is a file"):
+        run(tiny_task(), tiny_config, tmp_path / "file" / "out")
+
+
 def test_a_folder_of_something_else_is_refused(tiny_config, tmp_path):
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(InputError, match="holds something else"):
