@@ -129,7 +129,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=SWEEPS,
         default=default.sweeps,
         help="of which sensors there are measurements between the key frames (2 Hz); for training, "
-        "lidar is enough, at half the time (default: %(default)s)",
+        "lidar is enough, and faster (default: %(default)s)",
     )
     parser.add_argument("--weather", choices=WEATHERS, help="of all scenes (default: varied)")
     parser.add_argument("--light", choices=LIGHTS, help="of all scenes (default: varied)")

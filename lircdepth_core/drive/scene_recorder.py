@@ -203,13 +203,14 @@ def finish_scene(
 def scene_measurements(sensors: Sequence[Sensor], duration: float, sweeps: Sweeps) -> int:
     """How many measurements a scene has."""
     key_frames = len(sample_times(duration))
-    return sum(
-        len(measurement_times(sensor, duration)) if _sweeps(sensor, sweeps) else key_frames
-        for sensor in sensors
-    )
+    total = 0
+    for sensor in sensors:
+        between = _measures_between(sensor, sweeps)
+        total += len(measurement_times(sensor, duration)) if between else key_frames
+    return total
 
 
-def _sweeps(sensor: Sensor, sweeps: Sweeps) -> bool:
+def _measures_between(sensor: Sensor, sweeps: Sweeps) -> bool:
     """Whether a sensor measures between the key frames."""
     return sweeps in ("all", sensor.modality)
 
@@ -228,7 +229,7 @@ def _plan(
         for stamp, (sample, key) in zip(
             stamps, assign_to_samples(stamps, sample_stamps), strict=True
         ):
-            if not key and not _sweeps(sensor, sweeps):
+            if not key and not _measures_between(sensor, sweeps):
                 continue
             pose = world.ego_pose((stamp - name.start) * 1e-6)
             measurements.append(

@@ -48,7 +48,7 @@ class Terrain:
 
 def pose_on_slope(position: np.ndarray, yaw: float, normal: np.ndarray) -> np.ndarray:
     """(4, 4) world_from_object at a position (3,), heading yaw, its z axis along `normal` (3,)."""
-    # Written out: of numbers this few, np.cross takes ten times as long, and every thing of the
+    # Written out: of numbers this few, np.cross takes several times as long, and every thing of the
     # world is placed anew for every measurement.
     length = math.hypot(*normal)
     ux, uy, uz = (float(value) / length for value in normal)
