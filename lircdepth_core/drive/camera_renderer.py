@@ -127,9 +127,11 @@ class CameraRenderer:
             texture.filter = (0x2600, 0x2600)  # GL_NEAREST
         self._surface_target = context.framebuffer(self._surfaces, context.depth_renderbuffer(size))
         self._rough_image, self._image = context.texture(size, 4), context.texture(size, 4)
-        self._rough_target = context.framebuffer(
-            [self._rough_image], context.depth_renderbuffer(size)
-        )
+        kinds = context.depth_renderbuffer(size)
+        # Without colours: Mesa takes five times as long where a program leaves them undefined.
+        self._sort_target = context.framebuffer([], kinds)
+        self._rough_target = context.framebuffer([self._rough_image], kinds)
+        self._rough_target.depth_mask = False
         self._image_target = context.framebuffer([self._image])
         self._still_shadow = shadow_map(context, _STILL_SIZE)
         self._moving_shadow = shadow_map(context, _MOVING_SIZE)
@@ -144,7 +146,8 @@ class CameraRenderer:
         self._heights_target = context.framebuffer([self._heights])
         self._noise = context.texture((256, 256), 4, noise_tile().tobytes())
         self._noise.build_mipmaps()
-        self._noise.filter = (0x2703, 0x2601)
+        # GL_LINEAR_MIPMAP_NEAREST, GL_LINEAR: reading two levels shows no difference and costs more.
+        self._noise.filter = (0x2701, 0x2601)
         table = np.zeros((2, len(MATERIALS), 4), dtype=np.float32)
         for index, material in enumerate(MATERIALS):
             table[0, index] = (*material.colour, material.pattern)
@@ -348,11 +351,10 @@ class CameraRenderer:
         # Depth sorts the pixels by the kind of surface; each program draws those of its kind.
         context = self._context
         context.enable_only(context.DEPTH_TEST)
-        self._rough_target.use()
-        self._rough_target.depth_mask = True
+        self._sort_target.use()
         context.depth_func = "1"
         self._sort_cover.render()
-        self._rough_target.depth_mask = False
+        self._rough_target.use()
         context.depth_func = "=="
         for vertex_array in self._light_covers:
             vertex_array.render()

@@ -93,7 +93,8 @@ vec3 film(vec3 x) {
 vec4 developed(vec3 light) {
     vec3 shown = clamp(film(light * exposure * 2.0) / film(vec3(11.2)), 0.0, 1.0);
     shown = pow(shown, vec3(0.4545));
-    return vec4(mix(shown, smoothstep(0.0, 1.0, shown), 0.45), 1.0);
+    shown = mix(shown, smoothstep(0.0, 1.0, shown), 0.45);
+    return vec4(shown, dot(shown, vec3(0.299, 0.587, 0.114)));  // a: brightness
 }
 
 vec4 tile(vec2 uv, float period) {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 
@@ -23,26 +25,42 @@ def add_sensor_effects(
     """
     if conditions.weather == "rain":
         image = _rain(image, rng)
-    light = image.astype(np.float32)
-    if conditions.light != "day":
-        light += _glow(image, 0.9 if conditions.light == "night" else 0.4)
     sharp = rng.uniform(0.45, 0.65) * image.shape[1] / 1600 + 0.15
-    light = np.asarray(cv2.GaussianBlur(light, (0, 0), sharp), dtype=np.float32)
+    light = cv2.GaussianBlur(image, (0, 0), sharp)
+    if conditions.light != "day":
+        glow = _glow(image, 0.9 if conditions.light == "night" else 0.4)
+        light = cv2.add(light, glow, dtype=cv2.CV_32F)
     exposure = rng.normal(1.0, 0.015)
-    light *= (_vignette(*image.shape[:2]) * np.float32(exposure))[..., None]
+    height, width = image.shape[:2]
+    light = cv2.multiply(light, _vignette(height, width), scale=exposure, dtype=cv2.CV_32F)
     noise = {"day": 1.3, "dusk": 2.2, "night": 3.6}[conditions.light]
-    # One plane of noise, shifted for each colour.
-    plane = rng.standard_normal(light.shape[:2], dtype=np.float32) * np.float32(noise)
-    for colour, shift in enumerate(rng.integers(1, 1 + min(light.shape[:2]), 3)):
-        light[..., colour] += np.roll(plane, shift, axis=0)
-    return np.clip(light + np.float32(0.5), 0, 255).astype(np.uint8)
+    shown = cv2.add(light, _noise(height, width, noise, rng), dtype=cv2.CV_8U)
+    return np.asarray(shown, dtype=np.uint8)
 
 
+@lru_cache(maxsize=1)
 def _vignette(height: int, width: int) -> np.ndarray:
-    """(H, W) float32: the corners are a sixth darker."""
+    """(H, W, 3) float32: the corners are a sixth darker."""
     y = (np.arange(height, dtype=np.float32) - height / 2) / (width / 2)
     x = (np.arange(width, dtype=np.float32) - width / 2) / (width / 2)
-    return (1 - 0.13 * (x**2 + y[:, None] ** 2)).astype(np.float32)
+    plane = (1 - 0.13 * (x**2 + y[:, None] ** 2)).astype(np.float32)
+    vignette = np.repeat(plane[..., None], 3, axis=2)
+    vignette.flags.writeable = False
+    return vignette
+
+
+def _noise(height: int, width: int, deviation: float, rng: np.random.Generator) -> np.ndarray:
+    """(H, W, 3) int16 noise, independent in all pixels and uncorrelated in the colours.
+
+    Each colour adds up four even distributions, whose sum is nearly normal, with other signs: that
+    takes a third of the time of normal numbers.
+    """
+    even = np.frombuffer(rng.bytes(height * width * 4), dtype=np.int8).reshape(height, width, 4)
+    signs = np.array([[1, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1]], dtype=np.float64)
+    scale = deviation / np.sqrt(4 * (256**2 - 1) / 12)
+    # An int8's mean is -1/2.
+    shift = 0.5 * signs.sum(axis=1, keepdims=True) * scale
+    return np.asarray(cv2.transform(even.astype(np.int16), np.hstack([signs * scale, shift])))
 
 
 def _glow(image: np.ndarray, strength: float) -> np.ndarray:

@@ -89,33 +89,36 @@ void main() {
 
 SMOOTH_FRAGMENT = """
 #version 330
-uniform sampler2D image;
+uniform sampler2D image;  // a: its brightness
 out vec4 out_colour;
 
-float bright(vec3 colour) { return dot(colour, vec3(0.299, 0.587, 0.114)); }
-vec3 seen(vec2 at) { return textureLod(image, at, 0.0).rgb; }
+float bright(int x, int y) { return texelFetch(image, ivec2(x, y), 0).a; }
+vec4 seen(vec2 at) { return textureLod(image, at, 0.0); }
 
 // Edges are smoothed along their direction (FXAA, Lottes 2009, short form).
 void main() {
-    vec2 step = 1.0 / vec2(textureSize(image, 0));
-    vec2 at = gl_FragCoord.xy * step;
-    vec3 middle = texelFetch(image, ivec2(gl_FragCoord.xy), 0).rgb;
-    float a = bright(seen(at + vec2(-0.5, -0.5) * step));
-    float b = bright(seen(at + vec2(0.5, -0.5) * step));
-    float c = bright(seen(at + vec2(-0.5, 0.5) * step));
-    float d = bright(seen(at + vec2(0.5, 0.5) * step));
-    float m = bright(middle);
+    ivec2 size = textureSize(image, 0), pixel = ivec2(gl_FragCoord.xy);
+    ivec2 low_side = max(pixel - 1, 0), high_side = min(pixel + 1, size - 1);
+    vec4 middle = texelFetch(image, pixel, 0);
+    float m = middle.a;
+    float left = m + bright(low_side.x, pixel.y), right = m + bright(high_side.x, pixel.y);
+    float above = bright(pixel.x, low_side.y), below = bright(pixel.x, high_side.y);
+    // Means of two by two pixels, at the corners of this one.
+    float a = 0.25 * (left + above + bright(low_side.x, low_side.y));
+    float b = 0.25 * (right + above + bright(high_side.x, low_side.y));
+    float c = 0.25 * (left + below + bright(low_side.x, high_side.y));
+    float d = 0.25 * (right + below + bright(high_side.x, high_side.y));
     float low = min(m, min(min(a, b), min(c, d)));
     float high = max(m, max(max(a, b), max(c, d)));
     if (high - low > max(0.03, high * 0.10)) {
+        vec2 step = 1.0 / vec2(size), at = gl_FragCoord.xy * step;
         vec2 way = vec2(-((a + b) - (c + d)), (a + c) - (b + d));
         float damp = max((a + b + c + d) * 0.03125, 0.0078);
         way = clamp(way / (min(abs(way.x), abs(way.y)) + damp), -6.0, 6.0) * step;
-        vec3 near = 0.5 * (seen(at - way / 6.0) + seen(at + way / 6.0));
-        vec3 wide = 0.5 * near + 0.25 * (seen(at - way * 0.5) + seen(at + way * 0.5));
-        float w = bright(wide);
-        middle = (w < low || w > high) ? near : wide;
+        vec4 near = 0.5 * (seen(at - way / 6.0) + seen(at + way / 6.0));
+        vec4 wide = 0.5 * near + 0.25 * (seen(at - way * 0.5) + seen(at + way * 0.5));
+        middle = (wide.a < low || wide.a > high) ? near : wide;
     }
-    out_colour = vec4(middle, 1.0);
+    out_colour = vec4(middle.rgb, 1.0);
 }
 """

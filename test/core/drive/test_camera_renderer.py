@@ -212,6 +212,20 @@ def test_night_is_noisier_than_day(grey: np.ndarray) -> None:
     assert noise("night") > 1.5 * noise("day") > 0.5
 
 
+def test_noise_is_independent_in_pixels_and_colours(grey: np.ndarray) -> None:
+    wide = np.tile(grey, (2, 2, 1))
+    condition = conditions_of("clear", "day", np.random.default_rng(0))
+    image = add_sensor_effects(wide, condition, np.random.default_rng(5)).astype(float)
+    # Between neighbours there is no difference but noise.
+    noise = np.diff(image, axis=0)
+    beside = np.corrcoef(noise[:, 1:, 0].ravel(), noise[:, :-1, 0].ravel())[0, 1]
+
+    # 1.3 grey levels, and rounded to whole ones twice.
+    assert noise.std(axis=(0, 1)) == pytest.approx(2**0.5 * (1.3**2 + 2 / 12) ** 0.5, rel=0.05)
+    assert np.corrcoef(noise.reshape(-1, 3).T) == pytest.approx(np.eye(3), abs=0.03)
+    assert beside == pytest.approx(0, abs=0.03)
+
+
 def test_missing_opengl_names_the_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(**_: object) -> None:
         raise ValueError("libEGL.so not loaded")
