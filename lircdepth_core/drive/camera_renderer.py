@@ -140,13 +140,14 @@ class CameraRenderer:
         heights_size = (_HEIGHTS_SIZE, _HEIGHTS_SIZE)
         self._still_heights = context.texture(heights_size, 1, dtype="f2")
         self._heights = context.texture(heights_size, 1, dtype="f2")
-        self._heights.filter = (0x2703, 0x2601)  # GL_LINEAR_MIPMAP_LINEAR, GL_LINEAR
+        # GL_LINEAR_MIPMAP_NEAREST, GL_LINEAR: it is read at whole levels.
+        self._heights.filter = (0x2701, 0x2601)
         self._heights.repeat_x = self._heights.repeat_y = False
         self._still_heights_target = context.framebuffer([self._still_heights])
         self._heights_target = context.framebuffer([self._heights])
         self._noise = context.texture((256, 256), 4, noise_tile().tobytes())
         self._noise.build_mipmaps()
-        # GL_LINEAR_MIPMAP_NEAREST, GL_LINEAR: reading two levels shows no difference and costs more.
+        # Mixing two levels shows no difference and costs more.
         self._noise.filter = (0x2701, 0x2601)
         table = np.zeros((2, len(MATERIALS), 4), dtype=np.float32)
         for index, material in enumerate(MATERIALS):

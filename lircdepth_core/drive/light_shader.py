@@ -83,7 +83,8 @@ uniform vec4 beam_place[MAX_BEAMS];
 uniform vec3 beam_way[MAX_BEAMS];
 out vec4 out_colour;
 
-float footprint;
+float footprint;  // metres
+float level;      // its logarithm to base 2
 
 // A film curve (Hable 2010), then about sRGB's gamma.
 vec3 film(vec3 x) {
@@ -98,7 +99,7 @@ vec4 developed(vec3 light) {
 }
 
 vec4 tile(vec2 uv, float period) {
-    return textureLod(noise, uv / period, log2(footprint / period * 256.0));
+    return textureLod(noise, uv / period, level - log2(period / 256.0));
 }
 
 vec3 plain_sky(vec3 way, float to_sun) {
@@ -118,6 +119,7 @@ void main() {
     light += sun_light * 14.0 * smoothstep(0.99985, 0.99993, to_sun) * (1.0 - clouds);
     vec2 at = way.xy / (up + 0.06) + drift;
     footprint = 0.004 / (up + 0.06);
+    level = log2(footprint);
     float lump = 0.55 * tile(at, 6.0).r + 0.27 * tile(at.yx, 2.3).g + 0.12 * tile(at, 0.8).b
         + 0.06 * tile(at, 0.3).a;
     float cover = smoothstep(0.72 - 0.5 * clouds, 0.9 - 0.42 * clouds, lump + 0.08);
@@ -187,6 +189,7 @@ void main() {
     if (facing > 0.0) { normal = -normal; facing = -facing; }
     facing = clamp(-facing, 0.02, 1.0);
     footprint = depth * rays.x / sqrt(facing);
+    level = log2(footprint);
 
     bool parked = at.w < 0.0;
     at.w = abs(at.w);

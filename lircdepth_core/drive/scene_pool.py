@@ -16,6 +16,7 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
+import cv2
 from threadpoolctl import threadpool_limits
 
 from lircdepth_core.drive.drive_settings import DriveSettings, Makers
@@ -165,7 +166,9 @@ def _start_worker(counter: Any, stop: Event) -> None:
     global _counter, _stop
     _counter, _stop = counter, stop
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threadpool_limits(1)  # the workers share the cores already
+    # The workers share the cores already.
+    threadpool_limits(1)
+    cv2.setNumThreads(1)
     parent = multiprocessing.parent_process()
     assert parent is not None
 

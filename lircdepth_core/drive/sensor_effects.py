@@ -28,11 +28,10 @@ def add_sensor_effects(
     sharp = rng.uniform(0.45, 0.65) * image.shape[1] / 1600 + 0.15
     light = cv2.GaussianBlur(image, (0, 0), sharp)
     if conditions.light != "day":
-        glow = _glow(image, 0.9 if conditions.light == "night" else 0.4)
-        light = cv2.add(light, glow, dtype=cv2.CV_32F)
+        light = cv2.add(light, _glow(image, 0.9 if conditions.light == "night" else 0.4))
     exposure = rng.normal(1.0, 0.015)
     height, width = image.shape[:2]
-    light = cv2.multiply(light, _vignette(height, width), scale=exposure, dtype=cv2.CV_32F)
+    light = cv2.multiply(light, _vignette(height, width), scale=exposure / 255)
     noise = {"day": 1.3, "dusk": 2.2, "night": 3.6}[conditions.light]
     shown = cv2.add(light, _noise(height, width, noise, rng), dtype=cv2.CV_8U)
     return np.asarray(shown, dtype=np.uint8)
@@ -40,31 +39,31 @@ def add_sensor_effects(
 
 @lru_cache(maxsize=1)
 def _vignette(height: int, width: int) -> np.ndarray:
-    """(H, W, 3) float32: the corners are a sixth darker."""
+    """(H, W, 3) uint8, 255 in the middle: the corners are a sixth darker."""
     y = (np.arange(height, dtype=np.float32) - height / 2) / (width / 2)
     x = (np.arange(width, dtype=np.float32) - width / 2) / (width / 2)
-    plane = (1 - 0.13 * (x**2 + y[:, None] ** 2)).astype(np.float32)
+    plane = np.round(255 * (1 - 0.13 * (x**2 + y[:, None] ** 2))).astype(np.uint8)
     vignette = np.repeat(plane[..., None], 3, axis=2)
     vignette.flags.writeable = False
     return vignette
 
 
 def _noise(height: int, width: int, deviation: float, rng: np.random.Generator) -> np.ndarray:
-    """(H, W, 3) int16 noise, independent in all pixels and uncorrelated in the colours.
+    """(H, W, 3) int8 noise, independent in all pixels and uncorrelated in the colours.
 
     Each colour adds up four even distributions, whose sum is nearly normal, with other signs: that
-    takes a third of the time of normal numbers.
+    takes half the time of normal numbers.
     """
     even = np.frombuffer(rng.bytes(height * width * 4), dtype=np.int8).reshape(height, width, 4)
     signs = np.array([[1, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1]], dtype=np.float64)
     scale = deviation / np.sqrt(4 * (256**2 - 1) / 12)
     # An int8's mean is -1/2.
     shift = 0.5 * signs.sum(axis=1, keepdims=True) * scale
-    return np.asarray(cv2.transform(even.astype(np.int16), np.hstack([signs * scale, shift])))
+    return np.asarray(cv2.transform(even, np.hstack([signs * scale, shift])))
 
 
 def _glow(image: np.ndarray, strength: float) -> np.ndarray:
-    """Light that bright lamps scatter in lens and air."""
+    """(H, W, 3) uint8 light that bright lamps scatter in lens and air."""
     height, width = image.shape[:2]
     small = cv2.resize(
         image, (max(width // 8, 1), max(height // 8, 1)), interpolation=cv2.INTER_AREA
@@ -73,7 +72,8 @@ def _glow(image: np.ndarray, strength: float) -> np.ndarray:
     unit = width / 1600
     glow = 0.30 * cv2.GaussianBlur(excess, (0, 0), max(1.2 * unit, 0.5))
     glow += 0.35 * cv2.GaussianBlur(excess, (0, 0), max(5.0 * unit, 0.5))
-    return cv2.resize(glow * np.float32(strength), (width, height), interpolation=cv2.INTER_LINEAR)
+    glow = np.round(glow * strength).astype(np.uint8)  # at most 0.65 of 105
+    return cv2.resize(glow, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
 def _rain(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -220,8 +220,8 @@ def test_noise_is_independent_in_pixels_and_colours(grey: np.ndarray) -> None:
     noise = np.diff(image, axis=0)
     beside = np.corrcoef(noise[:, 1:, 0].ravel(), noise[:, :-1, 0].ravel())[0, 1]
 
-    # 1.3 grey levels, and rounded to whole ones twice.
-    assert noise.std(axis=(0, 1)) == pytest.approx(2**0.5 * (1.3**2 + 2 / 12) ** 0.5, rel=0.05)
+    # 1.3 grey levels, rounded to whole ones.
+    assert noise.std(axis=(0, 1)) == pytest.approx(2**0.5 * (1.3**2 + 1 / 12) ** 0.5, rel=0.05)
     assert np.corrcoef(noise.reshape(-1, 3).T) == pytest.approx(np.eye(3), abs=0.03)
     assert beside == pytest.approx(0, abs=0.03)
 
