@@ -50,7 +50,7 @@ def gain(results: Results, arm: str) -> tuple[float, float | None, int]:
         The mean over seeds, half of its 95 % interval (Student's t over seeds; None for fewer than
         two), and how many seeds.
     """
-    ours, theirs = results[arm], results[BASELINE]
+    ours, theirs = results[arm], results.get(BASELINE, {})
     seeds = sorted(ours.keys() & theirs.keys())
     gains = np.array([100 * (1 - mae(ours[seed]) / mae(theirs[seed])) for seed in seeds])
     if len(gains) < 2:

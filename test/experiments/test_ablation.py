@@ -53,6 +53,11 @@ def test_one_seed_has_no_interval(results):
     assert "| 8,000 |" in line
 
 
+def test_before_the_baseline_there_is_a_table_without_gain(results):
+    del results["none"]
+    assert load("report").table(results).splitlines()[-1].endswith("| no common seed |")
+
+
 def test_every_arm_of_the_plan_is_a_run_and_seeds_are_paired():
     plan = yaml.safe_load((FOLDER / "arms.yaml").read_text())
     runs = load("run").planned_runs(plan)
