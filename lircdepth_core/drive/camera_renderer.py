@@ -147,7 +147,7 @@ class CameraRenderer:
         self._heights_target = context.framebuffer([self._heights])
         self._noise = context.texture((256, 256), 4, noise_tile().tobytes())
         self._noise.build_mipmaps()
-        # Mixing two levels shows no difference and costs more.
+        # Mixing two levels shows no visible difference and costs more.
         self._noise.filter = (0x2701, 0x2601)
         table = np.zeros((2, len(MATERIALS), 4), dtype=np.float32)
         for index, material in enumerate(MATERIALS):
