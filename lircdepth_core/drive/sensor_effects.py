@@ -49,7 +49,7 @@ def _vignette(height: int, width: int) -> np.ndarray:
 
 
 def _noise(height: int, width: int, deviation: float, rng: np.random.Generator) -> np.ndarray:
-    """(H, W, 3) int8 noise in grey levels, independent in all pixels and uncorrelated in the colours.
+    """(H, W, 3) int8 grey levels of noise, independent in pixels, uncorrelated in colours.
 
     Each colour adds up four even distributions, whose sum is nearly normal, with other signs: that
     takes half the time of normal numbers.
