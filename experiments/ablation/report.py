@@ -111,7 +111,7 @@ def draw(results: Results) -> None:
                 steps, errors, color=colour, alpha=0.8, label=arm if seed == min(runs) else None
             )
         right.plot([number] * len(runs), [mae(run) for run in runs.values()], "o", color=colour)
-    left.set(xlabel="images seen", ylabel="validation MAE up to 80 m [m]", yscale="log")
+    left.set(xlabel="images seen", ylabel="validation MAE up to 80 m [m]")
     left.legend(fontsize=8)
     right.set_xticks(range(len(results)), results, rotation=30, ha="right")
     right.set(ylabel="test MAE up to 80 m, exact depth [m]")

@@ -18,9 +18,9 @@ from torch import Tensor
 
 from lircdepth_core.errors import InputError
 
-BEST_FILE = "best.safetensors"
+CHOSEN_FILE = "chosen.safetensors"
 
-_FORMAT = 1
+_FORMAT = 2
 _KEY = "training"
 
 
@@ -42,7 +42,7 @@ class Checkpoints:
 
     Args:
         folder: made if it is not there.
-        keep: how many are kept, the newest, besides the best.
+        keep: how many are kept, the newest, besides the chosen one.
     """
 
     def __init__(self, folder: Path, keep: int) -> None:
@@ -59,9 +59,9 @@ class Checkpoints:
         return self._path(steps[-1]) if steps else None
 
     @property
-    def best(self) -> Path:
-        """Where the best one is, if there is one."""
-        return self._folder / BEST_FILE
+    def chosen(self) -> Path:
+        """Where the chosen one is, if there is one."""
+        return self._folder / CHOSEN_FILE
 
     def write(self, step: int, checkpoint: Checkpoint) -> Path:
         """Write a checkpoint, and delete old ones.
@@ -96,15 +96,15 @@ class Checkpoints:
             self._path(old).unlink()
         return path
 
-    def mark_best(self, step: int) -> None:
-        """Keep the checkpoint of a step as the best one."""
-        temporary = self.best.with_suffix(".new")
+    def mark_chosen(self, step: int) -> None:
+        """Keep the checkpoint of a step as the chosen one."""
+        temporary = self.chosen.with_suffix(".new")
         temporary.unlink(missing_ok=True)
         try:
             os.link(self._path(step), temporary)
         except OSError:  # a file system without links
             shutil.copyfile(self._path(step), temporary)
-        temporary.replace(self.best)
+        temporary.replace(self.chosen)
 
     def describe_newest(self) -> str:
         """A clause that says which checkpoint a run would go on from."""

@@ -98,8 +98,9 @@ _DESCRIPTION = """\
 Teach a network on prepared samples.
 
 DIR holds config.yaml, log.jsonl, tensorboard/, checkpoints/ and in the end model/, the parameters
-that were best on the validation samples. The same command again goes on from the newest
-checkpoint, whether the run was killed, stopped by Ctrl-C or SIGTERM, or by --time-limit.
+that were best on the validation samples, or the last with --set record.choose=last. The same
+command again goes on from the newest checkpoint, whether the run was killed, stopped by Ctrl-C
+or SIGTERM, or by --time-limit.
 With several processes: torchrun --nproc-per-node 2 -m lircdepth_core.cli train student ...
 The exit status is 0 at the end, and after --time-limit or --max-steps; 130 after Ctrl-C, 143
 after SIGTERM."""
@@ -150,7 +151,7 @@ def _train(
     uncertainty_trained: bool,
 ) -> int:
     try:
-        from lircdepth_core.training.export import export_best
+        from lircdepth_core.training.export import export_chosen
         from lircdepth_core.training.loop import train
     except ImportError as error:
         raise InputError(
@@ -168,8 +169,8 @@ def _train(
     )
     if not processes.leads:
         return 0
-    if outcome.progress.best:
-        folder = export_best(
+    if outcome.progress.chosen:
+        folder = export_chosen(
             task.network,
             args.out,
             config,
@@ -177,8 +178,9 @@ def _train(
             kind=args.network,
             uncertainty_trained=uncertainty_trained,
         )
-        best = outcome.progress.best
-        report(f"{folder}: the best, of step {best.step}, validation MAE {best.mae:.3f} m")
+        chosen = outcome.progress.chosen
+        which = "the best" if config.record.choose == "lowest_mae" else "the last"
+        report(f"{folder}: {which}, of step {chosen.step}, validation MAE {chosen.mae:.3f} m")
     if outcome.stopped_by:
         report(
             f"stopped after step {outcome.progress.step} of {outcome.total_steps} "

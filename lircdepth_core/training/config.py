@@ -33,7 +33,7 @@ class Data:
 
     Attributes:
         train: folders of `lircdepth prepare`, shards, patterns or URLs.
-        validation: the same, of other scenes; the best parameters are chosen on them.
+        validation: the same, of other scenes; the run's result is chosen on them.
         truth: which of a sample's depths validation compares with.
         height: rows of the crop, a multiple of 32.
         width: columns of the crop, a multiple of 32.
@@ -192,13 +192,17 @@ class Record:
         log_every: steps between two lines of the log.
         validate_every: steps between two validations; there is one at the end too.
         checkpoint_every: steps between two checkpoints; there is one at each validation too.
-        keep: how many checkpoints are kept, besides the best.
+        keep: how many checkpoints are kept, besides the chosen one.
+        choose: which of the validated parameters are the run's result: those of the lowest MAE,
+            or the last, whose learning rate is the lowest. Take these where validation has
+            so few scenes that the lowest MAE is luck.
     """
 
     log_every: int = 50
     validate_every: int = 1000
     checkpoint_every: int = 500
     keep: int = 2
+    choose: Literal["lowest_mae", "last"] = "lowest_mae"
 
     def __post_init__(self) -> None:
         for name in ("log_every", "validate_every", "checkpoint_every", "keep"):

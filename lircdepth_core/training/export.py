@@ -1,4 +1,4 @@
-"""The best parameters of a run as a model folder."""
+"""The chosen parameters of a run as a model folder."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from lircdepth_core.training.checkpoints import read_checkpoint
 from lircdepth_core.training.config import TrainingConfig
 from lircdepth_core.training.config_files import format_config
 from lircdepth_core.training.learner import part
-from lircdepth_core.training.loop import Best, Outcome
-from lircdepth_core.training.run_folder import BEST_CHECKPOINT
+from lircdepth_core.training.loop import Chosen, Outcome
+from lircdepth_core.training.run_folder import CHOSEN_CHECKPOINT
 from lircdepth_core.training.validation import VALIDATION_CAP
 
 MODEL_FOLDER = "model"
 
 
-def export_best(
+def export_chosen(
     network: torch.nn.Module,
     out: Path,
     config: TrainingConfig,
@@ -34,7 +34,7 @@ def export_best(
     """Write `model/` in the folder of a run, in place of an earlier one.
 
     Args:
-        network: of the run; it is given the best parameters.
+        network: of the run; it is given the chosen parameters.
         out: folder of a run that was validated.
         config: of the run.
         outcome: of the run.
@@ -42,11 +42,11 @@ def export_best(
         uncertainty_trained: whether the uncertainty head has learned.
 
     Raises:
-        InputError: the best checkpoint cannot be read.
+        InputError: the chosen checkpoint cannot be read.
     """
-    best = outcome.progress.best
-    assert best is not None
-    path = out / BEST_CHECKPOINT
+    chosen = outcome.progress.chosen
+    assert chosen is not None
+    path = out / CHOSEN_CHECKPOINT
     checkpoint = read_checkpoint(path)
     average = part(checkpoint.tensors, "average.module")
     load_parameters(network, average or part(checkpoint.tensors, "network"), str(path))
@@ -61,30 +61,33 @@ def export_best(
     )
     folder, fresh = out / MODEL_FOLDER, out / f"{MODEL_FOLDER}.new"
     shutil.rmtree(fresh, ignore_errors=True)
-    write_model(fresh, network, description, _card(description, config, outcome, best))
+    write_model(fresh, network, description, _card(description, config, outcome, chosen))
     shutil.rmtree(folder, ignore_errors=True)
     fresh.rename(folder)
     return folder
 
 
 def _card(
-    description: ModelDescription, config: TrainingConfig, outcome: Outcome, best: Best
+    description: ModelDescription, config: TrainingConfig, outcome: Outcome, chosen: Chosen
 ) -> str:
     """The README.md of a trained model."""
     step, total = outcome.progress.step, outcome.total_steps
+    by_error = config.record.choose == "lowest_mae"
+    which = "the best" if by_error else "the last"
+    by_it = "; the parameters were chosen by it" if by_error else ""
     head = "trained" if description.uncertainty_trained else "**not trained**: it means nothing"
     return f"""# {description.name}
 
-Trained by `lircdepth train {description.network}`; these are the parameters after step {best.step}
-of {total}, the best of those validated up to step {step}.
+Trained by `lircdepth train {description.network}`; these are the parameters after step
+{chosen.step} of {total}, {which} of those validated up to step {step}.
 
 | | |
 |---|---|
 | network | {description.network} |
 | input | focal length {description.input.focal_length:g} px, scaled by \
 {description.input.interpolation} |
-| validation | MAE {best.mae:.3f} m, RMSE {best.rmse:.3f} m against {config.data.truth} depth up \
-to {VALIDATION_CAP:g} m, {best.images} images; the parameters were chosen by it |
+| validation | MAE {chosen.mae:.3f} m, RMSE {chosen.rmse:.3f} m against {config.data.truth} depth \
+up to {VALIDATION_CAP:g} m, {chosen.images} images{by_it} |
 | uncertainty head | {head} |
 | σ | not calibrated: NaN |
 

@@ -30,8 +30,8 @@ from lircdepth_core.training.validation import validate
 
 
 @dataclass(frozen=True)
-class Best:
-    """The validation with the smallest MAE so far.
+class Chosen:
+    """The validation whose parameters are the run's result so far.
 
     Attributes:
         step: after which it was.
@@ -55,14 +55,14 @@ class Progress:
         epoch: number of the epoch that is under way, from 0.
         step_in_epoch: updates done in it.
         image_steps: images seen, each time that one was.
-        best: None before the first validation.
+        chosen: None before the first validation.
     """
 
     step: int = 0
     epoch: int = 0
     step_in_epoch: int = 0
     image_steps: int = 0
-    best: Best | None = None
+    chosen: Chosen | None = None
 
 
 @dataclass(frozen=True)
@@ -272,9 +272,11 @@ class _Run:
             self._config.data.truth,
             self._processes,
         )
-        is_best = self._progress.best is None or result.mae < self._progress.best.mae
-        if is_best:
-            self._advance(best=Best(step, result.mae, result.rmse, result.images))
+        by_error = self._config.record.choose == "lowest_mae"
+        before = self._progress.chosen
+        is_best = by_error and (before is None or result.mae < before.mae)
+        if is_best or not by_error:
+            self._advance(chosen=Chosen(step, result.mae, result.rmse, result.images))
         if self._records:
             self._records.write("validation", step, dataclasses.asdict(result))
             self._report(
@@ -289,12 +291,12 @@ class _Run:
             values["progress"] = dataclasses.asdict(self._progress)
             values["images_per_step"] = self._images_per_step
             self._checkpoints.write(self._progress.step, Checkpoint(tensors, values))
-            self._mark_best()
+            self._mark_chosen()
 
-    def _mark_best(self) -> None:
-        """Keep the checkpoint just written or read as the best one, if it is."""
-        if self._progress.best and self._progress.best.step == self._progress.step:
-            self._checkpoints.mark_best(self._progress.step)
+    def _mark_chosen(self) -> None:
+        """Keep the checkpoint just written or read as the chosen one, if it is."""
+        if self._progress.chosen and self._progress.chosen.step == self._progress.step:
+            self._checkpoints.mark_chosen(self._progress.step)
 
     def _resume(self) -> bool:
         """Go on from the newest checkpoint; whether there is one."""
@@ -310,11 +312,11 @@ class _Run:
             )
         self._learner.restore(checkpoint.tensors, checkpoint.values, str(path))
         progress = dict(checkpoint.values["progress"])
-        best = progress.pop("best")
-        self._progress = Progress(**progress, best=best and Best(**best))
+        chosen = progress.pop("chosen")
+        self._progress = Progress(**progress, chosen=chosen and Chosen(**chosen))
         self._processes.wait()
         if self._processes.leads:
-            self._mark_best()
+            self._mark_chosen()
         return True
 
     def _say_what_begins(self, records: Records, resumed: bool) -> None:

@@ -7,14 +7,14 @@ from typing import TypeVar
 
 from lircdepth_core.errors import InputError
 from lircdepth_core.output_folder import output_folder
-from lircdepth_core.training.checkpoints import BEST_FILE
+from lircdepth_core.training.checkpoints import CHOSEN_FILE
 from lircdepth_core.training.config import TrainingConfig
 from lircdepth_core.training.config_files import differences, format_config, read_config
 from lircdepth_core.training.processes import Processes
 
 CONFIG_FILE = "config.yaml"
 CHECKPOINT_FOLDER = "checkpoints"
-BEST_CHECKPOINT = f"{CHECKPOINT_FOLDER}/{BEST_FILE}"
+CHOSEN_CHECKPOINT = f"{CHECKPOINT_FOLDER}/{CHOSEN_FILE}"
 
 MAY_CHANGE = ("record.", "data.workers", "optimiser.accumulate")
 """Fields that a resumed run may have changed, by the beginning of their names; two processes may

@@ -1,4 +1,4 @@
-"""How good a network is on the validation samples, from which the best parameters are chosen."""
+"""How good a network is on the validation samples, from which the result may be chosen."""
 
 from __future__ import annotations
 

@@ -41,6 +41,23 @@ def run(task, config: Path, out: Path, *changes: str, lines: list[str] | None = 
     return train(read_config(TrainingConfig, config, changes), task, out, ALONE, report=report)
 
 
+def test_the_last_validated_parameters_can_be_the_result(tiny_config, tmp_path):
+    """A rate far too high at first makes an early validation the best."""
+    outcomes = {}
+    for choose in ("lowest_mae", "last"):
+        settings = ["length.steps=12", "optimiser.learning_rate=3", f"record.choose={choose}"]
+        outcomes[choose] = run(tiny_task(), tiny_config, tmp_path / choose, *settings)
+    maes = {r["step"]: r["mae"] for r in log(tmp_path / "last") if r["event"] == "validation"}
+    best = min(maes, key=maes.__getitem__)
+    assert best != 12, "this test needs a run whose last validation is not its best"
+    for choose, step in (("lowest_mae", best), ("last", 12)):
+        chosen = outcomes[choose].progress.chosen
+        assert chosen is not None
+        assert (chosen.step, chosen.mae) == (step, maes[step])
+        kept = read_checkpoint(Checkpoints(tmp_path / choose / "checkpoints", 2).chosen)
+        assert kept.values["progress"]["step"] == step
+
+
 def test_a_run_learns_and_writes_what_it_did(tiny_config, tmp_path):
     lines: list[str] = []
     outcome = run(tiny_task(), tiny_config, tmp_path / "out", "length.steps=30", lines=lines)
@@ -59,11 +76,14 @@ def test_a_run_learns_and_writes_what_it_did(tiny_config, tmp_path):
     validations = [r for r in records if r["event"] == "validation"]
     assert [r["step"] for r in validations] == [4, 8, 12, 16, 20, 24, 28, 30]
     best = min(validations, key=lambda r: r["mae"])
-    assert outcome.progress.best is not None
-    assert (outcome.progress.best.step, outcome.progress.best.mae) == (best["step"], best["mae"])
+    assert outcome.progress.chosen is not None
+    assert (outcome.progress.chosen.step, outcome.progress.chosen.mae) == (
+        best["step"],
+        best["mae"],
+    )
     found = Checkpoints(tmp_path / "out" / "checkpoints", 2)
     assert found.steps() == [28, 30]
-    assert read_checkpoint(found.best).values["progress"]["step"] == best["step"]
+    assert read_checkpoint(found.chosen).values["progress"]["step"] == best["step"]
     events = EventAccumulator(str(tmp_path / "out" / "tensorboard"))
     events.Reload()
     shown = {event.step: event.value for event in events.Scalars("step/depth")}
@@ -227,7 +247,7 @@ def test_a_full_disk_is_said_and_leaves_what_was_there(tiny_config, tmp_path, mo
     with pytest.raises(InputError, match=r"step-000000004.*No space left.*step-000000003.*again"):
         found.write(4, before)
     assert sorted(path.name for path in folder.iterdir()) == [
-        "best.safetensors", "step-000000003.safetensors",
+        "chosen.safetensors", "step-000000003.safetensors",
     ]  # fmt: skip
 
 
