@@ -179,8 +179,10 @@ def _train(
             uncertainty_trained=uncertainty_trained,
         )
         chosen = outcome.progress.chosen
-        which = "the best" if config.record.choose == "lowest_mae" else "the last"
-        report(f"{folder}: {which}, of step {chosen.step}, validation MAE {chosen.mae:.3f} m")
+        report(
+            f"{folder}: {config.record.chosen_name}, of step {chosen.step}, "
+            f"validation MAE {chosen.mae:.3f} m"
+        )
     if outcome.stopped_by:
         report(
             f"stopped after step {outcome.progress.step} of {outcome.total_steps} "

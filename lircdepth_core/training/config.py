@@ -33,7 +33,7 @@ class Data:
 
     Attributes:
         train: folders of `lircdepth prepare`, shards, patterns or URLs.
-        validation: the same, of other scenes; the run's result is chosen on them.
+        validation: the same, of other scenes; see `Record.choose` for what they decide.
         truth: which of a sample's depths validation compares with.
         height: rows of the crop, a multiple of 32.
         width: columns of the crop, a multiple of 32.
@@ -207,6 +207,16 @@ class Record:
     def __post_init__(self) -> None:
         for name in ("log_every", "validate_every", "checkpoint_every", "keep"):
             _at_least(name, getattr(self, name), 1)
+
+    @property
+    def chosen_by_error(self) -> bool:
+        """Whether validation chooses the result, and not merely measures it."""
+        return self.choose == "lowest_mae"
+
+    @property
+    def chosen_name(self) -> str:
+        """What to call the chosen parameters, for people."""
+        return "the best" if self.chosen_by_error else "the last"
 
 
 @dataclass(frozen=True, kw_only=True)

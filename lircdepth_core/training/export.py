@@ -72,14 +72,12 @@ def _card(
 ) -> str:
     """The README.md of a trained model."""
     step, total = outcome.progress.step, outcome.total_steps
-    by_error = config.record.choose == "lowest_mae"
-    which = "the best" if by_error else "the last"
-    by_it = "; the parameters were chosen by it" if by_error else ""
+    by_it = "; the parameters were chosen by it" if config.record.chosen_by_error else ""
     head = "trained" if description.uncertainty_trained else "**not trained**: it means nothing"
     return f"""# {description.name}
 
 Trained by `lircdepth train {description.network}`; these are the parameters after step
-{chosen.step} of {total}, {which} of those validated up to step {step}.
+{chosen.step} of {total}, {config.record.chosen_name} of those validated up to step {step}.
 
 | | |
 |---|---|

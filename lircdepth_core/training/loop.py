@@ -272,7 +272,7 @@ class _Run:
             self._config.data.truth,
             self._processes,
         )
-        by_error = self._config.record.choose == "lowest_mae"
+        by_error = self._config.record.chosen_by_error
         before = self._progress.chosen
         is_best = by_error and (before is None or result.mae < before.mae)
         if is_best or not by_error:
