@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Protocol
@@ -68,13 +69,18 @@ class StudentTask:
         student: becomes `network`.
         teacher: on the same device; is frozen. None without distillation.
         config: what to optimise.
+        teacher_dtype: the teacher runs in; None: as the student, under the same autocast.
 
     Raises:
         InputError: `config` distils and there is no teacher.
     """
 
     def __init__(
-        self, student: nn.Module, teacher: nn.Module | None, config: StudentTaskConfig
+        self,
+        student: nn.Module,
+        teacher: nn.Module | None,
+        config: StudentTaskConfig,
+        teacher_dtype: torch.dtype | None = None,
     ) -> None:
         if config.distils and teacher is None:
             raise InputError(
@@ -84,6 +90,7 @@ class StudentTask:
         self.network = student
         self.config = config
         self._teacher: nn.Module | None = None
+        self._teacher_dtype = teacher_dtype
         if teacher is not None and config.distils:
             self._teacher = teacher.eval().requires_grad_(False)
         self._depth = DepthLoss(config.rectified, config.detach_uncertainty)
@@ -95,10 +102,18 @@ class StudentTask:
         student = self.network(batch.image, batch.radar)
         losses = self._own_losses(student, batch)
         if self._teacher is not None:
-            with torch.no_grad():
-                teacher = self._teacher(batch.image, batch.radar)
-            losses |= self._distillation_losses(student, teacher, batch)
+            losses |= self._distillation_losses(student, self._taught(batch), batch)
         return combine(losses, self.config.weights, batch.image.device)
+
+    def _taught(self, batch: Batch) -> TeacherOutput:
+        assert self._teacher is not None
+        dtype, device = self._teacher_dtype, batch.image.device.type
+        precision: AbstractContextManager[object] = nullcontext()
+        if dtype is not None:
+            precision = torch.autocast(device, dtype, enabled=dtype != torch.float32)
+        with torch.no_grad(), precision:
+            taught: TeacherOutput = self._teacher(batch.image, batch.radar)
+        return taught
 
     def _own_losses(self, student: StudentOutput, batch: Batch) -> Losses:
         @cache

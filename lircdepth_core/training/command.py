@@ -19,9 +19,10 @@ from lircdepth_core.distillation import (
     TeacherTaskConfig,
 )
 from lircdepth_core.errors import InputError
-from lircdepth_core.training.config import TrainingConfig
+from lircdepth_core.training.config import Precision, TrainingConfig
 from lircdepth_core.training.config_files import read_config
 from lircdepth_core.training.networks import load_teacher, starting_network
+from lircdepth_core.training.precision import DTYPES, check_precision
 from lircdepth_core.training.processes import Processes, joined
 from lircdepth_core.training.stopping import SIGNALS
 
@@ -32,10 +33,12 @@ class StudentTraining(TrainingConfig):
 
     Attributes:
         teacher: model folder or published checkpoint; null needs a loss without distillation.
+        teacher_precision: what the teacher runs in; null: as the student.
         loss: what the student optimises.
     """
 
     teacher: str | None
+    teacher_precision: Precision | None = None
     loss: StudentTaskConfig = field(default_factory=StudentTaskConfig)
 
 
@@ -128,10 +131,13 @@ def _train_student(config: StudentTraining, args: argparse.Namespace, processes:
             raise InputError(
                 "teacher: null, but a distillation weight in loss is not 0; give a model folder"
             )
+        if config.teacher_precision:
+            check_precision("teacher_precision", config.teacher_precision, processes.device)
         teacher = load_teacher(config.teacher, config.data.focal_length)
         teacher.to(processes.device)
         nn.utils.convert_conv2d_weight_memory_format(teacher, torch.channels_last)
-    task = StudentTask(network, teacher, config.loss)
+    teacher_dtype = DTYPES[config.teacher_precision] if config.teacher_precision else None
+    task = StudentTask(network, teacher, config.loss, teacher_dtype)
     head = config.loss.uncertainty > 0 or (before is not None and before.uncertainty_trained)
     return _train(config, task, args, processes, uncertainty_trained=head)
 

@@ -9,6 +9,9 @@ from typing import Literal
 from lircdepth_core.dataset.augmentation import InputSpec
 from lircdepth_core.errors import InputError
 
+Precision = Literal["fp32", "bf16", "fp16"]
+"""What networks are run in; their parameters and the losses stay in float32."""
+
 
 @dataclass(frozen=True)
 class RadarDropout:
@@ -167,7 +170,7 @@ class Optimiser:
     decoder_weight_decay: float = 0.0
     clip_norm: float | None = None
     accumulate: int = 1
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    precision: Precision = "fp32"
     ema_decay: float | None = None
 
     def __post_init__(self) -> None:

@@ -18,15 +18,14 @@ from lircdepth_core.errors import InputError
 from lircdepth_core.network.parameters import load_parameters
 from lircdepth_core.training.config import Optimiser
 from lircdepth_core.training.optimiser import make_optimiser, set_learning_rate
-from lircdepth_core.training.processes import Processes, check_precision
+from lircdepth_core.training.precision import DTYPES, check_precision
+from lircdepth_core.training.processes import Processes
 
 if TYPE_CHECKING:
     from lircdepth_core.distillation import TaskLosses
 
 _LONGEST_SEARCH = 30
 """Updates in a row that fp16 may leave out while it looks for a scale: from 2^16 down to 2^-14."""
-
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class NotFiniteError(InputError):
@@ -63,7 +62,7 @@ class Learner:
     def __init__(
         self, task: LearningTask, config: Optimiser, processes: Processes, seed: int
     ) -> None:
-        check_precision(config.precision, processes.device)
+        check_precision("optimiser.precision", config.precision, processes.device)
         self._config, self._processes, self._seed = config, processes, seed
         # Channels last: a fifth faster on a CPU, in float32 and bf16 alike.
         self.network = task.network.to(processes.device).train()
@@ -118,7 +117,7 @@ class Learner:
         with alone:
             with torch.autocast(
                 self._processes.device.type,
-                _DTYPES[self._config.precision],
+                DTYPES[self._config.precision],
                 enabled=self._config.precision != "fp32",
             ):
                 total, terms = losses(batch)

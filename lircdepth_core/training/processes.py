@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from lircdepth_core.errors import InputError
 from lircdepth_core.inference.device import choose_device, cuda_devices
 
 
@@ -104,13 +103,3 @@ def _usable(request: str) -> torch.device:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     return device
-
-
-def check_precision(precision: str, device: torch.device) -> None:
-    """Refuse fp16 where it is of no use.
-
-    Raises:
-        InputError: fp16 on another device than CUDA.
-    """
-    if precision == "fp16" and device.type != "cuda":
-        raise InputError(f"optimiser.precision: fp16 on {device.type}; take bf16 or fp32")

@@ -138,6 +138,23 @@ def test_the_teacher_runs_only_to_distil_and_must_then_be_there(stand_in, make_b
     assert teacher.calls == len(DISTILLED)
 
 
+def test_the_teacher_runs_in_a_precision_of_its_own(stand_in, make_batch):
+    seen = []
+
+    def run(around, teachers):
+        networks = stand_in(StudentOutput), stand_in(TeacherOutput)
+        for network in networks:
+            network.mix.register_forward_hook(lambda *call: seen.append(call[2].dtype))
+        task = StudentTask(*networks, StudentTaskConfig(), teachers)
+        with torch.autocast("cpu", torch.bfloat16, enabled=around is torch.bfloat16):
+            task(make_batch())
+
+    for around in (torch.float32, torch.bfloat16):
+        for teachers in (None, torch.float32, torch.bfloat16):
+            run(around, teachers)
+            assert seen[-2:] == [around, teachers or around]
+
+
 @pytest.mark.parametrize(
     ("config", "fields", "words"),
     [
