@@ -17,7 +17,7 @@ from lircdepth_core.inference.device import choose_backend, choose_device, cuda_
 from lircdepth_core.inference.framing import Framing, frame
 from lircdepth_core.inference.model_description import ModelDescription
 from lircdepth_core.inference.model_files import find_model, load_network, read_description
-from lircdepth_core.network import IMAGE_MEAN, IMAGE_STD, SIZE_MULTIPLE
+from lircdepth_core.network import SIZE_MULTIPLE, DeploymentGraph
 from lircdepth_core.radar import RadarReturns
 
 _NOTABLE_ENLARGEMENT = 2.0
@@ -71,7 +71,8 @@ class Predictor:
     Args:
         model: what the network is.
         network: maps image (1, 3, h, w) and radar (1, 4, h, w) to an output with `depth` in metres
-            and, for a student, `uncertainty` in 0..1, both (1, 1, h, w).
+            and, for a student, `uncertainty` in 0..1, both (1, 1, h, w). Its `DeploymentGraph`
+            runs.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         backend: `auto` or `torch`.
         max_network_pixels: bound on the network's input. A larger image is shrunk further, which
@@ -105,12 +106,10 @@ class Predictor:
         self.model = model
         self.device = choose_device(device, cuda_devices())
         self.backend = choose_backend(backend)
-        self._network = network.eval().to(self.device)
+        self._network = DeploymentGraph(network).to(self.device)
         if self.device == "cpu":
             # A quarter less CPU time than with channels first (1.0 s against 1.3 s, 704x416).
             self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._mean = torch.tensor(IMAGE_MEAN, device=self.device).view(1, 3, 1, 1) * 255
-        self._std = torch.tensor(IMAGE_STD, device=self.device).view(1, 3, 1, 1) * 255
         self._max_network_pixels = max_network_pixels
         self._max_sigma = max_sigma
 
@@ -200,15 +199,11 @@ class Predictor:
     @torch.inference_mode()
     def _infer(self, framing: Framing, image: np.ndarray, radar: np.ndarray) -> _NetworkMaps:
         """Run the network."""
-        pixels = torch.from_numpy(image).to(self.device).permute(2, 0, 1)[None].float()
         output = self._network(
-            (pixels - self._mean) / self._std, torch.from_numpy(radar).to(self.device)[None]
+            torch.from_numpy(image)[None].to(self.device),
+            torch.from_numpy(radar)[None].to(self.device),
         )
-        depth = output.depth[0, 0].float().cpu().numpy()
-        if self.model.network == "student":
-            uncertainty = output.uncertainty[0, 0].float().cpu().numpy()
-        else:
-            uncertainty = np.full_like(depth, np.nan)
+        depth, uncertainty = (values[0].cpu().numpy() for values in output)
         return _NetworkMaps(framing, self.model, depth, uncertainty)
 
     def _notes(self, framing: Framing, radar_points: int) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """The networks: student, teacher and what they are fed and answer."""
 
+from lircdepth_core.network.deployment import DeploymentGraph, InferenceOutput
 from lircdepth_core.network.imagenet import load_imagenet
 from lircdepth_core.network.inputs import IMAGE_MEAN, IMAGE_STD, SIZE_MULTIPLE
 from lircdepth_core.network.output import MAX_DEPTH, StudentOutput, TeacherOutput
@@ -11,6 +12,8 @@ __all__ = [
     "IMAGE_STD",
     "MAX_DEPTH",
     "SIZE_MULTIPLE",
+    "DeploymentGraph",
+    "InferenceOutput",
     "Student",
     "StudentOutput",
     "Teacher",
