@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from lircdepth_core.network import IMAGE_MEAN, IMAGE_STD, DeploymentGraph, Student, Teacher
+from lircdepth_core.network.blocks import TransposedBottleneck
 from lircdepth_core.network.deployment import folded
 
 CONVOLUTIONS = {"ordinary": nn.Conv2d, "transposed": nn.ConvTranspose2d}
@@ -66,9 +67,9 @@ def test_it_answers_as_the_teacher_and_knows_no_uncertainty(image, radar):
 def test_nothing_is_left_to_normalise_and_nothing_transposed_that_need_not_be(student):
     layers = list(DeploymentGraph(student).modules())
     assert not [layer for layer in layers if isinstance(layer, nn.BatchNorm2d)]
-    transposed = [layer for layer in layers if isinstance(layer, nn.ConvTranspose2d)]
-    assert transposed
-    assert {layer.stride for layer in transposed} == {(2, 2)}
+    (transposed,) = (layer for layer in layers if isinstance(layer, nn.ConvTranspose2d))
+    assert transposed.stride == (2, 2)
+    assert transposed.groups == 1
 
 
 def test_the_network_stays_as_it_is(student):
@@ -109,6 +110,26 @@ def test_any_convolution_with_its_normalisation_folds(
         rewritten = folded(sequence)
         torch.testing.assert_close(rewritten(x), sequence(x), atol=1e-4, rtol=1e-4)
     assert [type(layer) for layer in rewritten][1:] == [nn.ReLU6]
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    widths=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    stride=st.integers(1, 2),
+    size=st.tuples(st.integers(1, 6), st.integers(1, 6)),
+    seed=st.integers(0, 1000),
+)
+def test_any_bottleneck_answers_as_before(widths, stride, size, seed):
+    torch.manual_seed(seed)
+    bottleneck = TransposedBottleneck(*widths, stride)
+    x = torch.randn(2, widths[0], *size)
+    with torch.no_grad():
+        for layer in bottleneck.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                for values in (*layer.parameters(), layer.running_mean, layer.running_var):
+                    values.uniform_(0.5, 2)
+        bottleneck.eval()
+        torch.testing.assert_close(folded(bottleneck)(x), bottleneck(x), atol=1e-4, rtol=1e-4)
 
 
 def test_what_cannot_be_folded_is_left():
