@@ -40,12 +40,20 @@ DRIVE = [
     "mapbox-earcut",  # areas of street plans as triangles
     "threadpoolctl>=3",  # one BLAS thread in each of many workers
 ]
+EXPORT = [
+    "onnx>=1.17",  # the file format
+    "onnxscript>=0.5",  # torch's exporter writes it with this
+]
+ONNXRUNTIME = ["onnxruntime>=1.20", *EXPORT]  # runs networks on processors of any make
+OPENVINO = ["openvino>=2024.6", *EXPORT]  # the fastest on Intel's processors
 TEST = [
     "pytest>=8,<9",  # pytest 9 breaks Jazzy's own launch_testing plugin
     "hypothesis>=6",  # property tests of the parsers
     *BAG,
     *DRIVE,
     *TRAIN,
+    *ONNXRUNTIME,
+    *OPENVINO,
 ]
 
 setup(
@@ -80,7 +88,9 @@ setup(
         "train": TRAIN,
         "ray": ["ray>=2"],  # preparation on a cluster
         "drive": DRIVE,
-        "export": [],
+        "export": ONNXRUNTIME,  # what is exported is compared with torch
+        "onnxruntime": ONNXRUNTIME,
+        "openvino": OPENVINO,
         "dev": [
             *TEST,
             "ruff",  # lint and format

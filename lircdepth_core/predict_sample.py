@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from lircdepth_core.dataset.devkit import open_dataset, reading_tables
 from lircdepth_core.dataset.scene_tables import key_row, measurement
 from lircdepth_core.errors import InputError
 from lircdepth_core.inference import Prediction, Predictor
+from lircdepth_core.inference.backends import BACKENDS
 from lircdepth_core.inference.calibration import SIGMA_SHARE
 from lircdepth_core.inference.depth_png import DEPTH_SCALE, write_depth_png
 from lircdepth_core.inference.picture import side_by_side
@@ -133,6 +135,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)"
     )
     parser.add_argument(
+        "--backend",
+        default="torch",
+        help="what runs the network: auto (the fastest, tried once), "
+        f"{', '.join(BACKENDS)} (default: %(default)s)",
+    )
+    parser.add_argument(
         "--max-network-pixels",
         type=int,
         default=1_000_000,
@@ -150,7 +158,11 @@ def run(args: argparse.Namespace) -> int:
 def _predict(args: argparse.Namespace) -> int:
     """Predict and write into the folder, which is there."""
     predictor = Predictor.load(
-        args.model, device=args.device, max_network_pixels=args.max_network_pixels
+        args.model,
+        device=args.device,
+        backend=args.backend,
+        max_network_pixels=args.max_network_pixels,
+        report=partial(print, file=sys.stderr),
     )
     print(f"model: {predictor.description}", file=sys.stderr)
     print(f"reading {args.dataroot}", file=sys.stderr)

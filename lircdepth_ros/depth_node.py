@@ -146,6 +146,7 @@ class DepthNode(LifecycleNode):
             backend=values.backend,
             max_network_pixels=values.max_network_pixels,
             max_sigma=values.max_sigma or None,
+            report=self.get_logger().info,
         )
         self.get_logger().info(self._predictor.description)
         self._predictor.warm_up(*_WARM_UP_SIZE)

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+# Trying all back ends takes half a minute; tests that want it say so.
+os.environ["LIRCDEPTH_BACKEND"] = "torch"
+
 
 @pytest.fixture(scope="session")
 def real_frame() -> Path:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from lircdepth_core.errors import InputError
 from lircdepth_core.evaluation.options import RADAR_CHANGES, EvaluationOptions
+from lircdepth_core.inference.backends import BACKENDS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -102,6 +103,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)"
     )
     parser.add_argument(
+        "--backend",
+        default="torch",
+        help="what runs the network: auto (the fastest, tried once), "
+        f"{', '.join(BACKENDS)} (default: %(default)s)",
+    )
+    parser.add_argument(
         "--max-network-pixels",
         type=int,
         default=1_000_000,
@@ -146,6 +153,7 @@ def run(args: argparse.Namespace) -> int:
         frames=args.frames,
         workers=args.workers,
         device=args.device,
+        backend=args.backend,
         max_network_pixels=args.max_network_pixels,
     )
     print(f"{results_text(found)}\n\n{args.out / RESULTS_FILE}, {args.out / PAGE_FILE}")

@@ -35,6 +35,7 @@ def write_evaluation(
     frames: int = 2,
     workers: int = 1,
     device: str = "auto",
+    backend: str = "torch",
     max_network_pixels: int = 1_000_000,
 ) -> dict[str, Any]:
     """Evaluate, and write `RESULTS_FILE` and `PAGE_FILE`; progress goes to stderr.
@@ -47,6 +48,7 @@ def write_evaluation(
         frames: how many best, typical and worst frames the page shows.
         workers: number of processes.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        backend: what runs the network, see `Predictor`.
         max_network_pixels: larger images are shrunk further than the model asks.
 
     Returns:
@@ -56,7 +58,14 @@ def write_evaluation(
         InputError: see `evaluate`; or the folder cannot be made.
         OSError: a file cannot be read or written.
     """
-    load = partial(Predictor.load, model, device=device, max_network_pixels=max_network_pixels)
+    load = partial(
+        Predictor.load,
+        model,
+        device=device,
+        backend=backend,
+        max_network_pixels=max_network_pixels,
+        report=partial(print, file=sys.stderr),
+    )
     source = PreparedSamples(tuple(data))
     with output_folder(out):
         predictor = load()

@@ -1,4 +1,4 @@
-"""Which device and which back end run the network."""
+"""Which device runs the network."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ import re
 import torch
 
 from lircdepth_core.errors import InputError
-
-BACKENDS = ("torch",)
-"""Back ends there are; `auto` takes the first."""
 
 
 def cuda_devices() -> int:
@@ -44,18 +41,3 @@ def choose_device(request: str, available: int) -> str:
             "give auto or cpu"
         )
     return f"cuda:{index}"
-
-
-def choose_backend(request: str) -> str:
-    """The back end to run with.
-
-    Raises:
-        InputError: there is no such back end.
-    """
-    if request == "auto":
-        return BACKENDS[0]
-    if request not in BACKENDS:
-        raise InputError(
-            f"backend: {request!r:.40} is unknown; give auto or {' or '.join(BACKENDS)}"
-        )
-    return request

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,8 +12,10 @@ import torch
 
 from lircdepth_core.camera import Camera
 from lircdepth_core.errors import InputError
+from lircdepth_core.inference.artefacts import Artefacts
+from lircdepth_core.inference.backends import fastest, open_backend, requested_backend
 from lircdepth_core.inference.calibration import SIGMA_SHARE
-from lircdepth_core.inference.device import choose_backend, choose_device, cuda_devices
+from lircdepth_core.inference.device import choose_device, cuda_devices
 from lircdepth_core.inference.framing import Framing, frame
 from lircdepth_core.inference.model_description import ModelDescription
 from lircdepth_core.inference.model_files import find_model, load_network, read_description
@@ -74,15 +76,20 @@ class Predictor:
             and, for a student, `uncertainty` in 0..1, both (1, 1, h, w). Its `DeploymentGraph`
             runs.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        backend: `auto` or `torch`.
+        backend: one of `BACKENDS`, or `auto`: the fastest of those installed that answer as torch
+            in float32 does, tried once per machine.
         max_network_pixels: bound on the network's input. A larger image is shrunk further, which
             `notes` report.
         max_sigma: metres; pixels above become NaN, if the model is calibrated. None leaves all.
+        artefacts: where built forms of the network are kept; None for nowhere, then only torch
+            runs it.
+        report: is told, in words, before something takes long.
 
     Attributes:
         model: what the network is.
         device: the device in use.
         backend: the back end in use.
+        backend_reason: why this one, in words; empty if it was asked for.
 
     Raises:
         InputError: an argument is out of range or not available here.
@@ -96,6 +103,8 @@ class Predictor:
         backend: str = "auto",
         max_network_pixels: int = 1_000_000,
         max_sigma: float | None = None,
+        artefacts: Artefacts | None = None,
+        report: Callable[[str], None] = lambda text: None,
     ) -> None:
         if max_network_pixels < SIZE_MULTIPLE**2:
             raise InputError(
@@ -105,11 +114,13 @@ class Predictor:
             raise InputError(f"max_sigma: {max_sigma} metres; give a positive number or none")
         self.model = model
         self.device = choose_device(device, cuda_devices())
-        self.backend = choose_backend(backend)
-        self._network = DeploymentGraph(network).to(self.device)
-        if self.device == "cpu":
-            # A quarter less CPU time than with channels first (1.0 s against 1.3 s, 704x416).
-            self._network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        graph = DeploymentGraph(network)
+        self.backend, self.backend_reason = requested_backend(backend, self.device), ""
+        if self.backend == "auto":
+            self.backend = "torch"
+            if artefacts is not None:
+                self.backend, self.backend_reason = fastest(graph, self.device, artefacts, report)
+        self._network = open_backend(self.backend, graph, self.device, artefacts, report)
         self._max_network_pixels = max_network_pixels
         self._max_sigma = max_sigma
 
@@ -121,6 +132,7 @@ class Predictor:
         backend: str = "auto",
         max_network_pixels: int = 1_000_000,
         max_sigma: float | None = None,
+        report: Callable[[str], None] = lambda text: None,
     ) -> Predictor:
         """Read a model folder, given by path or name (see `find_model`).
 
@@ -130,18 +142,28 @@ class Predictor:
         folder = find_model(model)
         description = read_description(folder)
         network = load_network(folder, description)
-        return cls(description, network, device, backend, max_network_pixels, max_sigma)
+        return cls(
+            description,
+            network,
+            device,
+            backend,
+            max_network_pixels,
+            max_sigma,
+            Artefacts.of(description),
+            report,
+        )
 
     @property
     def description(self) -> str:
         """One line for logs."""
         model = self.model
         trained = "trained" if model.trained else "UNTRAINED: its depth is meaningless"
+        reason = f" ({self.backend_reason})" if self.backend_reason else ""
         calibrated = "calibrated" if model.calibration else "not calibrated (sigma is NaN)"
         return (
             f"{model.name} ({model.network}), {trained}, {calibrated}, on {self.device} with "
-            f"{self.backend}, images scaled to a focal length of {model.input.focal_length:g} px "
-            f"and at most {self._max_network_pixels} pixels"
+            f"{self.backend}{reason}, images scaled to a focal length of "
+            f"{model.input.focal_length:g} px and at most {self._max_network_pixels} pixels"
         )
 
     def warm_up(self, width: int, height: int) -> None:
@@ -173,7 +195,8 @@ class Predictor:
         scaled = framing.image(image, self.model.input.interpolation)
         radar_image = framing.radar(visible)
         prepared = time.perf_counter()
-        maps = self._infer(framing, scaled, radar_image)
+        depth, uncertainty = self._network(scaled, radar_image)
+        maps = _NetworkMaps(framing, self.model, depth, uncertainty)
         inferred = time.perf_counter()
 
         depth = framing.restore(maps.depth * np.float32(framing.ratio))
@@ -195,16 +218,6 @@ class Predictor:
             },
             _maps=maps,
         )
-
-    @torch.inference_mode()
-    def _infer(self, framing: Framing, image: np.ndarray, radar: np.ndarray) -> _NetworkMaps:
-        """Run the network."""
-        output = self._network(
-            torch.from_numpy(image)[None].to(self.device),
-            torch.from_numpy(radar)[None].to(self.device),
-        )
-        depth, uncertainty = (values[0].cpu().numpy() for values in output)
-        return _NetworkMaps(framing, self.model, depth, uncertainty)
 
     def _notes(self, framing: Framing, radar_points: int) -> tuple[str, ...]:
         """What a user should know about a prediction."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from lircdepth_core.camera import Camera
 from lircdepth_core.errors import InputError
 from lircdepth_core.inference.calibration import Calibration
-from lircdepth_core.inference.device import choose_backend, choose_device
+from lircdepth_core.inference.device import choose_device
 from lircdepth_core.inference.framing import frame
 from lircdepth_core.inference.model_description import Crop, NetworkInput
 from lircdepth_core.inference.predictor import Predictor
@@ -311,7 +311,3 @@ def test_the_device_is_chosen_by_request_and_by_what_there_is(request_, availabl
 def test_a_device_that_is_not_there_is_refused(request_):
     with pytest.raises(InputError, match="device"):
         choose_device(request_, 0)
-
-
-def test_the_back_end_is_torch():
-    assert choose_backend("auto") == "torch"

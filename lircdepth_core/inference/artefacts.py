@@ -1,0 +1,122 @@
+"""What is built of a network once per machine, and kept for the next start."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import lircdepth_core.network
+from lircdepth_core.errors import InputError
+from lircdepth_core.inference.model_description import ModelDescription, StoredWeights
+
+_LIST = "files.json"
+
+
+def cache_folder() -> Path:
+    """`$LIRCDEPTH_CACHE`, else lircdepth in `$XDG_CACHE_HOME` or ~/.cache. May be deleted."""
+    if os.environ.get("LIRCDEPTH_CACHE"):
+        return Path(os.environ["LIRCDEPTH_CACHE"]).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser() / "lircdepth"
+
+
+@dataclass(frozen=True)
+class Artefacts:
+    """Built forms of one network.
+
+    Each has a folder of its own, named by a hash of what it was built from and with: the weights,
+    the network's code, torch, and what the back end adds. If any of them changes, or a file
+    does, it is built again.
+
+    Attributes:
+        folder: of all networks.
+        network: which network, by its weights.
+    """
+
+    folder: Path
+    network: str
+
+    @classmethod
+    def of(cls, model: ModelDescription) -> Artefacts:
+        """Those of a model whose weights have been checked."""
+        weights = model.weights
+        name = weights.sha256 if isinstance(weights, StoredWeights) else f"seed {weights.seed}"
+        return cls(cache_folder(), f"{model.network} {name}")
+
+    def get(self, made_of: Mapping[str, str], build: Callable[[Path], None]) -> Path:
+        """A folder with what `build` makes, from the last time if it still holds.
+
+        Other files may be put into the folder later; they are not checked.
+
+        Args:
+            made_of: what besides network and torch the content depends on.
+            build: fills an empty folder.
+
+        Raises:
+            InputError: it cannot be written.
+        """
+        entry = self.folder / _hash({"network": self.network, **_basis(), **made_of})[:32]
+        if not _intact(entry):
+            try:
+                self._fill(entry, build)
+            except OSError as error:
+                raise InputError(
+                    f"{error.filename or entry}: {error.strerror or error}; compiled networks "
+                    "are kept there, set LIRCDEPTH_CACHE to a folder that can be written"
+                ) from error
+        return entry
+
+    def _fill(self, entry: Path, build: Callable[[Path], None]) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=".building-", dir=self.folder))
+        try:
+            build(staging)
+            files = {
+                str(path.relative_to(staging)): _file_hash(path)
+                for path in sorted(staging.rglob("*"))
+                if path.is_file()
+            }
+            (staging / _LIST).write_text(json.dumps(files), encoding="utf-8")
+            if entry.exists():
+                shutil.rmtree(entry)
+            staging.rename(entry)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+def _basis() -> dict[str, str]:
+    return {"code": _network_code(), "torch": str(torch.__version__)}
+
+
+@cache
+def _network_code() -> str:
+    """Hash of the network's sources, so that a developer never runs yesterday's."""
+    sources = sorted(Path(lircdepth_core.network.__file__).parent.glob("*.py"))
+    return _hash([[path.name, _file_hash(path)] for path in sources])
+
+
+def _intact(entry: Path) -> bool:
+    """Whether all that was built is there and unchanged."""
+    try:
+        files = json.loads((entry / _LIST).read_text(encoding="utf-8"))
+        return all(_file_hash(entry / name) == value for name, value in files.items())
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def _file_hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,165 @@
+"""Which back ends there are, and how each is opened."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from lircdepth_core.errors import InputError
+from lircdepth_core.inference.artefacts import Artefacts
+from lircdepth_core.inference.backends.backend import Backend
+from lircdepth_core.inference.backends.onnx_files import OnnxFiles
+from lircdepth_core.inference.backends.torch_backend import TorchBackend
+from lircdepth_core.network import DeploymentGraph
+
+
+@dataclass(frozen=True)
+class BackendKind:
+    """A back end that may be asked for.
+
+    Attributes:
+        packages: to be imported, besides torch.
+        extra: of this distribution, which has them.
+        devices: where it runs: `cpu`, `cuda`.
+        automatic: where `auto` considers it. Not where making it ready takes minutes.
+        open: makes it of a graph, a device, and the network's files (None: they are not kept).
+    """
+
+    packages: tuple[str, ...]
+    extra: str
+    devices: tuple[str, ...]
+    automatic: tuple[str, ...]
+    open: Callable[[DeploymentGraph, str, OnnxFiles | None], Backend]
+
+    @property
+    def missing(self) -> list[str]:
+        """Packages that are not installed."""
+        return [name for name in self.packages if importlib.util.find_spec(name) is None]
+
+
+def _torch(
+    graph: DeploymentGraph, device: str, files: OnnxFiles | None, *, half: bool, compiled: bool
+) -> Backend:
+    if compiled and device == "cpu" and not any(map(shutil.which, ("g++", "clang++", "c++"))):
+        raise InputError("backend: torch.compile needs a C++ compiler, and there is none")
+    return TorchBackend(graph, device, half=half, compiled=compiled)
+
+
+def _onnxruntime(
+    graph: DeploymentGraph, device: str, files: OnnxFiles | None, *, tensorrt: bool
+) -> Backend:
+    from lircdepth_core.inference.backends.onnxruntime_backend import OnnxRuntimeBackend
+
+    return OnnxRuntimeBackend(_needed(files), device, tensorrt=tensorrt)
+
+
+def _openvino(
+    graph: DeploymentGraph, device: str, files: OnnxFiles | None, *, half: bool
+) -> Backend:
+    from lircdepth_core.inference.backends.openvino_backend import OpenVinoBackend
+
+    return OpenVinoBackend(_needed(files), half=half)
+
+
+_EVERYWHERE = ("cpu", "cuda")
+_EXPORT = ("onnx", "onnxscript")
+
+BACKENDS = {
+    "torch": BackendKind(
+        (), "", _EVERYWHERE, _EVERYWHERE, partial(_torch, half=False, compiled=False)
+    ),
+    "torch-half": BackendKind(
+        (), "", _EVERYWHERE, _EVERYWHERE, partial(_torch, half=True, compiled=False)
+    ),
+    "torch-compiled": BackendKind(
+        (), "", _EVERYWHERE, (), partial(_torch, half=False, compiled=True)
+    ),
+    "torch-compiled-half": BackendKind(
+        (), "", _EVERYWHERE, (), partial(_torch, half=True, compiled=True)
+    ),
+    "onnxruntime": BackendKind(
+        ("onnxruntime", *_EXPORT),
+        "onnxruntime",
+        _EVERYWHERE,
+        _EVERYWHERE,
+        partial(_onnxruntime, tensorrt=False),
+    ),
+    "tensorrt": BackendKind(
+        ("onnxruntime", *_EXPORT),
+        "onnxruntime",
+        ("cuda",),
+        (),
+        partial(_onnxruntime, tensorrt=True),
+    ),
+    "openvino": BackendKind(
+        ("openvino", *_EXPORT), "openvino", ("cpu",), ("cpu",), partial(_openvino, half=False)
+    ),
+    "openvino-half": BackendKind(
+        ("openvino", *_EXPORT), "openvino", ("cpu",), ("cpu",), partial(_openvino, half=True)
+    ),
+}
+"""By the name that is asked for. `half` is bfloat16 on a CPU, float16 on CUDA."""
+
+
+def requested_backend(name: str, device: str) -> str:
+    """What a request for a back end means.
+
+    Args:
+        name: one of `BACKENDS`; or `auto`, which `$LIRCDEPTH_BACKEND` decides if it is set.
+        device: `cpu` or `cuda:N`.
+
+    Returns:
+        `auto` or one of `BACKENDS` that can be had.
+
+    Raises:
+        InputError: it is unknown, not for this device, or not installed.
+    """
+    if name == "auto":
+        name = os.environ.get("LIRCDEPTH_BACKEND") or "auto"
+    if name == "auto":
+        return name
+    if name not in BACKENDS:
+        raise InputError(f"backend: {name!r:.40} is unknown; give auto or {', '.join(BACKENDS)}")
+    kind = BACKENDS[name]
+    if device.partition(":")[0] not in kind.devices:
+        raise InputError(f"backend: {name} does not run on {device}; give auto or torch")
+    if kind.missing:
+        raise InputError(
+            f"backend: {name} needs {', '.join(kind.missing)}; "
+            f"run: pip install 'lircdepth[{kind.extra}]'"
+        )
+    return name
+
+
+def open_backend(
+    name: str,
+    graph: DeploymentGraph,
+    device: str,
+    artefacts: Artefacts | None,
+    report: Callable[[str], None],
+) -> Backend:
+    """A back end by its name in `BACKENDS`.
+
+    Args:
+        name: of one that `requested_backend` lets pass.
+        graph: what it runs.
+        device: `cpu` or `cuda:N`.
+        artefacts: where built forms of the network are kept; None for nowhere, which only torch
+            can do without.
+        report: is told before something takes long.
+
+    Raises:
+        InputError: what is installed cannot run it, or there are no artefacts.
+    """
+    files = None if artefacts is None else OnnxFiles(graph, artefacts, report)
+    return BACKENDS[name].open(graph, device, files)
+
+
+def _needed(files: OnnxFiles | None) -> OnnxFiles:
+    if files is None:
+        raise InputError("backend: this one needs a model from a folder; give torch")
+    return files

@@ -1,0 +1,132 @@
+"""The fastest back end of those installed, found by trying them once."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lircdepth_core.errors import InputError
+from lircdepth_core.inference.artefacts import Artefacts
+from lircdepth_core.inference.backends.backend import Backend, NetworkMaps
+from lircdepth_core.inference.backends.catalogue import BACKENDS, open_backend
+from lircdepth_core.network import DeploymentGraph
+from lircdepth_core.radar import RADAR_CHANNELS
+
+LARGEST_DEVIATION = 1e-3
+"""Mean of |depth / torch's depth - 1| up to which a back end is as good as torch in float32."""
+
+_ROWS, _COLUMNS = 384, 704
+_RUNS = 3
+_FILE = "choice.json"
+
+
+def fastest(
+    graph: DeploymentGraph, device: str, artefacts: Artefacts, report: Callable[[str], None]
+) -> tuple[str, str]:
+    """The fastest back end whose depth is that of torch in float32.
+
+    Measured at 704x384 the first time, and kept for this network, device and these versions.
+
+    Args:
+        graph: what is to run.
+        device: `cpu` or `cuda:N`.
+        artefacts: where the choice and built forms of the network are kept.
+        report: is told before something takes long.
+
+    Returns:
+        Its name in `BACKENDS`, and why, in words.
+    """
+    candidates = [
+        name
+        for name, kind in BACKENDS.items()
+        if device.partition(":")[0] in kind.automatic and not kind.missing
+    ]
+
+    def build(folder: Path) -> None:
+        report(f"trying {', '.join(candidates)}, once; the fastest is kept in {artefacts.folder}")
+        choice = _try_all(candidates, graph, device, artefacts, report)
+        (folder / _FILE).write_text(json.dumps(choice), encoding="utf-8")
+
+    made_of = {"choice": f"{_COLUMNS}x{_ROWS}", "device": _machine(device)}
+    made_of |= {name: _versions(BACKENDS[name].packages) for name in candidates}
+    name, why = json.loads((artefacts.get(made_of, build) / _FILE).read_text(encoding="utf-8"))
+    return name, why
+
+
+def _try_all(
+    names: list[str],
+    graph: DeploymentGraph,
+    device: str,
+    artefacts: Artefacts,
+    report: Callable[[str], None],
+) -> tuple[str, str]:
+    image, radar = _example()
+    reference: NetworkMaps | None = None
+    seconds: dict[str, float] = {}
+    told = []
+    for name in names:  # torch is the first
+        try:
+            backend = open_backend(name, graph, device, artefacts, report)
+            maps = backend(image, radar)
+            reference = reference or maps
+            deviation = float(np.mean(np.abs(maps.depth / reference.depth - 1)))
+            if not deviation <= LARGEST_DEVIATION:
+                told.append(f"{name} is {deviation:.1e} off")
+                continue
+            seconds[name] = _measure(backend, image, radar)
+            told.append(f"{name} {1000 * seconds[name]:.0f} ms")
+        # What a broken installation raises. torch, whose faults are ours, is not excused.
+        except (InputError, ImportError, RuntimeError, OSError) as error:
+            if name == names[0]:
+                raise
+            told.append(f"{name} fails: {' '.join(str(error).split()):.80}")
+    best = min(seconds, key=lambda name: seconds[name])
+    return best, f"at {_COLUMNS}x{_ROWS}: {', '.join(told)}"
+
+
+def _measure(backend: Backend, image: np.ndarray, radar: np.ndarray) -> float:
+    """Seconds of the quickest run: other work only ever adds to it."""
+    times = []
+    for _ in range(_RUNS):
+        start = time.perf_counter()
+        backend(image, radar)
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def _example() -> tuple[np.ndarray, np.ndarray]:
+    """An image that is smooth as photographs are, and a hundred returns."""
+    rng = np.random.default_rng(0)
+    coarse = torch.from_numpy(rng.uniform(0, 255, (1, 3, _ROWS // 32, _COLUMNS // 32)))
+    smooth = torch.nn.functional.interpolate(coarse, size=(_ROWS, _COLUMNS), mode="bilinear")
+    image = np.ascontiguousarray(smooth[0].permute(1, 2, 0).numpy().astype(np.uint8))
+    radar = np.zeros((len(RADAR_CHANNELS), _ROWS, _COLUMNS), np.float32)
+    rows, columns = rng.integers(0, _ROWS, 100), rng.integers(0, _COLUMNS, 100)
+    radar[:, rows, columns] = rng.uniform([2, -5, -10, -2], [90, 30, 10, 2], (100, 4)).T
+    return image, radar
+
+
+def _machine(device: str) -> str:
+    """What decides how fast a device is."""
+    if device != "cpu":
+        return f"{torch.cuda.get_device_name(device)}, driver of CUDA {torch.version.cuda}"
+    capability = torch.backends.cpu.get_cpu_capability()
+    return f"{platform.machine()} {capability}, {os.cpu_count()} processors"
+
+
+def _versions(packages: tuple[str, ...]) -> str:
+    return " ".join(f"{name} {_version(name)}" for name in packages)
+
+
+def _version(package: str) -> str:
+    """A package's version; some distributions are called otherwise, such as onnxruntime-gpu."""
+    found = importlib.metadata.packages_distributions().get(package, [])
+    return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in sorted(set(found)))

@@ -1,0 +1,69 @@
+"""The network in ONNX Runtime."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from lircdepth_core.errors import InputError
+from lircdepth_core.inference.backends.backend import NetworkMaps
+from lircdepth_core.inference.backends.onnx_files import OnnxFiles
+
+ENGINES = "tensorrt"
+
+
+class OnnxRuntimeBackend:
+    """Runs a network's ONNX files, one session per size.
+
+    Args:
+        files: of the network.
+        device: `cpu` or `cuda:N`.
+        tensorrt: have TensorRT build engines in half precision; they are kept beside the files.
+
+    Raises:
+        InputError: the installed ONNX Runtime cannot do this.
+    """
+
+    def __init__(self, files: OnnxFiles, device: str, *, tensorrt: bool = False) -> None:
+        self._files, self._tensorrt = files, tensorrt
+        kind, _, number = device.partition(":")
+        self._device_id = int(number or 0)
+        self._needed = "CPUExecutionProvider"
+        if kind == "cuda":
+            self._needed = "TensorrtExecutionProvider" if tensorrt else "CUDAExecutionProvider"
+        if self._needed not in onnxruntime.get_available_providers():
+            raise InputError(
+                f"backend: the installed onnxruntime has no {self._needed}; "
+                "install onnxruntime-gpu or take another back end"
+            )
+        self._sessions: dict[tuple[int, int], onnxruntime.InferenceSession] = {}
+
+    def __call__(self, image: np.ndarray, radar: np.ndarray) -> NetworkMaps:
+        """Run the network, see `Backend`."""
+        rows, columns = image.shape[:2]
+        if (rows, columns) not in self._sessions:
+            self._sessions[rows, columns] = self._session(rows, columns)
+        output = self._sessions[rows, columns].run(
+            ["depth", "uncertainty"], {"image": image[None], "radar": radar[None]}
+        )
+        return NetworkMaps(*(values[0] for values in output))
+
+    def _session(self, rows: int, columns: int) -> onnxruntime.InferenceSession:
+        path = self._files.of_size(rows, columns)
+        options = onnxruntime.SessionOptions()
+        # Waiting threads sleep: they would take the processors from the node's other work.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        settings: dict[str, Any] = {}
+        if self._needed != "CPUExecutionProvider":
+            settings["device_id"] = self._device_id
+        if self._tensorrt:
+            engines = path.parent / ENGINES
+            engines.mkdir(exist_ok=True)
+            settings |= {
+                "trt_engine_cache_enable": True,
+                "trt_engine_cache_path": str(engines),
+                "trt_fp16_enable": True,
+            }
+        return onnxruntime.InferenceSession(path, options, providers=[(self._needed, settings)])

@@ -1,0 +1,46 @@
+"""The network in OpenVINO, on a CPU."""
+
+from __future__ import annotations
+
+import numpy as np
+import openvino
+
+from lircdepth_core.inference.backends.backend import NetworkMaps
+from lircdepth_core.inference.backends.onnx_files import OnnxFiles
+
+ENGINES = "openvino"
+
+
+class OpenVinoBackend:
+    """Runs a network's ONNX files, each compiled for this processor and kept beside the file.
+
+    Args:
+        files: of the network.
+        half: in bfloat16, for processors that have it in hardware.
+    """
+
+    def __init__(self, files: OnnxFiles, *, half: bool = False) -> None:
+        self._files = files
+        self._core = openvino.Core()
+        self._settings = {
+            # Otherwise OpenVINO takes bfloat16 where the processor has it.
+            "INFERENCE_PRECISION_HINT": "bf16" if half else "f32",
+            "PERFORMANCE_HINT": "LATENCY",
+        }
+        self._requests: dict[tuple[int, int], openvino.InferRequest] = {}
+
+    def __call__(self, image: np.ndarray, radar: np.ndarray) -> NetworkMaps:
+        """Run the network, see `Backend`."""
+        rows, columns = image.shape[:2]
+        if (rows, columns) not in self._requests:
+            self._requests[rows, columns] = self._request(rows, columns)
+        output = self._requests[rows, columns].infer(
+            {"image": image[None], "radar": radar[None]}, share_inputs=True
+        )
+        return NetworkMaps(*(output[name][0] for name in ("depth", "uncertainty")))
+
+    def _request(self, rows: int, columns: int) -> openvino.InferRequest:
+        path = self._files.of_size(rows, columns)
+        # OpenVINO names what it keeps by its own version, the processor and the settings.
+        settings = {"CACHE_DIR": str(path.parent / ENGINES), **self._settings}
+        return self._core.compile_model(path, "CPU", settings).create_infer_request()

@@ -1,0 +1,51 @@
+"""The network in torch, on any device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+
+import numpy as np
+import torch
+
+from lircdepth_core.inference.backends.backend import NetworkMaps
+from lircdepth_core.network import DeploymentGraph, InferenceOutput
+
+
+class TorchBackend:
+    """Runs a graph eagerly or compiled.
+
+    Args:
+        graph: is moved to the device.
+        device: `cpu` or `cuda:N`.
+        half: run convolutions in half precision: float16 on CUDA, bfloat16 on a CPU.
+        compiled: by torch.compile, with CUDA graphs on CUDA; every new size is compiled anew.
+    """
+
+    def __init__(
+        self, graph: DeploymentGraph, device: str, *, half: bool = False, compiled: bool = False
+    ) -> None:
+        self._device = torch.device(device)
+        graph = graph.to(self._device)
+        if self._device.type == "cpu":
+            # Two thirds of the time with channels first (0.40 s against 0.77 s, 704x384).
+            graph = graph.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._run: Callable[..., InferenceOutput] = graph
+        if compiled:
+            mode = "reduce-overhead" if self._device.type == "cuda" else "default"
+            self._run = torch.compile(graph, mode=mode, dynamic=False)
+        self._half = half
+
+    @torch.inference_mode()
+    def __call__(self, image: np.ndarray, radar: np.ndarray) -> NetworkMaps:
+        """Run the network, see `Backend`."""
+        precision: AbstractContextManager[object] = nullcontext()
+        if self._half:
+            dtype = torch.float16 if self._device.type == "cuda" else torch.bfloat16
+            precision = torch.autocast(self._device.type, dtype)
+        with precision:
+            output = self._run(
+                torch.from_numpy(image)[None].to(self._device),
+                torch.from_numpy(radar)[None].to(self._device),
+            )
+        return NetworkMaps(*(values[0].cpu().numpy() for values in output))

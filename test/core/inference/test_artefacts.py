@@ -1,0 +1,111 @@
+"""What is built once is used as long as it holds, and no longer."""
+
+import json
+
+import pytest
+
+from lircdepth_core.errors import InputError
+from lircdepth_core.inference import artefacts
+from lircdepth_core.inference.artefacts import Artefacts, cache_folder
+from lircdepth_core.inference.model_description import SeededWeights, StoredWeights
+
+
+class Builder:
+    """Writes a file, and counts how often."""
+
+    def __init__(self) -> None:
+        self.builds = 0
+
+    def __call__(self, folder):
+        self.builds += 1
+        (folder / "engine").write_text(f"build {self.builds}")
+
+
+@pytest.fixture
+def build():
+    return Builder()
+
+
+@pytest.fixture
+def kept(tmp_path):
+    return Artefacts(tmp_path / "cache", "student abc")
+
+
+def test_it_is_built_once(kept, build):
+    first = kept.get({"size": "64x96"}, build)
+    assert kept.get({"size": "64x96"}, build) == first
+    assert build.builds == 1
+    assert (first / "engine").read_text() == "build 1"
+    assert {path.name for path in kept.folder.iterdir()} == {first.name}
+
+
+@pytest.mark.parametrize("change", ["size", "network", "torch", "code"])
+def test_it_is_built_anew_for_what_it_depends_on(change, kept, build, monkeypatch):
+    first = kept.get({"size": "64x96"}, build)
+    size = "64x96"
+    if change == "size":
+        size = "96x64"
+    elif change == "network":
+        kept = Artefacts(kept.folder, "student abd")
+    else:
+        basis = {**artefacts._basis(), change: "another"}
+        monkeypatch.setattr(artefacts, "_basis", lambda: basis)
+    assert kept.get({"size": size}, build) != first
+    assert build.builds == 2
+
+
+@pytest.mark.parametrize("damage", ["change", "truncate", "delete", "list", "no list", "no dict"])
+def test_what_does_not_hold_is_built_again(damage, kept, build):
+    entry = kept.get({}, build)
+    listed = entry / artefacts._LIST
+    {
+        "change": lambda: (entry / "engine").write_text("evil 1!"),
+        "truncate": lambda: (entry / "engine").write_text("build"),
+        "delete": (entry / "engine").unlink,
+        "list": lambda: listed.write_text(json.dumps({"engine": "0" * 64})),
+        "no list": listed.unlink,
+        "no dict": lambda: listed.write_text("[]"),
+    }[damage]()
+    assert kept.get({}, build) == entry
+    assert (entry / "engine").read_text() == "build 2"
+
+
+def test_a_build_that_fails_leaves_nothing(kept):
+    def fail(folder):
+        (folder / "half").touch()
+        raise InputError("no")
+
+    with pytest.raises(InputError, match=r"^no$"):
+        kept.get({}, fail)
+    assert list(kept.folder.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_is_one_line(tmp_path, build):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"file.*set LIRCDEPTH_CACHE") as caught:
+        Artefacts(tmp_path / "file" / "cache", "student").get({}, build)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_folder_is_where_the_environment_says(monkeypatch, tmp_path):
+    monkeypatch.setenv("LIRCDEPTH_CACHE", str(tmp_path))
+    assert cache_folder() == tmp_path
+    monkeypatch.delenv("LIRCDEPTH_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / "lircdepth"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / ".cache" / "lircdepth"
+
+
+def test_other_weights_are_another_network(make_model):
+    names = {
+        Artefacts.of(make_model(weights=weights)).network
+        for weights in (
+            SeededWeights(1),
+            SeededWeights(2),
+            StoredWeights("weights.safetensors", "1" * 64),
+            StoredWeights("weights.safetensors", "2" * 64),
+        )
+    }
+    assert len(names) == 4

@@ -1,0 +1,264 @@
+"""Every back end gives torch's answer; `auto` takes the fastest that does."""
+
+import importlib.util
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+import torch
+from golden_rule import fill
+from torch import nn
+
+from lircdepth_core.errors import InputError
+from lircdepth_core.inference import Predictor
+from lircdepth_core.inference.artefacts import Artefacts
+from lircdepth_core.inference.backends import (
+    BACKENDS,
+    NetworkMaps,
+    fastest,
+    open_backend,
+    requested_backend,
+)
+from lircdepth_core.inference.backends.catalogue import BackendKind
+from lircdepth_core.inference.model_description import SeededWeights
+from lircdepth_core.network import DeploymentGraph, Student, StudentOutput
+from lircdepth_core.radar import RadarReturns
+
+ON_CPU = [name for name, kind in BACKENDS.items() if "cpu" in kind.devices]
+NEED_FILES = [name for name in ON_CPU if BACKENDS[name].packages]
+TOLERANCE = {True: 0.02, False: 1e-4}
+
+
+class Small(nn.Module):
+    """Answers as a student does, at next to no cost."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.mix = nn.Sequential(nn.Conv2d(7, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU6())
+        self.answer = nn.Conv2d(8, 2, 1)
+
+    def forward(self, image, radar):
+        mixed = self.answer(self.mix(torch.cat([image, radar / 50], 1)))
+        depth, uncertainty = mixed.sigmoid().split(1, 1)
+        return StudentOutput(100 * depth, uncertainty, (), (), (), ())
+
+
+@pytest.fixture
+def artefacts(tmp_path):
+    return Artefacts(tmp_path / "cache", "small")
+
+
+def sample(rows, columns, seed=0):
+    """An image and radar of a size."""
+    rng = np.random.default_rng(seed)
+    image = rng.integers(0, 256, (rows, columns, 3), np.uint8)
+    radar = np.zeros((4, rows, columns), np.float32)
+    radar[:, rng.integers(0, rows, 20), rng.integers(0, columns, 20)] = 30
+    return image, radar
+
+
+@torch.inference_mode()
+def expected(graph, image, radar):
+    output = graph(torch.from_numpy(image)[None], torch.from_numpy(radar)[None])
+    return NetworkMaps(*(values[0].numpy() for values in output))
+
+
+def skip_without(name):
+    if BACKENDS[name].missing:
+        pytest.skip(f"{', '.join(BACKENDS[name].missing)} not installed")
+
+
+@pytest.mark.parametrize("name", ON_CPU)
+def test_it_answers_as_torch_at_every_size(name, artefacts):
+    skip_without(name)
+    graph = DeploymentGraph(Small())
+    told = []
+    backend = open_backend(name, graph, "cpu", artefacts, told.append)
+    sizes = [(64, 96), (32, 64), (64, 96)]
+    answers = [backend(*sample(*size, seed)) for seed, size in enumerate(sizes)]
+    for seed, (size, answer) in enumerate(zip(sizes, answers, strict=True)):
+        correct = expected(graph, *sample(*size, seed))
+        tolerance = TOLERANCE["half" in name]
+        np.testing.assert_allclose(answer.depth, correct.depth, rtol=tolerance)
+        np.testing.assert_allclose(answer.uncertainty, correct.uncertainty, atol=tolerance)
+        assert answer.depth.dtype == answer.uncertainty.dtype == np.float32
+        assert answer.depth.flags.writeable
+    assert len(told) == (2 if name in NEED_FILES else 0)  # one export per size
+
+
+@pytest.mark.parametrize("name", NEED_FILES)
+def test_what_was_built_serves_the_next_start(name, artefacts, monkeypatch):
+    skip_without(name)
+    graph = DeploymentGraph(Small())
+    first = open_backend(name, graph, "cpu", artefacts, print)(*sample(32, 64))
+    monkeypatch.setattr(
+        "lircdepth_core.inference.backends.onnx_files.export_onnx",
+        lambda *_: pytest.fail("exported again"),
+    )
+    again = open_backend(name, graph, "cpu", artefacts, print)(*sample(32, 64))
+    np.testing.assert_array_equal(again.depth, first.depth)
+
+
+@pytest.fixture(scope="module")
+def student_files(tmp_path_factory):
+    """Where the student is kept: its export takes ten seconds."""
+    return Artefacts(tmp_path_factory.mktemp("student"), "student")
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_the_student_answers_as_in_torch(name, student_files):
+    skip_without(name)
+    student = fill(Student())
+    torch.manual_seed(0)
+    nn.init.normal_(student.uncertainty_head.answer.weight)
+    image, radar = sample(64, 96)
+    graph = DeploymentGraph(student)
+    answer = open_backend(name, graph, "cpu", student_files, print)(image, radar)
+    correct = expected(graph, image, radar)
+    np.testing.assert_allclose(answer.depth, correct.depth, rtol=1e-4)
+    np.testing.assert_allclose(answer.uncertainty, correct.uncertainty, atol=1e-4)
+
+
+def test_a_predictor_runs_on_it(make_model, make_camera, artefacts):
+    skip_without("onnxruntime")
+    camera = make_camera(100, 60, 200.0)
+    image, _ = sample(60, 100)
+    radar = RadarReturns([[0.5, 0.2, 12.5]], [5.0], [[-3.0, 0.1]])
+    depths = [
+        Predictor(make_model(), Small(), "cpu", name, artefacts=artefacts)(image, camera, radar)
+        for name in ("torch", "onnxruntime")
+    ]
+    np.testing.assert_allclose(depths[1].depth, depths[0].depth, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", NEED_FILES)
+def test_a_network_without_a_folder_runs_in_torch_only(name, make_model, monkeypatch):
+    skip_without(name)
+    monkeypatch.delenv("LIRCDEPTH_BACKEND")
+    assert Predictor(make_model(), Small(), "cpu").backend == "torch"
+    with pytest.raises(InputError, match="needs a model from a folder"):
+        Predictor(make_model(), Small(), "cpu", name)
+
+
+def kind(seconds, factor=1.0, packages=(), error=None):
+    """A back end that takes its time and answers with a depth that is off by a factor."""
+
+    def open_(graph, device, files):
+        if error is not None:
+            raise error
+
+        def run(image, radar):
+            times.sleep(seconds)
+            return NetworkMaps(np.full(image.shape[:2], 20 * factor, np.float32), image[..., 0])
+
+        return run
+
+    return BackendKind(packages, "extra", ("cpu",), ("cpu",), open_)
+
+
+class Times:
+    """A clock that only sleeping moves."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def sleep(self, seconds):
+        self.now += seconds
+
+    def perf_counter(self):
+        return self.now
+
+
+times = Times()
+
+
+@pytest.fixture
+def choose(monkeypatch, artefacts):
+    """Chooses among made-up back ends; returns name, reason and what was told meanwhile."""
+
+    def choose(**kinds):
+        monkeypatch.setattr("lircdepth_core.inference.backends.choice.time", times)
+        told = []
+        with patch.dict(BACKENDS, kinds, clear=True):
+            return (*fastest(DeploymentGraph(Small()), "cpu", artefacts, told.append), told)
+
+    return choose
+
+
+def test_auto_is_the_fastest_that_is_right(choose):
+    name, why, told = choose(
+        torch=kind(0.4),
+        quick=kind(0.2, 1.0005),
+        wrong=kind(0.1, 1.002),
+        nowhere=kind(0.01, packages=("no_such_package",)),
+        broken=kind(0.01, error=RuntimeError("no driver\nhere")),
+    )
+    assert name == "quick"
+    assert why == (
+        "at 704x384: torch 400 ms, quick 200 ms, wrong is 2.0e-03 off, broken fails: no driver here"
+    )
+    assert len(told) == 1
+    assert "torch, quick, wrong, broken" in told[0]
+
+
+def test_the_choice_is_kept(choose):
+    kinds = {"torch": kind(0.2), "other": kind(0.4)}
+    assert choose(**kinds)[0] == "torch"
+    kinds["other"] = kind(0.1)
+    name, _, told = choose(**kinds)
+    assert (name, told) == ("torch", [])
+    assert choose(**kinds, third=kind(0.05))[0] == "third"  # another set of them is tried anew
+
+
+def test_a_fault_of_torch_is_not_hidden(choose):
+    with pytest.raises(RuntimeError, match="ours"):
+        choose(torch=kind(0.1, error=RuntimeError("ours")), other=kind(0.1))
+
+
+def test_auto_of_a_model_tries_and_tells(tmp_path, make_model, monkeypatch):
+    """The real ones, on a network that costs next to nothing."""
+    monkeypatch.delenv("LIRCDEPTH_BACKEND")
+    told = []
+    predictor = Predictor(
+        make_model(weights=SeededWeights(3)),
+        Small(),
+        "cpu",
+        artefacts=Artefacts(tmp_path, "small"),
+        report=told.append,
+    )
+    assert predictor.backend in BACKENDS
+    assert "torch" in predictor.backend_reason
+    assert predictor.backend_reason in predictor.description
+    assert told[0].startswith("trying torch")
+
+
+@pytest.mark.parametrize(
+    ("name", "device", "words"),
+    [
+        ("tensorflow", "cpu", "'tensorflow' is unknown; give auto or torch, "),
+        ("tensorrt", "cpu", "tensorrt does not run on cpu"),
+        ("openvino", "cuda:0", "openvino does not run on cuda:0"),
+    ],
+)
+def test_a_back_end_that_cannot_be_is_refused(name, device, words):
+    with pytest.raises(InputError, match=words):
+        requested_backend(name, device)
+
+
+def test_a_back_end_that_is_not_installed_says_how(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"needs openvino.*pip install 'lircdepth\[openvino\]'"):
+        requested_backend("openvino", "cpu")
+    assert requested_backend("torch", "cpu") == "torch"
+
+
+def test_the_environment_decides_what_auto_is(monkeypatch):
+    monkeypatch.setenv("LIRCDEPTH_BACKEND", "torch-half")
+    assert requested_backend("auto", "cpu") == "torch-half"
+    assert requested_backend("torch", "cpu") == "torch"
+    monkeypatch.setenv("LIRCDEPTH_BACKEND", "none")
+    with pytest.raises(InputError, match="'none' is unknown"):
+        requested_backend("auto", "cpu")
+    monkeypatch.delenv("LIRCDEPTH_BACKEND")
+    assert requested_backend("auto", "cpu") == "auto"
