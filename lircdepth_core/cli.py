@@ -30,6 +30,11 @@ VERBS = {
         "measure a model's depth and uncertainty",
         "train",
     ),
+    "export": (
+        "lircdepth_core.inference.export_command",
+        "write a model as an ONNX file",
+        "export",
+    ),
     "import-weights": (
         "lircdepth_core.inference.import_weights",
         "turn a published checkpoint into a model folder",

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from lircdepth_core.arguments import image_size
 from lircdepth_core.drive.drive_settings import DriveSettings, Makers, street_makers
 from lircdepth_core.drive.nuscenes_tables import write_tables
 from lircdepth_core.drive.scene_pool import make_scenes
@@ -119,7 +120,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         )
     parser.add_argument(
         "--size",
-        type=_size,
+        type=image_size,
         default=(default.width, default.height),
         metavar="WxH",
         help="of the images; intrinsics are scaled with it (default: 1600x900)",
@@ -248,11 +249,3 @@ def _write_whole(path: Path, content: str) -> None:
 def _in_order(chosen: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
     """What was chosen, once each and in the order of what is known, so that settings compare."""
     return tuple(sorted(set(chosen), key=lambda name: [*known, name].index(name)))
-
-
-def _size(text: str) -> tuple[int, int]:
-    """Width and height of WxH."""
-    width, _, height = text.partition("x")
-    if not (width.isdigit() and height.isdigit()):
-        raise argparse.ArgumentTypeError(f"{text!r} is no size such as 1600x900")
-    return int(width), int(height)

@@ -157,6 +157,7 @@ def test_a_module_of_the_program_that_is_missing_is_not_hidden(run_verb):
             ["DATAROOT", "--sample", "--out", "--model", "--camera", "--radar", "--device"],
         ),
         ("import-weights", ["CHECKPOINT", "OUT", "--kind", "--focal-length", "--half"]),
+        ("export", ["MODEL", "OUT", "--size", "metres along the optical axis"]),
     ],
 )
 def test_each_verb_explains_itself(verb, words, capsys):

@@ -21,27 +21,12 @@ from lircdepth_core.inference.backends import (
 )
 from lircdepth_core.inference.backends.catalogue import BackendKind
 from lircdepth_core.inference.model_description import SeededWeights
-from lircdepth_core.network import DeploymentGraph, Student, StudentOutput
+from lircdepth_core.network import DeploymentGraph, Student
 from lircdepth_core.radar import RadarReturns
 
 ON_CPU = [name for name, kind in BACKENDS.items() if "cpu" in kind.devices]
 NEED_FILES = [name for name in ON_CPU if BACKENDS[name].packages]
 TOLERANCE = {True: 0.02, False: 1e-4}
-
-
-class Small(nn.Module):
-    """Answers as a student does, at next to no cost."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.mix = nn.Sequential(nn.Conv2d(7, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU6())
-        self.answer = nn.Conv2d(8, 2, 1)
-
-    def forward(self, image, radar):
-        mixed = self.answer(self.mix(torch.cat([image, radar / 50], 1)))
-        depth, uncertainty = mixed.sigmoid().split(1, 1)
-        return StudentOutput(100 * depth, uncertainty, (), (), (), ())
 
 
 @pytest.fixture
@@ -70,9 +55,9 @@ def skip_without(name):
 
 
 @pytest.mark.parametrize("name", ON_CPU)
-def test_it_answers_as_torch_at_every_size(name, artefacts):
+def test_it_answers_as_torch_at_every_size(name, artefacts, small_network):
     skip_without(name)
-    graph = DeploymentGraph(Small())
+    graph = DeploymentGraph(small_network)
     told = []
     backend = open_backend(name, graph, "cpu", artefacts, told.append)
     sizes = [(64, 96), (32, 64), (64, 96)]
@@ -88,9 +73,9 @@ def test_it_answers_as_torch_at_every_size(name, artefacts):
 
 
 @pytest.mark.parametrize("name", NEED_FILES)
-def test_what_was_built_serves_the_next_start(name, artefacts, monkeypatch):
+def test_what_was_built_serves_the_next_start(name, artefacts, monkeypatch, small_network):
     skip_without(name)
-    graph = DeploymentGraph(Small())
+    graph = DeploymentGraph(small_network)
     first = open_backend(name, graph, "cpu", artefacts, print)(*sample(32, 64))
     monkeypatch.setattr(
         "lircdepth_core.inference.backends.onnx_files.export_onnx",
@@ -120,25 +105,29 @@ def test_the_student_answers_as_in_torch(name, student_files):
     np.testing.assert_allclose(answer.uncertainty, correct.uncertainty, atol=1e-4)
 
 
-def test_a_predictor_runs_on_it(make_model, make_camera, artefacts):
+def test_a_predictor_runs_on_it(make_model, make_camera, artefacts, small_network):
     skip_without("onnxruntime")
     camera = make_camera(100, 60, 200.0)
     image, _ = sample(60, 100)
     radar = RadarReturns([[0.5, 0.2, 12.5]], [5.0], [[-3.0, 0.1]])
     depths = [
-        Predictor(make_model(), Small(), "cpu", name, artefacts=artefacts)(image, camera, radar)
+        Predictor(make_model(), small_network, "cpu", name, artefacts=artefacts)(
+            image, camera, radar
+        )
         for name in ("torch", "onnxruntime")
     ]
     np.testing.assert_allclose(depths[1].depth, depths[0].depth, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", NEED_FILES)
-def test_a_network_without_a_folder_runs_in_torch_only(name, make_model, monkeypatch):
+def test_a_network_without_a_folder_runs_in_torch_only(
+    name, make_model, monkeypatch, small_network
+):
     skip_without(name)
     monkeypatch.delenv("LIRCDEPTH_BACKEND")
-    assert Predictor(make_model(), Small(), "cpu").backend == "torch"
+    assert Predictor(make_model(), small_network, "cpu").backend == "torch"
     with pytest.raises(InputError, match="needs a model from a folder"):
-        Predictor(make_model(), Small(), "cpu", name)
+        Predictor(make_model(), small_network, "cpu", name)
 
 
 def kind(seconds, factor=1.0, packages=(), error=None):
@@ -174,14 +163,14 @@ times = Times()
 
 
 @pytest.fixture
-def choose(monkeypatch, artefacts):
+def choose(monkeypatch, artefacts, small_network):
     """Chooses among made-up back ends; returns name, reason and what was told meanwhile."""
 
     def choose(**kinds):
         monkeypatch.setattr("lircdepth_core.inference.backends.choice.time", times)
         told = []
         with patch.dict(BACKENDS, kinds, clear=True):
-            return (*fastest(DeploymentGraph(Small()), "cpu", artefacts, told.append), told)
+            return (*fastest(DeploymentGraph(small_network), "cpu", artefacts, told.append), told)
 
     return choose
 
@@ -216,13 +205,13 @@ def test_a_fault_of_torch_is_not_hidden(choose):
         choose(torch=kind(0.1, error=RuntimeError("ours")), other=kind(0.1))
 
 
-def test_auto_of_a_model_tries_and_tells(tmp_path, make_model, monkeypatch):
+def test_auto_of_a_model_tries_and_tells(tmp_path, make_model, monkeypatch, small_network):
     """The real ones, on a network that costs next to nothing."""
     monkeypatch.delenv("LIRCDEPTH_BACKEND")
     told = []
     predictor = Predictor(
         make_model(weights=SeededWeights(3)),
-        Small(),
+        small_network,
         "cpu",
         artefacts=Artefacts(tmp_path, "small"),
         report=told.append,
