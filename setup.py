@@ -88,6 +88,7 @@ setup(
         "train": TRAIN,
         "ray": ["ray>=2"],  # preparation on a cluster
         "drive": DRIVE,
+        "bench": ["matplotlib"],  # the plot
         "export": ONNXRUNTIME,  # what is exported is compared with torch
         "onnxruntime": ONNXRUNTIME,
         "openvino": OPENVINO,

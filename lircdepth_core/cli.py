@@ -30,6 +30,11 @@ VERBS = {
         "measure a model's depth and uncertainty",
         "train",
     ),
+    "bench": (
+        "lircdepth_core.benchmark.command",
+        "measure how fast a model runs here, by back end",
+        "bench",
+    ),
     "export": (
         "lircdepth_core.inference.export_command",
         "write a model as an ONNX file",

@@ -157,6 +157,7 @@ def test_a_module_of_the_program_that_is_missing_is_not_hidden(run_verb):
             ["DATAROOT", "--sample", "--out", "--model", "--camera", "--radar", "--device"],
         ),
         ("import-weights", ["CHECKPOINT", "OUT", "--kind", "--focal-length", "--half"]),
+        ("bench", ["MODEL", "--backends", "--sizes", "--runs"]),
         ("export", ["MODEL", "OUT", "--size", "metres along the optical axis"]),
     ],
 )

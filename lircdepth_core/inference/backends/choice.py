@@ -17,8 +17,8 @@ from lircdepth_core.errors import InputError
 from lircdepth_core.inference.artefacts import Artefacts
 from lircdepth_core.inference.backends.backend import Backend, NetworkMaps
 from lircdepth_core.inference.backends.catalogue import BACKENDS, open_backend
+from lircdepth_core.inference.backends.example import example
 from lircdepth_core.network import DeploymentGraph
-from lircdepth_core.radar import RADAR_CHANNELS
 
 LARGEST_DEVIATION = 1e-3
 """Mean of |depth / torch's depth - 1| up to which a back end is as good as torch in float32."""
@@ -68,7 +68,7 @@ def _try_all(
     artefacts: Artefacts,
     report: Callable[[str], None],
 ) -> tuple[str, str]:
-    image, radar = _example()
+    image, radar = example(_ROWS, _COLUMNS)
     reference: NetworkMaps | None = None
     seconds: dict[str, float] = {}
     told = []
@@ -100,18 +100,6 @@ def _measure(backend: Backend, image: np.ndarray, radar: np.ndarray) -> float:
         backend(image, radar)
         times.append(time.perf_counter() - start)
     return min(times)
-
-
-def _example() -> tuple[np.ndarray, np.ndarray]:
-    """An image that is smooth as photographs are, and a hundred returns."""
-    rng = np.random.default_rng(0)
-    coarse = torch.from_numpy(rng.uniform(0, 255, (1, 3, _ROWS // 32, _COLUMNS // 32)))
-    smooth = torch.nn.functional.interpolate(coarse, size=(_ROWS, _COLUMNS), mode="bilinear")
-    image = np.ascontiguousarray(smooth[0].permute(1, 2, 0).numpy().astype(np.uint8))
-    radar = np.zeros((len(RADAR_CHANNELS), _ROWS, _COLUMNS), np.float32)
-    rows, columns = rng.integers(0, _ROWS, 100), rng.integers(0, _COLUMNS, 100)
-    radar[:, rows, columns] = rng.uniform([2, -5, -10, -2], [90, 30, 10, 2], (100, 4)).T
-    return image, radar
 
 
 def _machine(device: str) -> str:

@@ -1,0 +1,150 @@
+"""`lircdepth bench`: how fast a model runs on this machine, by back end."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from lircdepth_core.arguments import image_size
+from lircdepth_core.benchmark.candidate import BASELINE
+from lircdepth_core.benchmark.measure import Speed, as_record, machine, measure
+from lircdepth_core.errors import InputError
+from lircdepth_core.inference.backends import BACKENDS, requested_backend
+from lircdepth_core.inference.device import choose_device, cuda_devices
+from lircdepth_core.inference.model_files import find_model, read_description
+from lircdepth_core.network import SIZE_MULTIPLE
+from lircdepth_core.output_folder import output_folder
+from lircdepth_core.text_table import Table
+
+RESULTS_FILE = "bench.json"
+PLOT_FILE = "bench.png"
+
+_NOTE = (
+    "The baseline is eager torch in float32, channels first, nothing folded; each ratio is of runs "
+    "in turns with it. Load: from a process's start to its first answer, with built forms kept. "
+    "Peak: operations per second over those of a large float32 matrix product. Off: mean difference of "
+    "depth from the baseline's."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `lircdepth bench`."""
+    parser.add_argument("model", metavar="MODEL", help="model folder or name")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="for bench.json and bench.png")
+    parser.add_argument(
+        "--backends",
+        nargs="+",
+        metavar="NAME",
+        help=f"of {', '.join(BACKENDS)} (default: all that are installed)",
+    )
+    parser.add_argument(
+        "--sizes",
+        nargs="+",
+        type=image_size,
+        default=[(704, 384)],
+        metavar="WIDTHxHEIGHT",
+        help="of the network's input (default: 704x384)",
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda:N (default: auto)")
+    parser.add_argument(
+        "--runs", type=int, default=30, metavar="N", help="of each (default: %(default)s)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run `lircdepth bench`; errors are raised as `InputError`."""
+    if args.runs < 1:
+        raise InputError(f"--runs {args.runs}: give 1 or more")
+    for width, height in args.sizes:
+        if width % SIZE_MULTIPLE or height % SIZE_MULTIPLE or not width or not height:
+            raise InputError(f"--sizes {width}x{height}: give multiples of {SIZE_MULTIPLE}")
+    device = choose_device(args.device, cuda_devices())
+    names = _backends(args.backends, device)
+    folder = find_model(args.model)
+    read_description(folder)
+    if args.out is None:
+        _measure_and_tell(args, folder, device, names)
+        return 0
+    with output_folder(args.out):
+        speeds = _measure_and_tell(args, folder, device, names)
+        record = {"model": args.model, "device": device, "machine": machine(device)}
+        record |= {"runs": args.runs, "speeds": as_record(speeds)}
+        text = json.dumps(record, indent=1, allow_nan=False)
+        (args.out / RESULTS_FILE).write_text(text + "\n", encoding="utf-8")
+        plot(speeds, args.out / PLOT_FILE)
+    print(f"{args.out / RESULTS_FILE}, {args.out / PLOT_FILE}")
+    return 0
+
+
+def _backends(asked: Sequence[str] | None, device: str) -> list[str]:
+    if asked:
+        return [requested_backend(name, device) for name in asked if name != BASELINE]
+    kind = device.partition(":")[0]
+    return [name for name, entry in BACKENDS.items() if kind in entry.devices and not entry.missing]
+
+
+def _measure_and_tell(
+    args: argparse.Namespace, folder: Path, device: str, names: list[str]
+) -> list[Speed]:
+    speeds = measure(
+        folder, device, names, args.sizes, args.runs, partial(print, file=sys.stderr, flush=True)
+    )
+    print(", ".join(f"{key}: {value}" for key, value in machine(device).items()))
+    for width, height in args.sizes:
+        chosen = [speed for speed in speeds if (speed.width, speed.height) == (width, height)]
+        print(table(chosen, f"{width}x{height}").text())
+        for speed in chosen:
+            if speed.failure:
+                print(f"  {speed.failure}")
+    print(_NOTE)
+    return speeds
+
+
+def table(speeds: Sequence[Speed], title: str) -> Table:
+    """The speeds at one size."""
+    columns = ("p50 ms", "p95 ms", "1/s", "ratio", "load s", "memory MB", "peak", "off")
+    return Table(title, ("back end", *columns), [_row(speed) for speed in speeds])
+
+
+def _row(speed: Speed) -> tuple[str, ...]:
+    if speed.failure:
+        return (speed.backend, *["fails"] * 8)
+    return (
+        speed.backend,
+        f"{1000 * speed.p50:.0f}",
+        f"{1000 * speed.p95:.0f}",
+        f"{speed.per_second:.1f}",
+        f"{speed.ratio:.2f}",
+        f"{speed.load_seconds:.1f}",
+        f"{speed.peak_memory / 1e6:.0f}",
+        f"{100 * speed.share_of_peak:.0f} %",
+        f"{100 * speed.deviation:.3f} %",
+    )
+
+
+def plot(speeds: Sequence[Speed], path: Path) -> None:
+    """Median and 95 % latency of each back end, a panel per size."""
+    matplotlib.use("Agg")
+    good = [speed for speed in speeds if not speed.failure]
+    sizes = sorted({(speed.width, speed.height) for speed in good})
+    figure = Figure(figsize=(5 * len(sizes), 1.2 + 0.35 * len(good) / len(sizes)))
+    panels = figure.subplots(1, len(sizes), squeeze=False)[0]
+    for panel, size in zip(panels, sizes, strict=True):
+        chosen = [speed for speed in good if (speed.width, speed.height) == size][::-1]
+        median = np.array([1000 * speed.p50 for speed in chosen])
+        late = np.array([1000 * speed.p95 for speed in chosen])
+        above = [np.zeros_like(median), np.maximum(late - median, 0)]
+        panel.barh([speed.backend for speed in chosen], median, xerr=above, color="#1b6ca8")
+        panel.set_title(f"{size[0]}x{size[1]}")
+        panel.set_xlabel("milliseconds: median, 95 %")
+        panel.spines[["top", "right"]].set_visible(False)
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)

@@ -1,0 +1,97 @@
+"""`lircdepth bench` measures each back end in a process of its own, against the baseline."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from lircdepth_core import cli
+from lircdepth_core.benchmark import command
+from lircdepth_core.benchmark.candidate import BASELINE, Candidate, CandidateProcess
+from lircdepth_core.benchmark.measure import Speed, as_record, count_operations
+from lircdepth_core.errors import InputError
+from lircdepth_core.inference.model_files import find_model
+
+
+@pytest.fixture(scope="module")
+def model() -> Path:
+    return find_model("models/lircdepth")
+
+
+def test_a_bench_tells_and_keeps_what_it_measured(tmp_path, capsys):
+    out = tmp_path / "bench"
+    arguments = ["--backends", "torch", "torch-half", "--sizes", "64x32", "--runs", "5"]
+    assert cli.main(["bench", "models/lircdepth", "--out", str(out), *arguments]) == 0
+    text = capsys.readouterr().out
+    record = json.loads((out / "bench.json").read_text())
+    assert record["device"] == "cpu" or record["device"].startswith("cuda")
+    assert record["machine"]["processor"] in text
+    speeds = {speed["backend"]: speed for speed in record["speeds"]}
+    assert list(speeds) == [BASELINE, "torch", "torch-half"]
+    for name, speed in speeds.items():
+        assert name in text
+        assert speed["failure"] == ""
+        assert (speed["width"], speed["height"]) == (64, 32)
+        assert 0 < speed["p50"] <= speed["p95"] < speed["load_seconds"]
+        assert speed["per_second"] > 0
+        assert speed["peak_memory"] > 1e8
+        assert 0 < speed["share_of_peak"] < 1
+    assert speeds[BASELINE]["deviation"] == 0
+    assert speeds[BASELINE]["ratio"] == pytest.approx(1, abs=0.7)
+    assert 0 < speeds["torch"]["deviation"] < 1e-5 < speeds["torch-half"]["deviation"] < 0.02
+    assert cv2.imread(str(out / "bench.png")).std() > 5
+
+
+def test_a_back_end_that_fails_does_not_end_the_others(model, monkeypatch, capsys):
+    kind = command.BACKENDS["torch"]
+    monkeypatch.setitem(command.BACKENDS, "unheard-of", kind)  # the other process knows no such
+    arguments = ["--backends", "unheard-of", "torch", "--sizes", "32x32", "--runs", "1"]
+    assert cli.main(["bench", str(model), *arguments]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    (failed,) = (line for line in lines if line.split()[:1] == ["unheard-of"])
+    assert failed.split()[1:] == ["fails"] * 8
+    assert any("its process ended" in line for line in lines)
+    (measured,) = (line for line in lines if line.split()[:1] == ["torch"])
+    assert "fails" not in measured
+
+
+def test_what_cannot_be_loaded_is_said_by_the_process(model):
+    with pytest.raises(InputError, match=r"tensorrt: .*onnxruntime"):
+        CandidateProcess(Candidate("tensorrt", model, "cuda:0", 32, 32))
+
+
+def test_operations_grow_with_the_area(model):
+    small, large = count_operations(model, 32, 64), count_operations(model, 64, 128)
+    assert large == pytest.approx(4 * small, rel=0.01)
+    # shared/reference: 20.6 GMAC of convolutions at 352x704, without the head.
+    assert small * (352 * 704) / (32 * 64) == pytest.approx(2 * 20.6e9, rel=0.02)
+
+
+def test_the_record_has_no_nan():
+    (record,) = as_record([Speed("torch", 64, 32, "no memory")])
+    assert record["p50"] is None
+    assert json.loads(json.dumps(record, allow_nan=False))["failure"] == "no memory"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--runs", "0"], "--runs 0: give 1"),
+        (["--sizes", "700x384"], "--sizes 700x384: give multiples of 32"),
+        (["--backends", "none"], "'none' is unknown"),
+        (["--device", "cuda:99"], "cuda:99 is not there"),
+    ],
+)
+def test_what_cannot_be_measured_is_one_line(arguments, words, capsys):
+    assert cli.main(["bench", "models/lircdepth", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
+
+
+def test_the_plot_shows_each_size(tmp_path):
+    speeds = [Speed(name, 32, 32, p50=0.1, p95=0.2) for name in ("torch", "other")]
+    command.plot([*speeds, Speed("bad", 32, 32, "fails")], tmp_path / "plot.png")
+    assert np.std(cv2.imread(str(tmp_path / "plot.png"))) > 5
