@@ -27,12 +27,11 @@ from lircdepth_core.text_table import Table
 RESULTS_FILE = "bench.json"
 PLOT_FILE = "bench.png"
 
-_NOTE = (
-    "The baseline is eager torch in float32, channels first, nothing folded; each ratio is of runs "
-    "in turns with it. Load: from a process's start to its first answer, with built forms kept. "
-    "Peak: operations per second over those of a large float32 matrix product. Off: mean difference of "
-    "depth from the baseline's."
-)
+_NOTE = """\
+The baseline is eager torch in float32, channels first, nothing folded; each ratio is of runs in
+turns with it. Load: from a process's start to its first answer, with built forms kept. Peak:
+operations per second over those of a large float32 matrix product. Off: mean difference of depth
+from the baseline's."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
