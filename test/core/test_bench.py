@@ -9,7 +9,7 @@ import pytest
 
 from lircdepth_core import cli
 from lircdepth_core.benchmark import command
-from lircdepth_core.benchmark.candidate import BASELINE, Candidate, CandidateProcess
+from lircdepth_core.benchmark.candidate import BASELINE, Candidate, CandidateProcess, peak_memory
 from lircdepth_core.benchmark.measure import Speed, as_record, count_operations
 from lircdepth_core.errors import InputError
 from lircdepth_core.inference.model_files import find_model
@@ -60,6 +60,13 @@ def test_a_back_end_that_fails_does_not_end_the_others(model, monkeypatch, capsy
 def test_what_cannot_be_loaded_is_said_by_the_process(model):
     with pytest.raises(InputError, match=r"tensorrt: .*onnxruntime"):
         CandidateProcess(Candidate("tensorrt", model, "cuda:0", 32, 32))
+
+
+def test_a_process_does_not_count_its_parents_memory(model):
+    ballast = np.ones(150_000_000)
+    assert peak_memory() > ballast.nbytes
+    with CandidateProcess(Candidate("torch", model, "cpu", 32, 32)) as process:
+        assert 1e8 < process.peak_memory() < ballast.nbytes
 
 
 def test_operations_grow_with_the_area(model):
