@@ -148,26 +148,31 @@ class VisibleReturns:
     def __len__(self) -> int:
         return len(self.uv)
 
-    def rasterise(self, camera: Camera, image_camera: Camera) -> np.ndarray:
+    def rasterise(
+        self, camera: Camera, image_camera: Camera, padded: tuple[int, int] | None = None
+    ) -> np.ndarray:
         """Draw into the network's radar image; of several returns on one pixel the nearest wins.
 
         Args:
             camera: the camera that `uv` belong to.
             image_camera: the same view scaled, cropped or padded: the radar image's camera.
+            padded: width and height of the answer; what is right of and below the radar image
+                stays empty. None: as the radar image.
 
         Returns:
             (4, height, width) float32 of `RADAR_CHANNELS`, zero where there is no return.
         """
         scale = image_camera.K[[0, 1], [0, 1]] / camera.K[[0, 1], [0, 1]]
-        uv = (self.uv - camera.K[:2, 2]) * scale + image_camera.K[:2, 2]
+        u, v = (self.uv.T - camera.K[:2, 2:]) * scale[:, None] + image_camera.K[:2, 2:]
         # A pixel reaches half a pixel around its centre; int() rounds towards zero.
-        inside = (uv > -0.5).all(axis=1) & (uv < (image_camera.width, image_camera.height)).all(
-            axis=1
-        )
-        column, row = uv[inside].astype(np.int64).T
+        inside = (u > -0.5) & (u < image_camera.width) & (v > -0.5) & (v < image_camera.height)
+        drawn = np.flatnonzero(inside)
         # NumPy keeps the last of repeated indices, so the nearest is written last.
-        order = np.argsort(-self.depth[inside], kind="stable")
-        values = np.stack([self.depth, self.rcs, self.velocity[:, 0], self.velocity[:, 1]])
-        image = np.zeros((len(RADAR_CHANNELS), image_camera.height, image_camera.width), np.float32)
-        image[:, row[order], column[order]] = values[:, inside][:, order]
-        return image
+        drawn = drawn[np.argsort(-self.depth[drawn], kind="stable")]
+        width, height = padded or (image_camera.width, image_camera.height)
+        pixel = v[drawn].astype(np.int64) * width + u[drawn].astype(np.int64)
+        image = np.zeros((len(RADAR_CHANNELS), height * width), np.float32)
+        values = (self.depth, self.rcs, self.velocity[:, 0], self.velocity[:, 1])
+        for channel, value in zip(image, values, strict=True):
+            channel[pixel] = value[drawn]
+        return image.reshape(-1, height, width)

@@ -15,10 +15,8 @@ import numpy as np
 from lircdepth_core.camera import Camera
 from lircdepth_core.dataset.sample import Sample
 from lircdepth_core.errors import InputError
+from lircdepth_core.image_scaling import INTERPOLATIONS, scaled_image
 from lircdepth_core.network import SIZE_MULTIPLE
-
-INTERPOLATIONS = {"linear": cv2.INTER_LINEAR, "area": cv2.INTER_AREA, "cubic": cv2.INTER_CUBIC}
-"""Ways of scaling an image, named as in model.yaml."""
 
 FLIP_SHARE = 0.5
 COLOUR_SHARE = 0.5
@@ -35,8 +33,7 @@ class InputSpec:
         width: columns of the crop, a multiple of 32.
         focal_length: pixels in x and y to which a sample is scaled before it is cropped; None
             leaves it as it is.
-        interpolation: how images are scaled: `linear`, `area` or `cubic`; `area` enlarges
-            linearly, as the Predictor does.
+        interpolation: how images are scaled, one of `INTERPOLATIONS`.
 
     Raises:
         InputError: a value is out of range.
@@ -113,9 +110,6 @@ def scaled(sample: Sample, spec: InputSpec) -> Sample:
     if (width, height) == (camera.width, camera.height):
         return sample
     target = camera.resized(width, height)
-    method = INTERPOLATIONS[spec.interpolation]
-    if method == cv2.INTER_AREA and (width > camera.width or height > camera.height):
-        method = cv2.INTER_LINEAR
     scale = np.array([width / camera.width, height / camera.height])
 
     def moved(pixels: np.ndarray) -> np.ndarray:
@@ -127,7 +121,7 @@ def scaled(sample: Sample, spec: InputSpec) -> Sample:
     return replace(
         sample,
         camera=target,
-        image=cv2.resize(sample.image, (width, height), interpolation=method),
+        image=scaled_image(sample.image, width, height, spec.interpolation),
         radar=radar,
         boxes=boxes,
         **_each_map(

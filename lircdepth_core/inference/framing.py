@@ -9,11 +9,10 @@ import numpy as np
 
 from lircdepth_core.camera import Camera
 from lircdepth_core.errors import InputError
+from lircdepth_core.image_scaling import scaled_image
 from lircdepth_core.inference.model_description import NetworkInput
 from lircdepth_core.network import SIZE_MULTIPLE
-from lircdepth_core.radar import RADAR_CHANNELS, VisibleReturns
-
-_INTERPOLATION = {"linear": cv2.INTER_LINEAR, "area": cv2.INTER_AREA, "cubic": cv2.INTER_CUBIC}
+from lircdepth_core.radar import VisibleReturns
 
 
 @dataclass(frozen=True)
@@ -46,15 +45,8 @@ class Framing:
         return max(self.scaled.width / self.camera.width, self.scaled.height / self.camera.height)
 
     def image(self, image: np.ndarray, interpolation: str) -> np.ndarray:
-        """(H, W, 3) uint8 of the camera -> (h, w, 3) uint8 of the network, padded by replication.
-
-        `area` averages, so it only suits shrinking; where an image is enlarged, linear is taken.
-        """
-        method = _INTERPOLATION[interpolation]
-        if method == cv2.INTER_AREA and self.enlargement > 1:
-            method = cv2.INTER_LINEAR
-        if (self.scaled.width, self.scaled.height) != (self.camera.width, self.camera.height):
-            image = cv2.resize(image, (self.scaled.width, self.scaled.height), interpolation=method)
+        """(H, W, 3) uint8 of the camera -> (h, w, 3) of the network, padded by replication."""
+        image = scaled_image(image, self.scaled.width, self.scaled.height, interpolation)
         image = image[self.top : self.top + self.seen.height]
         width, height = self.network_size
         below, right = height - self.seen.height, width - self.seen.width
@@ -66,12 +58,15 @@ class Framing:
         Depth is given as if the camera had the model's focal length.
         """
         width, height = self.network_size
-        radar = np.zeros((len(RADAR_CHANNELS), height, width), np.float32)
-        rows = slice(self.top, self.top + self.seen.height)
+        below = self.top + self.seen.height
         # Drawn first and cropped then, as in training: int() knows nothing of the crop.
-        drawn = visible.rasterise(self.camera, self.scaled)[:, rows]
-        radar[:, : self.seen.height, : self.seen.width] = drawn
-        radar[0] /= self.ratio
+        drawn = visible.rasterise(
+            self.camera, self.scaled, (width, max(self.top + height, self.scaled.height))
+        )
+        drawn[:, below:] = 0
+        radar = np.ascontiguousarray(drawn[:, self.top : self.top + height])
+        if self.ratio != 1:
+            radar[0] /= self.ratio
         return radar
 
     def restore(self, values: np.ndarray) -> np.ndarray:

@@ -7,8 +7,8 @@ import hashlib
 from pathlib import Path
 
 from lircdepth_core.errors import InputError
+from lircdepth_core.image_scaling import INTERPOLATIONS
 from lircdepth_core.inference.model_description import (
-    INTERPOLATIONS,
     MAX_FOCAL_LENGTH,
     MAX_NAME,
     MAX_ROWS,

@@ -12,6 +12,7 @@ import numpy as np
 import yaml
 
 from lircdepth_core.errors import InputError
+from lircdepth_core.image_scaling import INTERPOLATIONS
 from lircdepth_core.inference.calibration import Calibration
 from lircdepth_core.network import MAX_DEPTH
 from lircdepth_core.radar import RADAR_CHANNELS
@@ -20,7 +21,6 @@ FORMAT = 1
 """Version of model.yaml that this code reads and writes."""
 
 NETWORKS = ("student", "teacher")
-INTERPOLATIONS = ("linear", "area", "cubic")
 
 MAX_FOCAL_LENGTH = 100_000.0
 MAX_ROWS = 100_000
@@ -41,7 +41,7 @@ class NetworkInput:
 
     Attributes:
         focal_length: pixels at the network's input, in x and y.
-        interpolation: how images were scaled: `linear`, `area` or `cubic`.
+        interpolation: how images were scaled: one of `INTERPOLATIONS`.
         crop: rows that are used; None for all.
     """
 

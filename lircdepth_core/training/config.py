@@ -54,7 +54,7 @@ class Data:
     height: int = 352
     width: int = 704
     focal_length: float
-    interpolation: Literal["linear", "area", "cubic"] = "area"
+    interpolation: Literal["area", "area_linear", "linear", "cubic"] = "area"
     batch_size: int = 6
     workers: int = 2
     radar_dropout: RadarDropout = field(default_factory=RadarDropout)

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import pytest
 
 from lircdepth_core.camera import Camera
 from lircdepth_core.errors import InputError
+from lircdepth_core.image_scaling import scaled_image
 
 K = np.array([[1000.0, 0, 800], [0, 900, 450], [0, 0, 1]])
 POINT = np.array([[2.0, -1.0, 10.0]])  # lands on u = 1000 * 0.2 + 800, v = 900 * -0.1 + 450
@@ -38,11 +38,17 @@ def test_points_behind_the_camera_land_nowhere():
 
 @pytest.mark.parametrize(
     ("width", "height", "interpolation"),
-    [(704, 396, cv2.INTER_AREA), (800, 450, cv2.INTER_AREA), (2000, 1000, cv2.INTER_LINEAR)],
+    [
+        (704, 396, "area"),
+        (800, 450, "area"),
+        (704, 396, "area_linear"),
+        (400, 225, "area_linear"),
+        (2000, 1000, "linear"),
+    ],
 )
 def test_a_point_moves_as_the_picture_does_when_resized(width, height, interpolation):
     camera = Camera(K, 1600, 900)
-    picture = cv2.resize(blob(1000, 360, 1600, 900), (width, height), interpolation=interpolation)
+    picture = scaled_image(blob(1000, 360, 1600, 900), width, height, interpolation)
     (uv,), _ = camera.resized(width, height).project(POINT)
     np.testing.assert_allclose(uv, centre(picture), atol=0.01)
 

@@ -17,6 +17,7 @@ from lircdepth_core.dataset.augmentation import (
 )
 from lircdepth_core.dataset.sample import Sample
 from lircdepth_core.errors import InputError
+from lircdepth_core.image_scaling import INTERPOLATIONS
 from lircdepth_core.inference.framing import frame
 from lircdepth_core.inference.model_description import NetworkInput
 from lircdepth_core.radar import VisibleReturns
@@ -123,7 +124,7 @@ def test_a_return_keeps_its_box_or_loses_it_with_it(sample):
 
 
 @pytest.mark.parametrize("focal_length", [100.0, 63.7, 300.0])
-@pytest.mark.parametrize("interpolation", ["area", "linear", "cubic"])
+@pytest.mark.parametrize("interpolation", INTERPOLATIONS)
 def test_scaling_is_the_predictors(sample, focal_length, interpolation):
     spec = InputSpec(32, 32, focal_length, interpolation)
     ours = scaled(sample, spec)
