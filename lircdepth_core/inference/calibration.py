@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from torch.nn import functional
 
 from lircdepth_core.errors import InputError
 
@@ -76,19 +78,22 @@ class Calibration:
         Raises:
             InputError: the share lies outside the stored ones.
         """
-        table = self._table(share)
+        table = torch.from_numpy(self._table(share))[None, None]
         depth = np.asarray(depth, np.float32)
         uncertainty = np.asarray(uncertainty, np.float32)
-        i, s = _place(depth, self.depth)
-        j, t = _place(uncertainty, self.uncertainty)
-        columns = table.shape[1]
-        flat, corner = table.ravel(), i * columns + j
-        near = flat.take(corner)
-        near += (flat.take(corner + 1) - near) * t
-        far = flat.take(corner + columns)
-        far += (flat.take(corner + columns + 1) - far) * t
-        near += (far - near) * s
-        return near
+        place = np.stack(
+            [_place(uncertainty, self.uncertainty), _place(depth, self.depth)], axis=-1
+        )
+        sampled = functional.grid_sample(
+            table,
+            torch.from_numpy(place).reshape(1, 1, -1, 2),
+            mode="bilinear",
+            padding_mode="border",
+            align_corners=True,
+        )
+        width = np.asarray(sampled.numpy()).reshape(depth.shape)
+        width[np.isnan(depth) | np.isnan(uncertainty)] = np.nan
+        return width
 
     def _table(self, share: float) -> np.ndarray:
         """(D, U) float32 half-widths for one share."""
@@ -100,17 +105,20 @@ class Calibration:
             )
         if len(self.shares) == 1:
             return self.half_width[0].astype(np.float32)
-        k, weight = _place(np.array(share), self.shares)
+        place = np.interp(share, self.shares, np.arange(len(self.shares)))
+        k = min(int(place), len(self.shares) - 2)
+        weight = place - k
         between = self.half_width[k] * (1 - weight) + self.half_width[k + 1] * weight
         return between.astype(np.float32)
 
 
-def _place(values: np.ndarray, knots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Index of the knot at or before each value, and the fraction of the way to the next.
+def _place(values: np.ndarray, knots: np.ndarray) -> np.ndarray:
+    """Where values lie among knots: float32, -1 at the first, 1 at the last, linear between two.
 
-    Beyond the knots the fraction is 0 or 1; for a NaN it is NaN, and the index a valid one.
+    Beyond them it goes on or stays; for a NaN it is anything.
     """
-    knots = knots.astype(np.float32)
-    index = np.searchsorted(knots[1:-1], values, side="right")
-    fraction = (values - knots.take(index)) / np.diff(knots).take(index)
-    return index, np.clip(fraction, 0, 1)
+    steps = np.diff(knots)
+    if np.allclose(steps, steps[0], rtol=1e-6, atol=0):  # a search takes five times as long
+        scale = np.float32(2 / (knots[-1] - knots[0]))
+        return (values - np.float32(knots[0])) * scale - np.float32(1)
+    return np.interp(values, knots, np.linspace(-1, 1, len(knots))).astype(np.float32)

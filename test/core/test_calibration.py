@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.interpolate import RegularGridInterpolator
 
 from lircdepth_core.errors import InputError
 from lircdepth_core.inference import Calibration
@@ -35,6 +36,24 @@ def test_half_widths_are_bilinear_between_knots(depth, uncertainty, share, expec
     width = Calibration(**GOOD)(np.full((2, 3), depth), np.full((2, 3), uncertainty), share)
     assert width.dtype == np.float32
     np.testing.assert_allclose(width, np.full((2, 3), expected), rtol=1e-6)
+
+
+@pytest.mark.parametrize("power", [1, 2])
+def test_knots_may_lie_anywhere(power):
+    rng = np.random.default_rng(5)
+    depth_knots, uncertainty_knots = np.linspace(1, 9, 21) ** power, np.linspace(0, 1, 11) ** power
+    half_width = rng.uniform(0, 5, (1, 21, 11))
+    depth = rng.uniform(depth_knots[0], depth_knots[-1], (40, 50))
+    uncertainty = rng.uniform(0, 1, (40, 50))
+    width = Calibration([0.683], depth_knots, uncertainty_knots, half_width)(
+        depth, uncertainty, 0.683
+    )
+    expected = RegularGridInterpolator((depth_knots, uncertainty_knots), half_width[0])
+    np.testing.assert_allclose(width, expected((depth, uncertainty)), atol=1e-4)
+
+
+def test_no_pixels_have_no_widths():
+    assert Calibration(**GOOD)(np.empty((0, 3)), np.empty((0, 3)), 0.683).shape == (0, 3)
 
 
 def test_nan_stays_nan():
