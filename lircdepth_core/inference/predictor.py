@@ -33,8 +33,6 @@ class Prediction:
         depth: (H, W) float32 metres along the optical axis, NaN where there is none.
         sigma: (H, W) float32 metres, half-width around depth that holds 68.3 % of the errors; NaN
             where depth is, and everywhere if the model is not calibrated.
-        expected_uncertainty: (H, W) float32 0..1, the head's expected U, not in metres; NaN
-            outside a crop, and everywhere for a network without the head.
         radar_points: number of returns that fell into the image.
         notes: what a user should know about this prediction, in words.
         stage_seconds: time spent in `prepare`, `infer` and `restore`.
@@ -42,11 +40,20 @@ class Prediction:
 
     depth: np.ndarray
     sigma: np.ndarray
-    expected_uncertainty: np.ndarray
     radar_points: int
     notes: tuple[str, ...]
     stage_seconds: Mapping[str, float]
     _maps: _NetworkMaps = field(repr=False)
+
+    @property
+    def expected_uncertainty(self) -> np.ndarray:
+        """The head's expected U, not in metres; made when it is asked for.
+
+        Returns:
+            (H, W) float32 in 0..1, NaN outside a crop, and everywhere for a network without the
+            head.
+        """
+        return self._maps.framing.restore(self._maps.uncertainty)
 
     def interval(self, share: float) -> np.ndarray:
         """Half-width around depth that holds `share` of the errors.
@@ -200,7 +207,8 @@ class Predictor:
         inferred = time.perf_counter()
 
         depth = framing.restore(maps.depth * np.float32(framing.ratio))
-        depth[~np.isfinite(depth)] = np.nan
+        if not np.isfinite(maps.depth).all():
+            depth[~np.isfinite(depth)] = np.nan
         sigma = maps.half_width(SIGMA_SHARE)
         if self._max_sigma is not None:
             beyond = sigma > self._max_sigma
@@ -208,7 +216,6 @@ class Predictor:
         return Prediction(
             depth=depth,
             sigma=sigma,
-            expected_uncertainty=framing.restore(maps.uncertainty),
             radar_points=len(visible),
             notes=self._notes(framing, len(visible)),
             stage_seconds={
