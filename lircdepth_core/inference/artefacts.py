@@ -87,9 +87,14 @@ class Artefacts:
                 if path.is_file()
             }
             (staging / _LIST).write_text(json.dumps(files), encoding="utf-8")
-            if entry.exists():
-                shutil.rmtree(entry)
-            staging.rename(entry)
+            # Another process may have built the same meanwhile, and use it already.
+            if not _intact(entry):
+                shutil.rmtree(entry, ignore_errors=True)
+                try:
+                    staging.rename(entry)
+                except OSError:
+                    if not _intact(entry):
+                        raise
         finally:
             shutil.rmtree(staging, ignore_errors=True)
 

@@ -70,6 +70,16 @@ def test_what_does_not_hold_is_built_again(damage, kept, build):
     assert (entry / "engine").read_text() == "build 2"
 
 
+def test_two_processes_may_build_the_same(kept, build):
+    def while_another_is_quicker(folder):
+        build(folder)
+        kept.get({}, build)
+
+    entry = kept.get({}, while_another_is_quicker)
+    assert (entry / "engine").read_text() == "build 2"
+    assert [path.name for path in kept.folder.iterdir()] == [entry.name]
+
+
 def test_a_build_that_fails_leaves_nothing(kept):
     def fail(folder):
         (folder / "half").touch()
