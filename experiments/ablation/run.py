@@ -9,6 +9,7 @@ land beside this file in `results/`; a run whose figures are there is not made a
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import subprocess
 import sys
@@ -20,6 +21,9 @@ from typing import Any
 
 import numpy as np
 import yaml
+
+from lircdepth_core.inference.model_description import Crop
+from lircdepth_core.inference.model_files import read_description, write_description
 
 HERE = Path(__file__).resolve().parent
 CONFIGS = HERE.parents[1] / "config"
@@ -100,8 +104,8 @@ def make_data(plan: dict[str, Any], out: Path, processes: int | None) -> None:
         make(split)
 
 
-def train_and_test(run: Run, out: Path, device: str, workers: int) -> None:
-    """Train a network, measure it on the test samples, and keep the figures."""
+def train_and_test(run: Run, rows: Crop, out: Path, device: str, workers: int) -> None:
+    """Train a network, measure it on rows of the test samples, and keep the figures."""
     results = HERE / "results" / f"{run.name}.json"
     if results.exists():
         return
@@ -116,11 +120,15 @@ def train_and_test(run: Run, out: Path, device: str, workers: int) -> None:
     if run.network == "student":
         teacher = out / "runs" / "teacher-0" / "model"
         settings.append(f"teacher={teacher if run.needs_teacher else 'null'}")
-    lircdepth(
-        *("train", run.network, "--config", CONFIGS / f"train_{run.network}_scratch.yaml"),
-        *("--out", folder, "--device", device, "--set", *settings),
-        log=log,
-    )
+    if not (folder / "model").exists():  # it is written in the end
+        lircdepth(
+            *("train", run.network, "--config", CONFIGS / f"train_{run.network}_scratch.yaml"),
+            *("--out", folder, "--device", device, "--set", *settings),
+            log=log,
+        )
+    description = read_description(folder / "model")
+    seen = dataclasses.replace(description.input, crop=rows)
+    write_description(folder / "model", dataclasses.replace(description, input=seen))
     evaluation = out / "evaluations" / run.name
     lircdepth(
         *("evaluate", folder / "model", out / "samples" / "test", "--out", evaluation),
@@ -191,6 +199,7 @@ def main() -> int:
     plan = yaml.safe_load((HERE / "arms.yaml").read_text())
     out = args.out.resolve()
     make_data(plan, out, args.processes)
+    rows = Crop(**plan["data"]["test_rows"])
     runs = [run for run in planned_runs(plan) if not args.only or run.name in args.only]
 
     failed = []
@@ -199,7 +208,7 @@ def main() -> int:
         for wave in (False, True):
             chosen = [run for run in runs if run.needs_teacher == wave]
             jobs = {
-                run: pool.submit(train_and_test, run, out, args.device, args.workers)
+                run: pool.submit(train_and_test, run, rows, out, args.device, args.workers)
                 for run in chosen
             }
             for run, job in jobs.items():

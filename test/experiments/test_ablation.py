@@ -68,3 +68,8 @@ def test_every_arm_of_the_plan_is_a_run_and_seeds_are_paired():
     assert [each.seed for each in runs] == sorted(each.seed for each in runs)
     assert not any(each.needs_teacher for each in runs if each.arm in ("teacher", "none"))
     assert all("length.image_steps=8000" in each.settings for each in runs)
+
+
+def test_the_test_shows_as_many_rows_as_training_did():
+    plan = yaml.safe_load((FOLDER / "arms.yaml").read_text())
+    assert f"data.height={plan['data']['test_rows']['height']}" in plan["settings"]
