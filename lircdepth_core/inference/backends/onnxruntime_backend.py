@@ -10,6 +10,7 @@ import onnxruntime
 from lircdepth_core.errors import InputError
 from lircdepth_core.inference.backends.backend import NetworkMaps
 from lircdepth_core.inference.backends.onnx_files import OnnxFiles
+from lircdepth_core.inference.onnx_export import INPUTS, OUTPUTS
 
 ENGINES = "tensorrt"
 
@@ -46,7 +47,7 @@ class OnnxRuntimeBackend:
         if (rows, columns) not in self._sessions:
             self._sessions[rows, columns] = self._session(rows, columns)
         output = self._sessions[rows, columns].run(
-            ["depth", "uncertainty"], {"image": image[None], "radar": radar[None]}
+            OUTPUTS, dict(zip(INPUTS, (image[None], radar[None]), strict=True))
         )
         return NetworkMaps(*(values[0] for values in output))
 

@@ -7,6 +7,7 @@ import openvino
 
 from lircdepth_core.inference.backends.backend import NetworkMaps
 from lircdepth_core.inference.backends.onnx_files import OnnxFiles
+from lircdepth_core.inference.onnx_export import INPUTS, OUTPUTS
 
 ENGINES = "openvino"
 
@@ -35,9 +36,9 @@ class OpenVinoBackend:
         if (rows, columns) not in self._requests:
             self._requests[rows, columns] = self._request(rows, columns)
         output = self._requests[rows, columns].infer(
-            {"image": image[None], "radar": radar[None]}, share_inputs=True
+            dict(zip(INPUTS, (image[None], radar[None]), strict=True)), share_inputs=True
         )
-        return NetworkMaps(*(output[name][0] for name in ("depth", "uncertainty")))
+        return NetworkMaps(*(output[name][0] for name in OUTPUTS))
 
     def _request(self, rows: int, columns: int) -> openvino.InferRequest:
         path = self._files.of_size(rows, columns)
