@@ -22,18 +22,18 @@ class BackendKind:
     """A back end that may be asked for.
 
     Attributes:
+        open: makes it of a graph, a device, and the network's files (None: they are not kept).
         packages: to be imported, besides torch.
         extra: of this distribution, which has them.
         devices: where it runs: `cpu`, `cuda`.
         automatic: where `auto` considers it. Not where making it ready takes minutes.
-        open: makes it of a graph, a device, and the network's files (None: they are not kept).
     """
 
-    packages: tuple[str, ...]
-    extra: str
-    devices: tuple[str, ...]
-    automatic: tuple[str, ...]
     open: Callable[[DeploymentGraph, str, OnnxFiles | None], Backend]
+    packages: tuple[str, ...] = ()
+    extra: str = ""
+    devices: tuple[str, ...] = ("cpu", "cuda")
+    automatic: tuple[str, ...] = ()
 
     @property
     def missing(self) -> list[str]:
@@ -65,42 +65,27 @@ def _openvino(
     return OpenVinoBackend(_needed(files), half=half)
 
 
-_EVERYWHERE = ("cpu", "cuda")
 _EXPORT = ("onnx", "onnxscript")
+_ONNXRUNTIME = partial(BackendKind, packages=("onnxruntime", *_EXPORT), extra="onnxruntime")
+_OPENVINO = partial(
+    BackendKind,
+    packages=("openvino", *_EXPORT),
+    extra="openvino",
+    devices=("cpu",),
+    automatic=("cpu",),
+)
 
 BACKENDS = {
-    "torch": BackendKind(
-        (), "", _EVERYWHERE, _EVERYWHERE, partial(_torch, half=False, compiled=False)
-    ),
+    "torch": BackendKind(partial(_torch, half=False, compiled=False), automatic=("cpu", "cuda")),
     "torch-half": BackendKind(
-        (), "", _EVERYWHERE, _EVERYWHERE, partial(_torch, half=True, compiled=False)
+        partial(_torch, half=True, compiled=False), automatic=("cpu", "cuda")
     ),
-    "torch-compiled": BackendKind(
-        (), "", _EVERYWHERE, (), partial(_torch, half=False, compiled=True)
-    ),
-    "torch-compiled-half": BackendKind(
-        (), "", _EVERYWHERE, (), partial(_torch, half=True, compiled=True)
-    ),
-    "onnxruntime": BackendKind(
-        ("onnxruntime", *_EXPORT),
-        "onnxruntime",
-        _EVERYWHERE,
-        _EVERYWHERE,
-        partial(_onnxruntime, tensorrt=False),
-    ),
-    "tensorrt": BackendKind(
-        ("onnxruntime", *_EXPORT),
-        "onnxruntime",
-        ("cuda",),
-        (),
-        partial(_onnxruntime, tensorrt=True),
-    ),
-    "openvino": BackendKind(
-        ("openvino", *_EXPORT), "openvino", ("cpu",), ("cpu",), partial(_openvino, half=False)
-    ),
-    "openvino-half": BackendKind(
-        ("openvino", *_EXPORT), "openvino", ("cpu",), ("cpu",), partial(_openvino, half=True)
-    ),
+    "torch-compiled": BackendKind(partial(_torch, half=False, compiled=True)),
+    "torch-compiled-half": BackendKind(partial(_torch, half=True, compiled=True)),
+    "onnxruntime": _ONNXRUNTIME(partial(_onnxruntime, tensorrt=False), automatic=("cpu", "cuda")),
+    "tensorrt": _ONNXRUNTIME(partial(_onnxruntime, tensorrt=True), devices=("cuda",)),
+    "openvino": _OPENVINO(partial(_openvino, half=False)),
+    "openvino-half": _OPENVINO(partial(_openvino, half=True)),
 }
 """By the name that is asked for. `half` is bfloat16 on a CPU, float16 on CUDA."""
 

@@ -135,7 +135,7 @@ def kind(seconds, factor=1.0, packages=(), error=None):
 
         return run
 
-    return BackendKind(packages, "extra", ("cpu",), ("cpu",), open_)
+    return BackendKind(open_, packages, "extra", ("cpu",), ("cpu",))
 
 
 class Times:
