@@ -40,12 +40,14 @@ class Run:
         seed: of parameters, order and augmentation.
         network: `student` or `teacher`.
         settings: fields of the configuration.
+        starts_from: the run whose parameters it begins with; it is trained first.
     """
 
     arm: str
     seed: int
     network: str
     settings: tuple[str, ...]
+    starts_from: str | None = None
 
     @property
     def name(self) -> str:
@@ -54,8 +56,8 @@ class Run:
 
     @property
     def needs_teacher(self) -> bool:
-        """Whether it can only begin when the teacher has learned."""
-        return self.network == "student" and self.arm != "none"
+        """Whether it learns from the teacher, or from its samples alone."""
+        return self.network == "student" and not self.arm.startswith("none")
 
 
 def planned_runs(plan: dict[str, Any]) -> list[Run]:
@@ -66,11 +68,21 @@ def planned_runs(plan: dict[str, Any]) -> list[Run]:
             seed,
             entry.get("network", "student"),
             (*plan["settings"], *entry["settings"]),
+            f"{entry['starts_from']}-{seed}" if "starts_from" in entry else None,
         )
         for arm, entry in plan["arms"].items()
         for seed in entry["seeds"]
     ]
     return sorted(runs, key=lambda run: run.seed)
+
+
+def waves(runs: list[Run]) -> tuple[list[Run], list[Run], list[Run]]:
+    """Runs from nothing, those that go on from them, and those that learn from a teacher."""
+    return (
+        [run for run in runs if not run.needs_teacher and not run.starts_from],
+        [run for run in runs if run.starts_from],
+        [run for run in runs if run.needs_teacher],
+    )
 
 
 def lircdepth(*arguments: Any, log: Path) -> None:
@@ -104,7 +116,9 @@ def make_data(plan: dict[str, Any], out: Path, processes: int | None) -> None:
         make(split)
 
 
-def train_and_test(run: Run, rows: Crop, out: Path, device: str, workers: int) -> None:
+def train_and_test(
+    run: Run, teacher: str, rows: Crop, out: Path, device: str, workers: int
+) -> None:
     """Train a network, measure it on rows of the test samples, and keep the figures."""
     results = HERE / "results" / f"{run.name}.json"
     if results.exists():
@@ -118,8 +132,10 @@ def train_and_test(run: Run, rows: Crop, out: Path, device: str, workers: int) -
         f"data.workers={workers}",
     ]
     if run.network == "student":
-        teacher = out / "runs" / "teacher-0" / "model"
-        settings.append(f"teacher={teacher if run.needs_teacher else 'null'}")
+        model = out / "runs" / teacher / "model"
+        settings.append(f"teacher={model if run.needs_teacher else 'null'}")
+    if run.starts_from:
+        settings.append(f"start.model={out / 'runs' / run.starts_from / 'model'}")
     if not (folder / "model").exists():  # it is written in the end
         lircdepth(
             *("train", run.network, "--config", CONFIGS / f"train_{run.network}_scratch.yaml"),
@@ -204,12 +220,13 @@ def main() -> int:
 
     failed = []
     with ThreadPoolExecutor(args.jobs) as pool:
-        # The others wait for the teacher: they would wait in the pool and hold their places.
-        for wave in (False, True):
-            chosen = [run for run in runs if run.needs_teacher == wave]
+        # What waits for another run would wait in the pool and hold a place.
+        for wave in waves(runs):
             jobs = {
-                run: pool.submit(train_and_test, run, rows, out, args.device, args.workers)
-                for run in chosen
+                run: pool.submit(
+                    train_and_test, run, plan["teacher"], rows, out, args.device, args.workers
+                )
+                for run in wave
             }
             for run, job in jobs.items():
                 if job.exception():

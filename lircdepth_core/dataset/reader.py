@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 from collections.abc import Callable, Iterator
 from itertools import accumulate, islice
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -17,13 +17,16 @@ from lircdepth_core.dataset.sample import RADAR_COLUMNS, Sample
 from lircdepth_core.dataset.sample_files import decode_sample
 from lircdepth_core.dataset.shards import SeekableShard, Shard, Source, find_shards, read_shard
 from lircdepth_core.errors import InputError
-from lircdepth_core.network import IMAGE_MEAN, IMAGE_STD
+from lircdepth_core.network import IMAGE_MEAN, IMAGE_STD, MAX_DEPTH
 from lircdepth_core.radar import VisibleReturns
 
 # First numbers of the seeds: what a generator is for.
 _ORDER, _AUGMENTATION, _BUFFER = 1, 2, 3
 
 _UNUSED = ("accumulated.png",)
+
+DenseFrom = Literal["lidar", "exact"]
+"""Accumulated sweeps of a lidar, filled in; or what a generated drive knows of every pixel."""
 
 
 class Batch(NamedTuple):
@@ -71,6 +74,7 @@ class TrainingBatches(IterableDataset[Batch]):
         batch_size: samples in a batch; the last one may be smaller if not training.
         seed: of order and augmentation.
         training: see above.
+        dense_from: what `Batch.dense` holds; exact depth as far as the networks can see.
         rank: number of this process; None asks torch.distributed, if it is in use.
         ranks: number of processes.
         buffer: number of samples that are mixed when streaming.
@@ -87,6 +91,7 @@ class TrainingBatches(IterableDataset[Batch]):
         *,
         seed: int = 0,
         training: bool = True,
+        dense_from: DenseFrom = "lidar",
         rank: int | None = None,
         ranks: int | None = None,
         buffer: int = 64,
@@ -108,6 +113,7 @@ class TrainingBatches(IterableDataset[Batch]):
         self._counts = [self._count(shard) for shard in self._shards]
         self._spec, self._batch_size, self._seed = spec, batch_size, seed
         self._training, self._buffer = training, buffer
+        self._dense_from: DenseFrom = dense_from
         self._epoch, self._first_batch = 0, 0
         self._open: dict[int, SeekableShard] = {}
         if training and sum(self._counts) < batch_size * self._ranks:
@@ -158,7 +164,7 @@ class TrainingBatches(IterableDataset[Batch]):
                 number = bisect.bisect_right(starts, index) - 1
                 files = self._opened(number).files(index - starts[number], _UNUSED)
                 samples.append(self._finished(index, files))
-            yield collate(samples)
+            yield collate(samples, self._dense_from)
 
     def _opened(self, number: int) -> SeekableShard:
         """A shard on disk."""
@@ -189,7 +195,7 @@ class TrainingBatches(IterableDataset[Batch]):
         for _ in range(batches - given):
             samples = [self._finished(*item) for item in islice(stream, self._batch_size)]
             if samples:
-                yield collate(samples)
+                yield collate(samples, self._dense_from)
 
     def _passed_over(
         self, share: list[int], samples: int
@@ -239,15 +245,12 @@ class TrainingBatches(IterableDataset[Batch]):
         return len(SeekableShard(shard))
 
 
-def collate(samples: list[Sample]) -> Batch:
+def collate(samples: list[Sample], dense_from: DenseFrom = "lidar") -> Batch:
     """One batch of samples of one size.
 
     Raises:
         InputError: a sample has no dense depth.
     """
-    for sample in samples:
-        if sample.dense is None:
-            raise InputError(f"{sample.key}: no dense depth; prepare without --leave-out dense")
     images = np.stack([sample.image for sample in samples]).transpose(0, 3, 1, 2)
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (IMAGE_MEAN, IMAGE_STD))
     radar = [_radar_image(sample) for sample in samples]
@@ -264,12 +267,29 @@ def collate(samples: list[Sample]) -> Batch:
         image=(torch.from_numpy(np.ascontiguousarray(images)).float() / 255 - mean) / std,
         radar=torch.from_numpy(np.stack(radar)),
         single_scan=maps(lambda sample: sample.single_scan),
-        dense=maps(lambda sample: sample.dense),
+        dense=maps(lambda sample: _dense(sample, dense_from)),
         exact=maps(lambda sample: sample.exact),
         returns=_filled_up([sample.radar for sample in samples], len(RADAR_COLUMNS)),
         boxes=_filled_up([sample.boxes for sample in samples], 4),
         K=torch.from_numpy(np.stack([sample.camera.K for sample in samples])).float(),
     )
+
+
+def _dense(sample: Sample, dense_from: DenseFrom) -> np.ndarray:
+    """(h, w) float32 metres, 0 where there is none."""
+    if dense_from == "lidar":
+        if sample.dense is None:
+            raise InputError(
+                f"{sample.key}: no dense depth; prepare without --leave-out dense, or for a "
+                "generated drive give data.dense_from: exact"
+            )
+        return sample.dense
+    if sample.exact is None:
+        raise InputError(
+            f"{sample.key}: no exact depth, which only generated drives have; give "
+            "data.dense_from: lidar"
+        )
+    return np.where(sample.exact <= MAX_DEPTH, sample.exact, np.float32(0))
 
 
 def _radar_image(sample: Sample) -> np.ndarray:

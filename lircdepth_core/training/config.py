@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from lircdepth_core.dataset.augmentation import InputSpec
+from lircdepth_core.dataset.reader import DenseFrom
 from lircdepth_core.errors import InputError
 
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -43,6 +44,8 @@ class Data:
         focal_length: pixels, to which images are scaled before they are cropped. The network
             learns its scale.
         interpolation: how images are scaled.
+        dense_from: what dense depth is learned from: `lidar`, its accumulated sweeps, filled in;
+            or `exact`, which only generated drives have. It needs no sweeps.
         batch_size: samples that a process takes at a time.
         workers: processes that load samples, for each process that trains; 0 for none.
         radar_dropout: see there.
@@ -55,6 +58,7 @@ class Data:
     width: int = 704
     focal_length: float
     interpolation: Literal["area", "area_linear", "linear", "cubic"] = "area"
+    dense_from: DenseFrom = "lidar"
     batch_size: int = 6
     workers: int = 2
     radar_dropout: RadarDropout = field(default_factory=RadarDropout)

@@ -138,6 +138,7 @@ class _Run:
             data.spec,
             data.batch_size,
             seed=config.seed,
+            dense_from=data.dense_from,
             rank=processes.rank,
             ranks=processes.ranks,
         )
@@ -146,6 +147,7 @@ class _Run:
             data.spec,
             data.batch_size,
             training=False,
+            dense_from=data.dense_from,
             rank=processes.rank,
             ranks=processes.ranks,
         )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections import Counter
 from itertools import chain
@@ -7,10 +8,11 @@ from itertools import chain
 import numpy as np
 import pytest
 import torch
+from evaluation_rig import make_sample
 from torch.utils.data import DataLoader
 
 from lircdepth_core.dataset.augmentation import InputSpec, centred
-from lircdepth_core.dataset.reader import Batch, TrainingBatches
+from lircdepth_core.dataset.reader import Batch, TrainingBatches, collate
 from lircdepth_core.dataset.shards import read_samples
 from lircdepth_core.errors import InputError
 
@@ -173,3 +175,22 @@ def test_a_shard_that_does_not_hold_what_its_index_says_is_named(shards, tmp_pat
 def test_a_stream_without_an_index_is_refused(url):
     with pytest.raises(InputError, match=r"index\.json"):
         TrainingBatches([f"{url}/scene-0001-CAM_FRONT.tar"], SPEC, 1)
+
+
+def test_dense_depth_may_be_the_exact_one_as_far_as_the_networks_see():
+    sample = make_sample(0)
+    exact = np.full(sample.single_scan.shape, 30, np.float32)
+    exact[0], exact[1] = np.inf, 101
+    known = dataclasses.replace(sample, exact=exact, dense=None)
+
+    dense = collate([known], "exact").dense[0, 0]
+
+    assert not dense[:2].any()
+    assert (dense[2:] == 30).all()
+
+
+@pytest.mark.parametrize(("dense_from", "missing"), [("lidar", "dense"), ("exact", "exact")])
+def test_a_sample_without_the_depth_asked_for_is_named(dense_from, missing):
+    sample = dataclasses.replace(make_sample(3), **{missing: None})
+    with pytest.raises(InputError, match=rf"{sample.key}: no {missing} depth.*data\.dense_from"):
+        collate([sample], dense_from)
