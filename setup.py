@@ -26,6 +26,7 @@ TRAIN = [
     "nuscenes-devkit>=1.2,<1.3",  # the official nuScenes reader
     "threadpoolctl>=3",  # one BLAS thread in each of many workers
     "scipy",  # triangulation and rotations
+    "scikit-learn",  # isotonic regression, for calibration
     "webdataset>=1,<2",  # shards as tar files, from disk or a URL
     "torchmetrics>=1.4,<2",  # error measures with the usual definitions
     "matplotlib",  # curves of an evaluation

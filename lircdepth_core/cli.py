@@ -30,6 +30,11 @@ VERBS = {
         "measure a model's depth and uncertainty",
         "train",
     ),
+    "calibrate": (
+        "lircdepth_core.calibration.command",
+        "give a model sigma and intervals in metres",
+        "train",
+    ),
     "bench": (
         "lircdepth_core.benchmark.command",
         "measure how fast a model runs here, by back end",

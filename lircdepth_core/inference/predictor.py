@@ -55,6 +55,11 @@ class Prediction:
         """
         return self._maps.framing.restore(self._maps.uncertainty)
 
+    @property
+    def depth_scale(self) -> float:
+        """By what the network's depth was multiplied, not 1 where an image had to be shrunk."""
+        return self._maps.framing.ratio
+
     def interval(self, share: float) -> np.ndarray:
         """Half-width around depth that holds `share` of the errors.
 

@@ -1,0 +1,119 @@
+"""What a model predicted at pixels whose depth is known, and how wrong it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from lircdepth_core.dataset.sample import Sample
+from lircdepth_core.errors import InputError
+from lircdepth_core.evaluation.sources import SampleSource
+from lircdepth_core.inference import Predictor
+
+Truth = Literal["exact", "single_scan"]
+
+
+@dataclass(frozen=True, eq=False)
+class PixelErrors:
+    """Pixels of many images; N of them.
+
+    Attributes:
+        depth: (N,) float32 metres, predicted, at the focal length of the model.
+        uncertainty: (N,) float32 0..1, expected by the head.
+        error: (N,) float32 metres, absolute, at the same focal length.
+        scene: (N,) integers, number of each pixel's scene.
+        images: how many images they are of.
+        scenes: names of the scenes.
+        skipped: what could not be read, and why.
+    """
+
+    depth: np.ndarray
+    uncertainty: np.ndarray
+    error: np.ndarray
+    scene: np.ndarray
+    images: int
+    scenes: tuple[str, ...]
+    skipped: tuple[str, ...] = ()
+
+    def of(self, chosen: np.ndarray) -> PixelErrors:
+        """The chosen pixels, by an (N,) boolean or integer index."""
+        return PixelErrors(
+            self.depth[chosen],
+            self.uncertainty[chosen],
+            self.error[chosen],
+            self.scene[chosen],
+            self.images,
+            self.scenes,
+            self.skipped,
+        )
+
+
+def collect_errors(
+    source: SampleSource,
+    predictor: Predictor,
+    *,
+    truth: Truth,
+    cap: float,
+    pixels_per_image: int,
+    seed: int = 0,
+    progress: Callable[[], None] | None = None,
+) -> PixelErrors:
+    """Predict every sample and take pixels of known depth at random, as many of each image.
+
+    Args:
+        source: the samples.
+        predictor: the model; its uncertainty head must be trained.
+        truth: field of `Sample` that knows.
+        cap: metres; truth beyond is not used.
+        pixels_per_image: at most.
+        seed: of the choice; with it and an image's number, the same pixels are chosen again.
+        progress: called after every image.
+
+    Raises:
+        InputError: a sample lacks this truth, or none has a pixel of it.
+    """
+    numbers: dict[str, int] = {}
+    columns: list[np.ndarray] = []
+    skipped: list[str] = []
+
+    def damaged(error: InputError) -> None:
+        skipped.append(str(error))
+
+    for number, sample in source(lambda number: True, damaged):
+        scene = numbers.setdefault(sample.scene, len(numbers))
+        rng = np.random.default_rng([seed, number])
+        errors = _errors(sample, predictor, truth, cap)
+        chosen = rng.permutation(errors.shape[1])[:pixels_per_image]
+        columns.append(np.vstack([errors[:, chosen], np.full(len(chosen), scene)]))
+        if progress:
+            progress()
+    every = np.hstack(columns) if columns else np.empty((4, 0))
+    if not every.shape[1]:
+        reason = skipped[0] if skipped else "prepare some with lircdepth prepare"
+        raise InputError(f"no sample has a pixel with {truth} depth up to {cap:g} m; {reason}")
+    depth, uncertainty, error = every[:3].astype(np.float32)
+    return PixelErrors(
+        depth,
+        uncertainty,
+        error,
+        every[3].astype(np.int64),
+        len(columns),
+        tuple(numbers),
+        tuple(skipped),
+    )
+
+
+def _errors(sample: Sample, predictor: Predictor, truth: Truth, cap: float) -> np.ndarray:
+    """(3, pixels): predicted depth, expected uncertainty and absolute error where truth is."""
+    true_depth = getattr(sample, truth)
+    if true_depth is None:
+        raise InputError(f"{sample.key}: has no {truth} depth; give another --truth")
+    prediction = predictor(sample.image, sample.camera, sample.radar_returns())
+    known = (true_depth > 0) & (true_depth <= cap) & np.isfinite(prediction.depth)
+    depth = prediction.depth[known]
+    uncertainty = prediction.expected_uncertainty[known]
+    scale = np.float32(prediction.depth_scale)
+    return np.stack([depth / scale, uncertainty, np.abs(depth - true_depth[known]) / scale])

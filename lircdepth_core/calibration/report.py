@@ -1,0 +1,79 @@
+"""How well intervals hold what they promise, on scenes that they were not fitted on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lircdepth_core.calibration.fit import SHARES, fit_calibration
+from lircdepth_core.calibration.pixel_errors import PixelErrors
+from lircdepth_core.inference.calibration import SIGMA_SHARE, Calibration
+from lircdepth_core.text_table import Table
+
+FOLDS = 4
+DEPTH_STEP = 10.0
+"""Metres; bins of predicted depth."""
+
+
+def cross_validated(errors: PixelErrors) -> dict[str, Any] | None:
+    """Fit on some scenes, check on the others, until each scene was checked; None for one scene.
+
+    Returns:
+        `folds`; `coverage`, a list of `{share, covered}`; and `by_predicted_depth`, a list of
+        `{low, high, pixels, covered}`, covered within sigma.
+    """
+    folds = min(FOLDS, len(errors.scenes))
+    if folds < 2:
+        return None
+    within = np.zeros((len(SHARES), len(errors.error)), bool)
+    for fold in range(folds):
+        left_out = errors.scene % folds == fold
+        calibration = fit_calibration(errors.of(~left_out))
+        within[:, left_out] = _within(calibration, errors.of(left_out))
+    sigma = within[SHARES.index(SIGMA_SHARE)]
+    edge = np.arange(0, errors.depth.max() + DEPTH_STEP, DEPTH_STEP)
+    place = np.digitize(errors.depth, edge) - 1
+    pixels = np.bincount(place, minlength=len(edge))
+    covered = np.bincount(place, sigma, len(edge))
+    return {
+        "folds": folds,
+        "coverage": [
+            {"share": share, "covered": float(held.mean())}
+            for share, held in zip(SHARES, within, strict=True)
+        ],
+        "by_predicted_depth": [
+            {"low": low, "high": low + DEPTH_STEP, "pixels": int(n), "covered": float(c / n)}
+            for low, n, c in zip(edge.tolist(), pixels, covered, strict=True)
+            if n
+        ],
+    }
+
+
+def coverage_tables(found: dict[str, Any]) -> list[Table]:
+    """The same for a terminal."""
+    return [
+        Table(
+            f"Coverage on scenes left out, {found['folds']} times",
+            ("interval for", "holds"),
+            [
+                (f"{row['share'] * 100:.4g} %", f"{row['covered'] * 100:.1f} %")
+                for row in found["coverage"]
+            ],
+        ),
+        Table(
+            f"Within sigma ({SIGMA_SHARE * 100:.4g} %), by predicted depth",
+            ("metres", "pixels", "holds"),
+            [
+                (f"{row['low']:g}-{row['high']:g}", str(row["pixels"]), f"{row['covered']:.1%}")
+                for row in found["by_predicted_depth"]
+            ],
+        ),
+    ]
+
+
+def _within(calibration: Calibration, errors: PixelErrors) -> np.ndarray:
+    """(shares, N), whether each error is within each half-width."""
+    return np.stack(
+        [errors.error <= calibration(errors.depth, errors.uncertainty, p) for p in SHARES]
+    )

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from evaluation_rig import make_sample
+
+from lircdepth_core.calibration.pixel_errors import collect_errors
+from lircdepth_core.camera import Camera
+from lircdepth_core.cli import main
+from lircdepth_core.dataset.sample_files import encode_sample
+from lircdepth_core.errors import InputError
+from lircdepth_core.evaluation.sources import PreparedSamples
+from lircdepth_core.inference import ModelDescription, Predictor, write_model
+from lircdepth_core.inference.model_description import NetworkInput, StoredWeights
+from lircdepth_core.inference.model_files import read_description, write_description
+from lircdepth_core.network import MAX_DEPTH, Student
+
+CAMERA = Camera(np.array([[200.0, 0, 47.5], [0, 200, 31.5], [0, 0, 1]]), 96, 64)
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight samples of two scenes."""
+    folder = tmp_path_factory.mktemp("prepared")
+    with tarfile.open(folder / "a.tar", "w") as tar:
+        for number in range(8):
+            for extension, data in encode_sample(make_sample(number, camera=CAMERA)).items():
+                member = tarfile.TarInfo(f"{number:06d}.{extension}")
+                member.size = len(data)
+                tar.addfile(member, io.BytesIO(data))
+    index = {"format": 1, "shards": [{"file": "a.tar", "samples": 8}]}
+    (folder / "index.json").write_text(json.dumps(index))
+    return folder
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A student that answers something, and whose head does too."""
+    torch.manual_seed(1)
+    network = Student()
+    torch.nn.init.normal_(network.uncertainty_head.answer.weight, std=0.5)
+    description = ModelDescription(
+        name="something",
+        network="student",
+        trained=True,
+        uncertainty_trained=True,
+        max_depth=MAX_DEPTH,
+        input=NetworkInput(200.0, "area"),
+        weights=StoredWeights("", ""),
+    )
+    write_model(tmp_path / "model", network.eval(), description, "card")
+    return tmp_path / "model"
+
+
+def test_a_calibrated_model_gives_a_sigma_that_holds_two_thirds_of_the_errors(
+    model: Path, shards: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["calibrate", str(model), str(shards), "--truth", "exact"]) == 0
+    assert "calibrated on 16000 pixels of 8 images, 2 scenes" in capsys.readouterr().out
+
+    predictor = Predictor.load(model, device="cpu")
+    held = []
+    for number in range(8):
+        sample = make_sample(number, camera=CAMERA)
+        prediction = predictor(sample.image, sample.camera, sample.radar_returns())
+        known = np.isfinite(sample.exact) & (sample.exact <= MAX_DEPTH)
+        error = np.abs(prediction.depth - sample.exact)[known]
+        held.append(error <= prediction.sigma[known])
+    assert np.concatenate(held).mean() == pytest.approx(0.683, abs=0.03)
+
+    report = json.loads((model / "calibration.json").read_text())
+    assert report["images"] == 8
+    assert report["weights"]["sha256"] == read_description(model).weights.sha256
+    assert report["held_out"]["folds"] == 2
+
+
+def test_the_same_command_gives_the_same_table(model: Path, shards: Path) -> None:
+    texts = []
+    for _ in range(2):
+        assert main(["calibrate", str(model), str(shards), "--truth", "single_scan"]) == 0
+        texts.append((model / "model.yaml").read_text())
+    assert texts[0] == texts[1]
+
+
+@pytest.mark.parametrize("field", ["trained", "uncertainty_trained"])
+def test_an_untrained_model_is_refused_and_stays_as_it_is(
+    field: str, model: Path, shards: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    description = read_description(model)
+    write_description(model, dataclasses.replace(description, **{field: False}))
+    before = (model / "model.yaml").read_text()
+    assert main(["calibrate", str(model), str(shards), "--truth", "exact"]) == 2
+    assert "must be trained first" in capsys.readouterr().err
+    assert (model / "model.yaml").read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--cap", "0"], "--cap 0: "),
+        (["--cap", "101"], "--cap 101: "),
+        (["--pixels-per-image", "0"], "--pixels-per-image 0: "),
+        (["--cap", "1"], "no sample has a pixel with exact depth up to 1 m"),
+    ],
+)
+def test_a_wrong_argument_is_named(
+    arguments: list[str],
+    complaint: str,
+    model: Path,
+    shards: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    command = ["calibrate", str(model), str(shards), "--truth", "exact", *arguments]
+    assert main(command) == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_a_sample_without_the_truth_asked_for_is_named(model: Path) -> None:
+    sample = dataclasses.replace(make_sample(0, camera=CAMERA), exact=None)
+
+    def source(wanted, damaged):
+        yield 0, sample
+
+    with pytest.raises(InputError, match=rf"{sample.key}: has no exact depth; give another"):
+        collect_errors(
+            source,
+            Predictor.load(model, device="cpu"),
+            truth="exact",
+            cap=80,
+            pixels_per_image=10,
+        )
+
+
+def test_every_image_weighs_the_same_and_the_sky_nothing(model: Path, shards: Path) -> None:
+    found = collect_errors(
+        PreparedSamples((str(shards),)),
+        Predictor.load(model, device="cpu"),
+        truth="exact",
+        cap=80,
+        pixels_per_image=50,
+    )
+    assert len(found.error) == 8 * 50
+    assert np.bincount(found.scene).tolist() == [200, 200]
+    assert np.isfinite(found.error).all()
