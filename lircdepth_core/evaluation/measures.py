@@ -23,7 +23,7 @@ SIGMA_EDGES = (0, 0.125, 0.25, 0.5, 1, 2, 4, 8, 16, np.inf)
 """Metres; bins of sigma in which coverage is checked, powers of 2."""
 
 SIGMA_SUMS = ("pixels", "covered", "sigma", "absolute", "squared")
-"""What is summed per bin of sigma."""
+"""What is summed per bin of sigma, and of predicted depth."""
 
 LIKELIHOOD_SUMS = ("pixels", "log_sigma", "absolute", "squared")
 """What is summed for the likelihood: ln sigma, |e| / sigma, (e / sigma)²."""
@@ -74,8 +74,9 @@ class Measures:
         sums: float64 arrays to be added up over images, each pixel weighing the same.
             `cells` (ranges, 3, 5), by range and `CONTENTS`; `score` (2,) pixels and sum; and with
             calibration `covered` (1 + shares,) pixels, and those within each half-width,
-            `likelihood` (4,), `by_sigma` (9, 5). Empty if there is no prediction at any pixel with
-            truth; of the averages there is then `answered` alone.
+            `likelihood` (4,), `by_sigma` (9, 5) and `by_depth` (bins of predicted depth, 5).
+            Empty if there is no prediction at any pixel with truth; of the averages there is
+            then `answered` alone.
     """
 
     averages: Mapping[str, np.ndarray]
@@ -142,11 +143,12 @@ def measure(
         ]
         sums["covered"] = np.array([len(index), *within], np.float64)
         sums["likelihood"] = _likelihood(error, sigma)
-        sums["by_sigma"] = _sums(
-            _sigma_bin(sigma),
-            len(SIGMA_EDGES) - 1,
-            [covered, sigma, error, error * error],
-        )
+        promised = [covered, sigma, error, error * error]
+        sums["by_sigma"] = _sums(_sigma_bin(sigma), len(SIGMA_EDGES) - 1, promised)
+        bins = len(options.prediction_edges) - 1
+        place = (np.clip(depth, 0, None) / np.float32(options.range_step)).astype(np.intp)
+        place = np.minimum(place, bins - 1)
+        sums["by_depth"] = _sums(place, bins, promised)
     bins = len(options.range_edges) - 1
     kinds = len(CONTENTS)
     cell = np.minimum((t / np.float32(options.range_step)).astype(np.intp), bins - 1) * kinds

@@ -71,6 +71,11 @@ class EvaluationOptions:
         """(R + 1,) metres from 0 to the last cap; the last bin may be narrower."""
         return np.append(np.arange(0, self.caps[-1], self.range_step), self.caps[-1])
 
+    @property
+    def prediction_edges(self) -> np.ndarray:
+        """(P + 1,) metres from 0 to infinity, the last bin from the last cap or beyond."""
+        return np.append(np.arange(0, self.caps[-1] + self.range_step, self.range_step), np.inf)
+
 
 def _increasing(values: tuple[float, ...]) -> bool:
     """Whether all are finite, and each is larger than the one before."""

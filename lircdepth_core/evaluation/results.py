@@ -117,6 +117,7 @@ def definitions(options: EvaluationOptions) -> dict[str, str]:
         "Laplace distribution around the prediction with 68.3 % within sigma.",
         "nll_gaussian": "the same for a normal distribution of standard deviation sigma.",
         "by_sigma": "coverage of sigma (to hold 68.3 %) over the pixels with sigma in a bin.",
+        "by_predicted_depth": "the same over the pixels with the predicted depth in a bin.",
         "by_radar": "full: as measured; none: no radar; half: every second return at random "
         f"(seed {options.seed}); shifted: every return where its velocity says that it was "
         f"{options.radar_shift:g} s before, a sweep that much too old and not compensated.",

@@ -18,6 +18,10 @@ RADAR_NAMES = {"full": "as measured", "none": "removed", "half": "halved", "shif
 _METRIC_NAMES = {"rmse": "RMSE", "mae": "MAE", "abs_rel": "AbsRel"}
 
 
+_PROMISES = (("by_sigma", "sigma", "Sigma"), ("by_predicted_depth", "predicted depth", "Depth"))
+"""Fields of `uncertainty` with a bin in each row, what the bins are of, and their column."""
+
+
 def truth_tables(truth: dict[str, Any], options: dict[str, Any]) -> list[Table]:
     """Tables of the results against one truth.
 
@@ -31,7 +35,7 @@ def truth_tables(truth: dict[str, Any], options: dict[str, Any]) -> list[Table]:
     if full["uncertainty"]:
         tables += [_ranking(full["uncertainty"], last), _calibration(full["uncertainty"])]
         if full["uncertainty"]["calibrated"]:
-            tables.append(_by_sigma(full["uncertainty"]))
+            tables += [_promises(full["uncertainty"], *kept) for kept in _PROMISES]
     tables += [_by_range(full), _by_content(full)]
     tables += [
         _condition(condition, values, last) for condition, values in truth["by_condition"].items()
@@ -118,7 +122,7 @@ def _calibration(uncertainty: dict[str, Any]) -> Table:
     return Table(title, columns, rows)
 
 
-def _by_sigma(uncertainty: dict[str, Any]) -> Table:
+def _promises(uncertainty: dict[str, Any], field: str, name: str, column: str) -> Table:
     rows = [
         (
             _span(row["from"], row["to"]),
@@ -128,10 +132,10 @@ def _by_sigma(uncertainty: dict[str, Any]) -> Table:
             _number(row["mae"], 3),
             _number(row["rmse"], 3),
         )
-        for row in uncertainty["by_sigma"]
+        for row in uncertainty[field]
     ]
-    columns = ("Sigma", "pixels", "within σ", "mean σ m", "MAE m", "RMSE m")
-    return Table("By sigma: 68.3 % should be within, in every row", columns, rows)
+    columns = (column, "pixels", "within σ", "mean σ m", "MAE m", "RMSE m")
+    return Table(f"By {name}: 68.3 % should be within, in every row", columns, rows)
 
 
 def _by_range(full: dict[str, Any]) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -109,23 +110,6 @@ class Totals:
         asked = {share: reached.get(share, np.nan) for share in options.coverage_shares}
         covered = self.sum("cells").sum(axis=(0, 1))
         count, log_sigma, absolute, squared = self.sum("likelihood")
-        by_sigma = []
-        for low, high, row in zip(
-            SIGMA_EDGES[:-1], SIGMA_EDGES[1:], self.sum("by_sigma"), strict=True
-        ):
-            number, inside, sigma, error, square = row
-            if number:
-                by_sigma.append(
-                    {
-                        "from": low,
-                        "to": high if np.isfinite(high) else None,
-                        "pixels": int(number),
-                        "coverage": inside / number,
-                        "mean_sigma": sigma / number,
-                        "mae": error / number,
-                        "rmse": np.sqrt(square / number),
-                    }
-                )
         return {
             "coverage": {f"{share:g}": value for share, value in asked.items()},
             "calibration_error": float(
@@ -138,7 +122,8 @@ class Totals:
             "nll_laplace": (log_sigma + _LAPLACE_QUANTILE * absolute) / count
             + np.log(2 / _LAPLACE_QUANTILE),
             "nll_gaussian": (log_sigma + squared / 2) / count + np.log(2 * np.pi) / 2,
-            "by_sigma": by_sigma,
+            "by_sigma": _promises(SIGMA_EDGES, self.sum("by_sigma")),
+            "by_predicted_depth": _promises(options.prediction_edges, self.sum("by_depth")),
         }
 
     def _by_content(self, calibrated: bool) -> dict[str, Any] | None:
@@ -175,3 +160,27 @@ def _cell(sums: np.ndarray, calibrated: bool) -> dict[str, Any]:
 
 def _by_metric(values: np.ndarray) -> dict[str, float]:
     return dict(zip(SPARSIFIED, values.tolist(), strict=True))
+
+
+def _promises(edges: Sequence[float] | np.ndarray, sums: np.ndarray) -> list[dict[str, Any]]:
+    """Coverage of sigma, its mean and the errors in every bin that has pixels.
+
+    Args:
+        edges: (B + 1,) metres; infinity becomes None.
+        sums: (B, 5) of `SIGMA_SUMS`.
+    """
+    return [
+        {
+            "from": float(low),
+            "to": float(high) if np.isfinite(high) else None,
+            "pixels": int(number),
+            "coverage": inside / number,
+            "mean_sigma": sigma / number,
+            "mae": error / number,
+            "rmse": np.sqrt(square / number),
+        }
+        for low, high, (number, inside, sigma, error, square) in zip(
+            edges[:-1], edges[1:], sums, strict=True
+        )
+        if number
+    ]

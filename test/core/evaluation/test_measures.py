@@ -174,6 +174,19 @@ def test_sigma_falls_into_the_bin_that_holds_its_lower_edge() -> None:
     ]
 
 
+def test_coverage_is_told_by_the_depth_that_was_predicted() -> None:
+    predicted, truth = _map([9, 11, 19, 95, 79]), _map([10, 10, 10, 70, 75])
+    sigma = _map([2, 2, 2, 30, 3])
+    found = _summary([(_maps(predicted, sigma), truth)], SHARES)["uncertainty"]
+    rows = found["by_predicted_depth"]
+    assert [(row["from"], row["to"], row["pixels"], row["coverage"]) for row in rows] == [
+        (0, 10, 1, 1),
+        (10, 20, 2, 0.5),
+        (70, 80, 1, 0),
+        (80, None, 1, 1),
+    ]
+
+
 @pytest.mark.parametrize(
     ("errors", "likelihood"),
     [(norm, "nll_gaussian"), (laplace, "nll_laplace")],
