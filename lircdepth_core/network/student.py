@@ -43,6 +43,26 @@ class Student(nn.Module):
         self.encoder_radar = RadarEncoder()
         self.decoder = Decoder()
         self.uncertainty_head = UncertaintyHead(context_channels=128, feature_channels=32)
+        self._depth_is_frozen = False
+
+    def freeze_depth(self) -> Student:
+        """Let only the uncertainty head learn; batch statistics stay as they are too.
+
+        Returns:
+            Itself.
+        """
+        self._depth_is_frozen = True
+        for part in (self.encoder, self.encoder_radar, self.decoder):
+            part.requires_grad_(False)
+        return self.train(self.training)
+
+    def train(self, mode: bool = True) -> Student:
+        """As every module's, but what is frozen stays as in inference."""
+        super().train(mode)
+        if self._depth_is_frozen:
+            for part in (self.encoder, self.encoder_radar, self.decoder):
+                part.eval()
+        return self
 
     def forward(self, image: Tensor, radar: Tensor) -> StudentOutput:
         """Depth and uncertainty of a batch.

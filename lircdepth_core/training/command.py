@@ -7,7 +7,7 @@ import functools
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -19,6 +19,8 @@ from lircdepth_core.distillation import (
     TeacherTaskConfig,
 )
 from lircdepth_core.errors import InputError
+from lircdepth_core.inference.model_description import NetworkInput
+from lircdepth_core.network import Student
 from lircdepth_core.training.config import Precision, TrainingConfig
 from lircdepth_core.training.config_files import read_config
 from lircdepth_core.training.networks import load_teacher, starting_network
@@ -35,11 +37,28 @@ class StudentTraining(TrainingConfig):
         teacher: model folder or published checkpoint; null needs a loss without distillation.
         teacher_precision: what the teacher runs in; null: as the student.
         loss: what the student optimises.
+        learns: all of it, or the uncertainty head alone, which gives it to any student whose
+            depth is to stay as it is.
+
+    Raises:
+        InputError: the head is to learn alone, without a model or with a loss besides its own.
     """
 
     teacher: str | None
     teacher_precision: Precision | None = None
     loss: StudentTaskConfig = field(default_factory=StudentTaskConfig)
+    learns: Literal["all", "uncertainty"] = "all"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.learns == "all":
+            return
+        if self.start.model is None:
+            raise InputError("start.model: null; give the model whose uncertainty is to be learned")
+        for name, weight in self.loss.weights.items():
+            if (weight != 0) != (name == "uncertainty"):
+                change = "1" if name == "uncertainty" else "0, its depth stays as it is"
+                raise InputError(f"loss.{name}: {weight:g}; learns: uncertainty wants {change}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +144,17 @@ def run(args: argparse.Namespace) -> int:
 
 def _train_student(config: StudentTraining, args: argparse.Namespace, processes: Processes) -> int:
     network, before = starting_network("student", config.start, config.seed)
+    assert isinstance(network, Student)
+    seen = NetworkInput(config.data.focal_length, config.data.interpolation)
+    if config.learns == "uncertainty":
+        network.freeze_depth()
+        if before is not None:
+            if not math.isclose(before.input.focal_length, seen.focal_length, rel_tol=1e-3):
+                raise InputError(
+                    f"data.focal_length: {seen.focal_length:g} px; {config.start.model} learned "
+                    f"its depth with {before.input.focal_length:g} px, give this"
+                )
+            seen = before.input
     teacher = None
     if config.loss.distils:
         if config.teacher is None:
@@ -139,13 +169,14 @@ def _train_student(config: StudentTraining, args: argparse.Namespace, processes:
     teacher_dtype = DTYPES[config.teacher_precision] if config.teacher_precision else None
     task = StudentTask(network, teacher, config.loss, teacher_dtype)
     head = config.loss.uncertainty > 0 or (before is not None and before.uncertainty_trained)
-    return _train(config, task, args, processes, uncertainty_trained=head)
+    return _train(config, task, args, processes, uncertainty_trained=head, seen=seen)
 
 
 def _train_teacher(config: TeacherTraining, args: argparse.Namespace, processes: Processes) -> int:
     network, _ = starting_network("teacher", config.start, config.seed)
     task = TeacherTask(network, config.loss)
-    return _train(config, task, args, processes, uncertainty_trained=False)
+    seen = NetworkInput(config.data.focal_length, config.data.interpolation)
+    return _train(config, task, args, processes, uncertainty_trained=False, seen=seen)
 
 
 def _train(
@@ -155,6 +186,7 @@ def _train(
     processes: Processes,
     *,
     uncertainty_trained: bool,
+    seen: NetworkInput,
 ) -> int:
     try:
         from lircdepth_core.training.export import export_chosen
@@ -183,6 +215,7 @@ def _train(
             outcome,
             kind=args.network,
             uncertainty_trained=uncertainty_trained,
+            seen=seen,
         )
         chosen = outcome.progress.chosen
         report(

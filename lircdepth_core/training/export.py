@@ -30,6 +30,7 @@ def export_chosen(
     *,
     kind: str,
     uncertainty_trained: bool,
+    seen: NetworkInput,
 ) -> Path:
     """Write `model/` in the folder of a run, in place of an earlier one.
 
@@ -40,6 +41,7 @@ def export_chosen(
         outcome: of the run.
         kind: `student` or `teacher`.
         uncertainty_trained: whether the uncertainty head has learned.
+        seen: what images its depth was taught with.
 
     Raises:
         InputError: the chosen checkpoint cannot be read.
@@ -56,7 +58,7 @@ def export_chosen(
         trained=True,
         uncertainty_trained=uncertainty_trained,
         max_depth=MAX_DEPTH,
-        input=NetworkInput(config.data.focal_length, config.data.interpolation),
+        input=seen,
         weights=StoredWeights("", ""),
     )
     folder, fresh = out / MODEL_FOLDER, out / f"{MODEL_FOLDER}.new"

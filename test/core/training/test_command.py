@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -15,15 +16,22 @@ from lircdepth_core import cli
 from lircdepth_core.errors import InputError
 from lircdepth_core.inference import Predictor
 from lircdepth_core.inference.model_description import (
+    Crop,
     SeededWeights,
     StoredWeights,
     format_description,
 )
-from lircdepth_core.inference.model_files import load_network, read_description
+from lircdepth_core.inference.model_files import (
+    load_network,
+    read_description,
+    write_description,
+)
 from lircdepth_core.network import Student
 from lircdepth_core.radar import RadarReturns
 from lircdepth_core.training.checkpoints import read_checkpoint
+from lircdepth_core.training.command import StudentTraining
 from lircdepth_core.training.config import ImageNet, Start
+from lircdepth_core.training.config_files import read_config
 from lircdepth_core.training.networks import load_teacher, starting_network
 
 DISTILLATION = ("image_feature", "radar_feature", "structure", "inter_depth")
@@ -128,6 +136,48 @@ def test_a_teacher_learns_and_then_teaches(config, tmp_path):
     step = run("student", f"teacher={model}", "loss.uncertainty=0")
     assert all(step[name] > 0 for name in DISTILLATION)
     assert not read_description(tmp_path / "student" / "model").uncertainty_trained
+
+
+def test_the_head_learns_alone_and_the_depth_stays_bit_by_bit(config, tmp_path):
+    torch.manual_seed(2)
+    published = Student().state_dict()
+    torch.save({"model": {f"module.{k}": v for k, v in published.items()}}, tmp_path / "published")
+
+    def run(out: str, start: Path, *changes: str) -> int:
+        arguments = ["train", "student", "--config", str(config), "--out", str(tmp_path / out)]
+        others = ("depth_dense", "depth_single", "smoothness", *DISTILLATION)
+        head = ["learns=uncertainty", "teacher=null", *(f"loss.{name}=0" for name in others)]
+        return cli.main([*arguments, "--set", *head, f"start.model={start}", *changes])
+
+    assert run("first", tmp_path / "published") == 0
+    folder = tmp_path / "first" / "model"
+    description = read_description(folder)
+    assert description.uncertainty_trained
+    learned = load_network(folder, description).state_dict()
+    changed = {name for name, value in learned.items() if not torch.equal(value, published[name])}
+    assert changed
+    assert all(name.startswith("uncertainty_head.") for name in changed)
+
+    # A model folder's crop is kept, and its focal length is held to.
+    crop = dataclasses.replace(description.input, crop=Crop(2, 60))
+    write_description(folder, dataclasses.replace(description, input=crop))
+    assert run("second", folder) == 0
+    assert read_description(tmp_path / "second" / "model").input == crop
+    assert run("third", folder, "data.focal_length=300") == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (["start.model=null"], "start.model: null; give the model"),
+        (["loss.depth_dense=1"], "loss.depth_dense: 1; learns: uncertainty wants 0"),
+        (["loss.uncertainty=0", "loss.smoothness=1"], "loss.smoothness: 1; learns"),
+    ],
+)
+def test_what_would_change_the_depth_is_refused(changes, words):
+    path = Path(__file__).parents[3] / "config" / "train_uncertainty.yaml"
+    with pytest.raises(InputError, match=words):
+        read_config(StudentTraining, path, ["start.model=any", *changes])
 
 
 @pytest.mark.parametrize(

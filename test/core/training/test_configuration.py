@@ -21,10 +21,12 @@ CONFIG_FOLDER = Path(__file__).resolve().parents[3] / "config"
         ("train_teacher.yaml", TeacherTraining),
         ("train_student_scratch.yaml", StudentTraining),
         ("train_teacher_scratch.yaml", TeacherTraining),
+        ("train_uncertainty.yaml", StudentTraining),
     ],
 )
 def test_each_example_is_read_and_what_is_saved_reads_back(name, kind, tmp_path):
-    config = read_config(kind, CONFIG_FOLDER / name)
+    given = ["start.model=published.pth"] if name == "train_uncertainty.yaml" else []
+    config = read_config(kind, CONFIG_FOLDER / name, given)
     (tmp_path / "saved.yaml").write_text(format_config(config))
     assert read_config(kind, tmp_path / "saved.yaml") == config
 
