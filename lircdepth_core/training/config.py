@@ -31,6 +31,24 @@ class RadarDropout:
             _within(name, getattr(self, name), 0, 1)
 
 
+@dataclass(frozen=True)
+class ExposureFaults:
+    """How often an image shows next to nothing, so that the head learns to say so.
+
+    Attributes:
+        black: probability that it is almost black.
+        saturated: probability that it is almost white.
+    """
+
+    black: float = 0.0
+    saturated: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("black", "saturated"):
+            _within(name, getattr(self, name), 0, 1)
+        _within("saturated", self.saturated, 0, 1 - self.black)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Data:
     """Where samples come from and what is made of them.
@@ -49,6 +67,7 @@ class Data:
         batch_size: samples that a process takes at a time.
         workers: processes that load samples, for each process that trains; 0 for none.
         radar_dropout: see there.
+        exposure_faults: see there.
     """
 
     train: tuple[str, ...]
@@ -62,6 +81,7 @@ class Data:
     batch_size: int = 6
     workers: int = 2
     radar_dropout: RadarDropout = field(default_factory=RadarDropout)
+    exposure_faults: ExposureFaults = field(default_factory=ExposureFaults)
 
     def __post_init__(self) -> None:
         for name in ("train", "validation"):

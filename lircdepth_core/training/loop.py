@@ -18,11 +18,11 @@ from lircdepth_core.errors import InputError
 from lircdepth_core.training.checkpoints import Checkpoint, Checkpoints, read_checkpoint
 from lircdepth_core.training.config import TrainingConfig
 from lircdepth_core.training.data import check_apart, load
+from lircdepth_core.training.disturbed_batches import DisturbedBatches
 from lircdepth_core.training.learner import Learner, LearningTask, NotFiniteError
 from lircdepth_core.training.meter import Meter
 from lircdepth_core.training.optimiser import learning_rate
 from lircdepth_core.training.processes import Processes
-from lircdepth_core.training.radar_dropout import BatchesWithDropout
 from lircdepth_core.training.records import Records, progress_line
 from lircdepth_core.training.run_folder import CHECKPOINT_FOLDER, keep_config
 from lircdepth_core.training.stopping import Stop
@@ -188,9 +188,7 @@ class _Run:
 
     def _rest_of_epoch(self) -> str | None:
         """Make the updates that are left of an epoch; why it was broken off, if it was."""
-        source = BatchesWithDropout(
-            self._batches, self._config.data.radar_dropout, self._config.seed
-        )
+        source = DisturbedBatches(self._batches, self._config.data, self._config.seed)
         accumulate = self._config.optimiser.accumulate
         source.set_epoch(self._progress.epoch, self._progress.step_in_epoch * accumulate)
         batches = load(source, self._config.data.workers, self._processes.device)

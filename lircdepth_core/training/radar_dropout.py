@@ -1,48 +1,19 @@
-"""Batches some of whose samples have lost radar, so that the network learns to do without."""
+"""Taking radar away from samples, so that the network learns to do without."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
 
 import numpy as np
 import torch
-from torch.utils.data import IterableDataset
 
 from lircdepth_core.camera import Camera
-from lircdepth_core.dataset.reader import Batch, TrainingBatches
+from lircdepth_core.dataset.reader import Batch
 from lircdepth_core.radar import VisibleReturns
 from lircdepth_core.training.config import RadarDropout
 
 # First number of the seeds; the reader uses 1 to 3.
 _RADAR = 4
-
-
-class BatchesWithDropout(IterableDataset[Batch]):
-    """The batches of a data set, with some radar taken away.
-
-    What goes is a pure function of seed, epoch and the sample's key: the number of processes and of
-    loader workers changes nothing.
-
-    Args:
-        batches: the data set.
-        dropout: how often.
-        seed: of the choice.
-    """
-
-    def __init__(self, batches: TrainingBatches, dropout: RadarDropout, seed: int) -> None:
-        self._batches, self._dropout, self._seed = batches, dropout, seed
-        self._epoch = 0
-
-    def set_epoch(self, epoch: int, first_batch: int = 0) -> None:
-        """See `TrainingBatches.set_epoch`."""
-        self._epoch = epoch
-        self._batches.set_epoch(epoch, first_batch)
-
-    def __iter__(self) -> Iterator[Batch]:
-        """The batches of this loader worker."""
-        for batch in self._batches:
-            yield without_some_radar(batch, self._dropout, self._seed, self._epoch)
 
 
 def without_some_radar(batch: Batch, dropout: RadarDropout, seed: int, epoch: int) -> Batch:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 from torch.utils.data import DataLoader
 
 from lircdepth_core.dataset.augmentation import InputSpec
 from lircdepth_core.dataset.reader import Batch, TrainingBatches
-from lircdepth_core.training.config import RadarDropout
-from lircdepth_core.training.radar_dropout import BatchesWithDropout, without_some_radar
+from lircdepth_core.training.config import ExposureFaults, RadarDropout, TrainingConfig
+from lircdepth_core.training.config_files import read_config
+from lircdepth_core.training.disturbed_batches import DisturbedBatches
+from lircdepth_core.training.radar_dropout import without_some_radar
 
 
 @pytest.fixture
@@ -76,13 +80,19 @@ def test_it_depends_on_seed_and_epoch_but_not_on_the_batch(batch):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_loader_workers_change_nothing(workers, tiny_data):
+def test_loader_workers_change_nothing(workers, tiny_data, tiny_config):
     def epoch(workers: int) -> list[Batch]:
         batches = TrainingBatches(tiny_data / "train", InputSpec(32, 64, 200.0), 2, seed=1)
-        source = BatchesWithDropout(batches, RadarDropout(half_of_returns=1.0), 1)
+        data = dataclasses.replace(
+            read_config(TrainingConfig, tiny_config).data,
+            radar_dropout=RadarDropout(half_of_returns=1.0),
+            exposure_faults=ExposureFaults(0.5, 0.5),
+        )
+        source = DisturbedBatches(batches, data, 1)
         source.set_epoch(2, first_batch=1)
         return list(DataLoader(source, batch_size=None, num_workers=workers))
 
     for one, other in zip(epoch(0), epoch(workers), strict=True):
         assert one.keys == other.keys
         assert torch.equal(one.radar, other.radar)
+        assert torch.equal(one.image, other.image)

@@ -1,0 +1,125 @@
+"""Whether a model's sigma knows more than simple rules, and whether it grows where it should.
+
+    python experiments/uncertainty/measure.py MODEL SAMPLES --out FILE.json
+
+SAMPLES are generated drives, prepared; compared is with exact depth up to 80 m, no sky. The
+rules: sigma from the predicted depth alone, the disagreement of the student's intermediate depths,
+and the distance to the nearest radar return in the image. What is changed in every image: radar
+removed, the image black, the image saturated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from lircdepth_core.dataset.augmentation import InputSpec
+from lircdepth_core.dataset.reader import Batch, TrainingBatches
+from lircdepth_core.evaluation.ranking import SPARSIFIED, rank
+from lircdepth_core.inference.calibration import SIGMA_SHARE, Calibration
+from lircdepth_core.inference.model_files import load_network, read_description
+from lircdepth_core.network import IMAGE_MEAN, IMAGE_STD, MAX_DEPTH, StudentOutput
+
+CAP = 80.0
+"""Metres."""
+
+Maps = dict[str, np.ndarray]
+Network = Callable[[torch.Tensor, torch.Tensor], StudentOutput]
+
+
+def scores(output: StudentOutput, radar: np.ndarray, calibration: Calibration) -> Maps:
+    """(h, w) of each: larger where more uncertain."""
+    depth = output.depth[0, 0].numpy()
+    inter = [MAX_DEPTH * d[0, 0].numpy() for d in output.inter_depths]
+    no_return = (radar[0] == 0).astype(np.uint8)
+    far = np.full(depth.shape, np.hypot(*depth.shape), np.float32)
+    nearest = cv2.distanceTransform(no_return, cv2.DIST_L2, 5) if not no_return.all() else far
+    return {
+        "sigma": calibration(depth, output.uncertainty[0, 0].numpy(), SIGMA_SHARE),
+        "predicted depth": depth,
+        "disagreement of intermediate depths": np.std([depth, *inter], axis=0),
+        "distance to the nearest radar return": nearest,
+    }
+
+
+def sigma_without(network: Network, batch: Batch, calibration: Calibration) -> Maps:
+    """(h, w) sigma of the image and of what is made of it."""
+    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (IMAGE_MEAN, IMAGE_STD))
+    black, white = ((torch.zeros_like(batch.image) + grey - mean) / std for grey in (0.0, 1.0))
+    inputs = {
+        "as it is": (batch.image, batch.radar),
+        "radar removed": (batch.image, torch.zeros_like(batch.radar)),
+        "image black": (black, batch.radar),
+        "image saturated": (white, batch.radar),
+    }
+    found = {}
+    for name, (image, radar) in inputs.items():
+        output = network(image, radar)
+        depth, uncertainty = output.depth[0, 0].numpy(), output.uncertainty[0, 0].numpy()
+        found[name] = calibration(depth, uncertainty, SIGMA_SHARE)
+    return found
+
+
+def measure(model: Path, samples: str, images: int | None) -> dict[str, object]:
+    """AUSE of every score, and the median sigma of every change, averaged over images."""
+    description = read_description(model)
+    calibration = description.calibration
+    if calibration is None:
+        raise SystemExit(f"{model}: not calibrated; run lircdepth calibrate first")
+    network = load_network(model, description)
+    seen = description.input
+    crop = seen.crop
+    if crop is None or crop.height % 32:
+        raise SystemExit(f"{model}: give input.crop a height that is a multiple of 32")
+    areas: dict[str, list[np.ndarray]] = {}
+    sigmas: dict[str, list[float]] = {}
+    # As wide as nuScenes' images are at this focal length, in steps of 32.
+    width = int(1600 * seen.focal_length / 1266.417) // 32 * 32
+    spec = InputSpec(crop.height, width, seen.focal_length, seen.interpolation)
+    batches = TrainingBatches(samples, spec, 1, training=False, dense_from="exact")
+    for number, batch in enumerate(batches):
+        if number == images:
+            break
+        with torch.no_grad():
+            output = network(batch.image, batch.radar)
+            changed = sigma_without(network, batch, calibration)
+        truth = batch.exact[0, 0].numpy()
+        known = (truth > 0) & (truth <= CAP)
+        error = np.abs(output.depth[0, 0].numpy() - truth)[known]
+        for name, score in scores(output, batch.radar[0].numpy(), calibration).items():
+            ranking = rank(score[known], error, truth[known])
+            areas.setdefault(name, []).append(ranking.ause)
+        for name, sigma in changed.items():
+            sigmas.setdefault(name, []).append(float(np.median(sigma[known])))
+    medians = {name: float(np.median(values)) for name, values in sigmas.items()}
+    return {
+        "images": len(next(iter(sigmas.values()))),
+        "ause": {
+            name: dict(zip(SPARSIFIED, np.mean(rows, axis=0).tolist(), strict=True))
+            for name, rows in areas.items()
+        },
+        "median_sigma": medians,
+    }
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("model", type=Path)
+    parser.add_argument("samples", help="folder of lircdepth prepare")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--images", type=int, help="only so many")
+    args = parser.parse_args()
+    found = measure(args.model, args.samples, args.images)
+    args.out.write_text(json.dumps(found, indent=1) + "\n")
+    print(json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()

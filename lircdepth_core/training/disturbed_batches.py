@@ -1,0 +1,41 @@
+"""Batches some of whose samples lack what a sensor can fail to give."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch.utils.data import IterableDataset
+
+from lircdepth_core.dataset.reader import Batch, TrainingBatches
+from lircdepth_core.training.config import Data
+from lircdepth_core.training.exposure_faults import with_exposure_faults
+from lircdepth_core.training.radar_dropout import without_some_radar
+
+
+class DisturbedBatches(IterableDataset[Batch]):
+    """The batches of a data set, with some radar taken away and some images badly exposed.
+
+    What is disturbed is a pure function of seed, epoch and the sample's key: the number of
+    processes and of loader workers changes nothing.
+
+    Args:
+        batches: the data set.
+        config: how often; see `Data.radar_dropout` and `Data.exposure_faults`.
+        seed: of the choice.
+    """
+
+    def __init__(self, batches: TrainingBatches, config: Data, seed: int) -> None:
+        self._batches, self._config, self._seed = batches, config, seed
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int, first_batch: int = 0) -> None:
+        """See `TrainingBatches.set_epoch`."""
+        self._epoch = epoch
+        self._batches.set_epoch(epoch, first_batch)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """The batches of this loader worker."""
+        place = self._seed, self._epoch
+        for batch in self._batches:
+            heard = without_some_radar(batch, self._config.radar_dropout, *place)
+            yield with_exposure_faults(heard, self._config.exposure_faults, *place)
