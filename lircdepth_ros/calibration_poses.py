@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import yaml
 
 from lircdepth_core.errors import InputError
+from lircdepth_core.plain_yaml import parse_plain_yaml
 from lircdepth_ros.sensors import JUMP_BACK_NANOSECONDS
 from lircdepth_ros.transforms import (
     DEFAULT_SILENCE,
@@ -160,11 +160,13 @@ def read_calibration(path: Path) -> tuple[str, dict[str, np.ndarray]]:
     try:
         if path.stat().st_size > _MAX_CALIBRATION_BYTES:
             raise InputError(f"{path}: larger than a calibration file can be (1 MB)")
-        content = yaml.safe_load(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read: {error}; check calibration_file") from error
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    try:
+        content = parse_plain_yaml(text)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
     if not isinstance(content, dict) or not isinstance(content.get("frames"), dict):
         raise InputError(f"{path}: give base_frame and frames")
     base_frame = content.get("base_frame")

@@ -20,7 +20,9 @@ from lircdepth_core.rectification import Rectifier
 if TYPE_CHECKING:
     from std_msgs.msg import Header
 
-MAX_IMAGE_PIXELS = 100_000_000
+MAX_IMAGE_PIXELS = 40_000_000
+"""8K has 33 million."""
+
 MAX_CLOUD_POINTS = 10_000_000
 
 _BYTES_PER_PIXEL = {
@@ -137,6 +139,7 @@ def _compressed_size(message: CompressedImage) -> tuple[int, int]:
     """Width and height as the header of a PNG (IHDR) or JPEG (start of frame) says."""
     data = message.data
     if bytes(data[:8]) == _PNG_SIGNATURE and len(data) >= 24:
+        _check_png_chunks(data)
         width, height = struct.unpack(">II", bytes(data[16:24]))
         return width, height
     if bytes(data[:2]) != _JPEG_SIGNATURE:
@@ -152,6 +155,23 @@ def _compressed_size(message: CompressedImage) -> tuple[int, int]:
         fill = marker == 0xFF
         place += 1 if fill else 2 + struct.unpack(">H", bytes(data[place + 2 : place + 4]))[0]
     raise InputError(f"image: {len(data)} bytes of JPEG without a start of frame")
+
+
+def _check_png_chunks(data: array.array) -> None:
+    """Refuse a PNG a chunk of which says that it is longer than the file.
+
+    OpenCV takes gigabytes of memory for such a chunk before it finds that it is not there.
+    """
+    place = len(_PNG_SIGNATURE)
+    while place + 8 <= len(data):
+        (length,) = struct.unpack(">I", bytes(data[place : place + 4]))
+        kind = bytes(data[place + 4 : place + 8])
+        place += 12 + length  # length, kind and checksum are 4 bytes each
+        if place > len(data):
+            break
+        if kind == b"IEND":
+            return
+    raise InputError(f"image: {len(data)} bytes of PNG end before its last chunk does")
 
 
 @dataclass(frozen=True)
@@ -189,6 +209,10 @@ def camera_from_message(info: CameraInfo, rectified: bool) -> CameraModel:
     size = (width // binning_x, height // binning_y)
     if min(size) <= 0:
         raise InputError(f"camera_info: image size {size[0]}x{size[1]}; give a positive size")
+    if size[0] * size[1] > MAX_IMAGE_PIXELS:  # rectifying takes 8 bytes for each
+        raise InputError(
+            f"camera_info: image size {size[0]}x{size[1]}; give up to {MAX_IMAGE_PIXELS} pixels"
+        )
 
     def of_image(full: np.ndarray) -> Camera:
         matrix = full.copy()

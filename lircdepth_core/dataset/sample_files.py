@@ -16,8 +16,6 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
-import zlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,6 +24,7 @@ import numpy as np
 
 from lircdepth_core.camera import Camera
 from lircdepth_core.dataset.sample import RADAR_COLUMNS, Sample
+from lircdepth_core.dataset.stored_arrays import decode_npy, decode_npz_member
 from lircdepth_core.errors import InputError
 
 SAMPLE_FORMAT = 1
@@ -97,8 +96,8 @@ def decode_sample(files: Mapping[str, bytes], source: str) -> Sample:
         camera = Camera(np.array(record["K"]), record["width"], record["height"])
         size = (camera.height, camera.width)
         image = decode_image(files["image.jpg"])
-        radar = np.load(io.BytesIO(files["radar.npy"])).reshape(-1, len(RADAR_COLUMNS))
-        boxes = np.load(io.BytesIO(files["boxes.npy"])).reshape(-1, 4)
+        radar = decode_npy(files["radar.npy"]).reshape(-1, len(RADAR_COLUMNS))
+        boxes = decode_npy(files["boxes.npy"]).reshape(-1, 4)
         maps = {
             name: decode_depth(files[f"{name}.png"]) if f"{name}.png" in files else None
             for name in ("single", "accumulated", "dense")
@@ -154,11 +153,7 @@ def decode_depth(data: bytes) -> np.ndarray:
 
 def decode_exact(data: bytes) -> np.ndarray:
     """(H, W) float32 metres of a depth file of a generated drive; ValueError if it is none."""
-    try:
-        with np.load(io.BytesIO(data)) as file:
-            return file["depth"].astype(np.float32, copy=False)
-    except (KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error, AttributeError) as error:
-        raise ValueError(f"no exact depth: {error}") from error
+    return decode_npz_member(data, "depth").astype(np.float32, copy=False)
 
 
 def _present(values: np.ndarray | None) -> np.ndarray:

@@ -15,6 +15,7 @@ from lircdepth_core.errors import InputError
 from lircdepth_core.image_scaling import INTERPOLATIONS
 from lircdepth_core.inference.calibration import Calibration
 from lircdepth_core.network import MAX_DEPTH
+from lircdepth_core.plain_yaml import parse_plain_yaml
 from lircdepth_core.radar import RADAR_CHANNELS
 
 FORMAT = 1
@@ -97,19 +98,7 @@ def parse_description(text: str) -> ModelDescription:
         InputError: it is no YAML, has an unknown version, lacks a field, or a field is unknown, of
             the wrong type or out of range.
     """
-    # PyYAML lets errors of the scalar constructors through: dates, !!bool, !!timestamp, deep nests.
-    try:
-        document = yaml.load(text, _Loader)  # a SafeLoader
-    except (
-        yaml.YAMLError,
-        ValueError,
-        TypeError,
-        LookupError,
-        AttributeError,
-        RecursionError,
-    ) as error:
-        raise InputError(f"not YAML: {' '.join(str(error).split())[:200]}") from error
-    fields = _Fields(document, "")
+    fields = _Fields(parse_plain_yaml(text), "")
     version = fields.integer("format", 0, 1_000_000)
     if version != FORMAT:
         raise InputError(
@@ -195,15 +184,6 @@ def _calibration(fields: _Fields) -> Calibration:
     calibration = Calibration(**{name: fields.table(name) for name in names})
     fields.finish()
     return calibration
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML without aliases, with which a small file can stand for a huge document."""
-
-    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError("aliases (*name) are not allowed; write the value out")
-        return super().compose_node(parent, index)
 
 
 class _Fields:

@@ -86,11 +86,27 @@ def load_network(folder: Path, description: ModelDescription) -> torch.nn.Module
             torch.default_generator.manual_seed(weights.seed)  # the CPU's only
             return build_network(description).eval()
     path = folder / weights.file
+    state = read_weights(path, weights.sha256)
+    network = build_network(description)
+    load_parameters(network, state, str(path))  # copies, so float16 becomes float32
+    return network.eval()
+
+
+def read_weights(path: Path, sha256: str) -> dict[str, torch.Tensor]:
+    """The tensors of a safetensors file.
+
+    Args:
+        path: the file.
+        sha256: that it must have, 64 hexadecimal digits.
+
+    Raises:
+        InputError: it is missing, has another hash, is damaged, or holds what no weights are.
+    """
     data = _read(path, _MAX_WEIGHTS_BYTES)
     found = hashlib.sha256(data).hexdigest()
-    if found != weights.sha256:
+    if found != sha256:
         raise InputError(
-            f"{path}: SHA-256 is {found}, {DESCRIPTION_FILE} says {weights.sha256} in "
+            f"{path}: SHA-256 is {found}, {DESCRIPTION_FILE} says {sha256} in "
             "weights.sha256; fetch the model again"
         )
     try:
@@ -103,9 +119,7 @@ def load_network(folder: Path, description: ModelDescription) -> torch.nn.Module
                 f"{path}: {key} is not finite, or none of float16, float32 and int64; "
                 "take another model"
             )
-    network = build_network(description)
-    load_parameters(network, state, str(path))  # copies, so float16 becomes float32
-    return network.eval()
+    return state
 
 
 def build_network(description: ModelDescription) -> torch.nn.Module:

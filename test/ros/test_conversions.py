@@ -190,6 +190,24 @@ def test_a_png_that_says_it_is_huge_is_not_decoded(monkeypatch):
         image_from_message(message)
 
 
+@pytest.mark.parametrize("length", [0x80000000, 0xFFFFFFFF, 5000])
+def test_a_png_chunk_longer_than_the_file_is_not_decoded(length, monkeypatch):
+    # OpenCV takes the memory that such a chunk asks for.
+    data = bytearray(cv2.imencode(".png", np.zeros((4, 4, 3), np.uint8))[1].tobytes())
+    data[33:37] = length.to_bytes(4, "big")  # of the chunk after IHDR
+    message = CompressedImage(format="png")
+    message.data.frombytes(bytes(data))
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("it was decoded"))
+    with pytest.raises(InputError, match="PNG end before"):
+        image_from_message(message)
+
+
+def test_a_camera_info_of_billions_of_pixels_takes_no_memory(monkeypatch):
+    monkeypatch.setattr(cv2, "initUndistortRectifyMap", lambda *_: pytest.fail("maps were made"))
+    with pytest.raises(InputError, match="camera_info: image size 4294967295x900; give up to"):
+        camera_from_message(info(width=2**32 - 1, d=[0.1, 0, 0, 0, 0]), False)
+
+
 @pytest.mark.parametrize("spoil", [{"width": 0}, {"k": [0.0] * 9}, {"k": [float("nan")] * 9}])
 def test_a_camera_info_without_a_camera_is_an_input_error(spoil):
     message = info(p=False)

@@ -1,0 +1,122 @@
+"""What is fuzzed, and how one target's cases are run."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis.strategies import SearchStrategy
+
+from lircdepth_core.errors import InputError
+
+SECONDS = 1.0
+"""Processor time that a case may take."""
+
+MEBIBYTES = 1024
+"""By how much the process's memory may grow over all cases of a target, its largest case included.
+
+Decoding the largest image that is allowed, 100 million pixels, takes 600 of them."""
+
+LONGEST_REPORT = 3000
+"""Characters of a defect that are kept."""
+
+CHUNK = 1000
+"""Cases after which hypothesis forgets what it has tried, so that its own memory stays small."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Something that reads what others wrote.
+
+    Attributes:
+        name: for the table.
+        cases: a strategy for its input.
+        check: reads one; it raises `InputError` if it refuses it, and anything else is a defect, an
+            `AssertionError` a wrong answer.
+        share: of all cases of a run.
+    """
+
+    name: str
+    cases: SearchStrategy[Any]
+    check: Callable[[Any], None]
+    share: float
+
+
+@dataclass
+class Tally:
+    """What came of a target's cases.
+
+    Attributes:
+        answered, refused: numbers of cases.
+        slowest: seconds of processor time.
+        grown: MiB by which the process's largest size grew.
+        defect: the first case that broke a promise, and how; None if none did.
+    """
+
+    answered: int = 0
+    refused: int = 0
+    slowest: float = 0.0
+    grown: float = 0.0
+    defect: str | None = None
+    _first_size: float = field(default_factory=lambda: largest_size(), repr=False)
+
+    @property
+    def cases(self) -> int:
+        """How many there were."""
+        return self.answered + self.refused
+
+
+def largest_size() -> float:
+    """The largest that this process's resident memory ever was, MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def run_target(target: Target, cases: int, first_seed: int) -> Tally:
+    """Give a target so many cases; it ends at the first that breaks a promise.
+
+    Args:
+        target: which.
+        cases: how many; hypothesis may end earlier where there are no more different ones.
+        first_seed: the same seed makes the same cases.
+    """
+    tally = Tally()
+
+    def one(case: Any) -> None:
+        begin = time.process_time()
+        message = None
+        try:
+            target.check(case)
+            tally.answered += 1
+        except InputError as error:
+            tally.refused += 1
+            message = str(error)
+        assert message is None or message.strip(), "the error says nothing"
+        assert message is None or "\n" not in message, f"the error has several lines: {message}"
+        seconds = time.process_time() - begin
+        if tally.cases == 1:  # it imported what the target needs
+            return
+        tally.slowest = max(tally.slowest, seconds)
+        assert seconds <= SECONDS, f"took {seconds:.1f} s"
+
+    for number, begin in enumerate(range(0, cases, CHUNK)):
+        configured = settings(
+            max_examples=min(CHUNK, cases - begin),
+            database=None,
+            deadline=None,
+            phases=(Phase.generate,),
+            suppress_health_check=list(HealthCheck),
+        )
+        try:
+            seed(first_seed * 100_000 + number)(configured(given(target.cases)(one)))()
+        except Exception as error:  # noqa: BLE001 whatever a case brings to light is reported
+            notes = "\n".join(getattr(error, "__notes__", []))
+            tally.defect = f"{type(error).__name__}: {error}\n{notes}"[:LONGEST_REPORT]
+            break
+    tally.grown = largest_size() - tally._first_size
+    if tally.defect is None and tally.grown > MEBIBYTES:
+        tally.defect = f"memory grew by {tally.grown:.0f} MiB, more than {MEBIBYTES}"
+    return tally

@@ -1,0 +1,38 @@
+"""YAML from anyone: data only, and no more of it than the text holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from lircdepth_core.errors import InputError
+
+
+def parse_plain_yaml(text: str) -> Any:
+    """Mappings, lists and scalars of a YAML document without aliases.
+
+    Raises:
+        InputError: it is none.
+    """
+    # PyYAML lets errors of the scalar constructors through: dates, !!bool, !!timestamp, deep nests.
+    try:
+        return yaml.load(text, _Loader)  # a SafeLoader
+    except (
+        yaml.YAMLError,
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        RecursionError,
+    ) as error:
+        raise InputError(f"not YAML: {' '.join(str(error).split())[:200]}") from error
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML without aliases, with which a small file can stand for a huge document."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases (*name) are not allowed; write the value out")
+        return super().compose_node(parent, index)

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import itertools
+import time
+
+import pytest
+
+from lircdepth_core.errors import InputError
+from lircdepth_core.plain_yaml import parse_plain_yaml
+
+
+def test_mappings_lists_and_scalars():
+    assert parse_plain_yaml("a: [1, 2.5, true]\nb: {c: text}") == {
+        "a": [1, 2.5, True],
+        "b": {"c": "text"},
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a: [", "a: 2001-99-99", "a: !!python/object:os.system ls", "a: !!float x", "[" * 5000],
+    ids=["cut", "date", "object", "number", "deep"],
+)
+def test_what_is_no_data_is_refused_in_one_line(text):
+    with pytest.raises(InputError, match="not YAML: ") as found:
+        parse_plain_yaml(text)
+    assert "\n" not in str(found.value)
+
+
+def test_a_small_text_cannot_stand_for_a_huge_document():
+    names = "abcdefghijklmn"
+    text = "a: &a [1, 1]\n" + "".join(
+        f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n"
+        for before, name in itertools.pairwise(names)
+    )
+    begin = time.process_time()
+    with pytest.raises(InputError, match="aliases"):
+        parse_plain_yaml(text)
+    assert time.process_time() - begin < 0.5
