@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import array
-import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,14 +13,12 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, Poi
 from sensor_msgs_py.point_cloud2 import dtype_from_fields
 
 from lircdepth_core.camera import Camera
+from lircdepth_core.encoded_image import MAX_IMAGE_PIXELS, decode_encoded, encoded_size
 from lircdepth_core.errors import InputError
 from lircdepth_core.rectification import Rectifier
 
 if TYPE_CHECKING:
     from std_msgs.msg import Header
-
-MAX_IMAGE_PIXELS = 40_000_000
-"""8K has 33 million."""
 
 MAX_CLOUD_POINTS = 10_000_000
 
@@ -41,10 +38,6 @@ _BYTES_PER_PIXEL = {
     "yuyv": 2,
 }
 _NAMES_IN_CV_BRIDGE = {"uyvy": "yuv422", "yuyv": "yuv422_yuy2"}
-_JPEG_SIGNATURE, _PNG_SIGNATURE = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
-_JPEG_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-"""Markers of a start of frame (ITU-T T.81, table B.1)."""
-
 _FIELD_BYTES = {
     PointField.INT8: 1,
     PointField.UINT8: 1,
@@ -113,15 +106,15 @@ def _plain(message: Image) -> Image:
 
 
 def _decode_compressed(message: CompressedImage, size: tuple[int, int] | None) -> np.ndarray:
-    data = np.frombuffer(message.data, dtype=np.uint8)
-    _check_size(_compressed_size(message), size)
+    data = bytes(message.data)
     try:
-        bgr = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    except cv2.error as error:
-        raise InputError(f"image: cannot be decoded: {_one_line(error)}") from error
-    if bgr is None:
-        raise InputError(f"image: {len(data)} bytes of {message.format!r} cannot be decoded")
-    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+        found = encoded_size(data)
+        if size is None or found == size:
+            bgr = decode_encoded(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+            return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+    except ValueError as error:
+        raise InputError(f"image: {error} (format {message.format!r:.40})") from error
+    raise _other_size(found, size)
 
 
 def _check_size(found: tuple[int, int], wanted: tuple[int, int] | None) -> None:
@@ -129,49 +122,14 @@ def _check_size(found: tuple[int, int], wanted: tuple[int, int] | None) -> None:
     if not 0 < width * height <= MAX_IMAGE_PIXELS:
         raise InputError(f"image: size {width}x{height}; give 1 to {MAX_IMAGE_PIXELS} pixels")
     if wanted is not None and found != wanted:
-        raise InputError(
-            f"image: size {width}x{height}, but camera_info describes {wanted[0]}x{wanted[1]}; "
-            "publish the camera_info of this image"
-        )
+        raise _other_size(found, wanted)
 
 
-def _compressed_size(message: CompressedImage) -> tuple[int, int]:
-    """Width and height as the header of a PNG (IHDR) or JPEG (start of frame) says."""
-    data = message.data
-    if bytes(data[:8]) == _PNG_SIGNATURE and len(data) >= 24:
-        _check_png_chunks(data)
-        width, height = struct.unpack(">II", bytes(data[16:24]))
-        return width, height
-    if bytes(data[:2]) != _JPEG_SIGNATURE:
-        raise InputError(
-            f"image: compressed data (format {message.format!r}) is neither JPEG nor PNG"
-        )
-    place = 2
-    while place + 9 <= len(data) and data[place] == 0xFF:
-        marker = data[place + 1]
-        if marker in _JPEG_FRAMES:
-            height, width = struct.unpack(">HH", bytes(data[place + 5 : place + 9]))
-            return width, height
-        fill = marker == 0xFF
-        place += 1 if fill else 2 + struct.unpack(">H", bytes(data[place + 2 : place + 4]))[0]
-    raise InputError(f"image: {len(data)} bytes of JPEG without a start of frame")
-
-
-def _check_png_chunks(data: array.array) -> None:
-    """Refuse a PNG a chunk of which says that it is longer than the file.
-
-    OpenCV takes gigabytes of memory for such a chunk before it finds that it is not there.
-    """
-    place = len(_PNG_SIGNATURE)
-    while place + 8 <= len(data):
-        (length,) = struct.unpack(">I", bytes(data[place : place + 4]))
-        kind = bytes(data[place + 4 : place + 8])
-        place += 12 + length  # length, kind and checksum are 4 bytes each
-        if place > len(data):
-            break
-        if kind == b"IEND":
-            return
-    raise InputError(f"image: {len(data)} bytes of PNG end before its last chunk does")
+def _other_size(found: tuple[int, int], wanted: tuple[int, int]) -> InputError:
+    return InputError(
+        f"image: size {found[0]}x{found[1]}, but camera_info describes {wanted[0]}x{wanted[1]}; "
+        "publish the camera_info of this image"
+    )
 
 
 @dataclass(frozen=True)

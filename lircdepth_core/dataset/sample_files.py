@@ -25,6 +25,7 @@ import numpy as np
 from lircdepth_core.camera import Camera
 from lircdepth_core.dataset.sample import RADAR_COLUMNS, Sample
 from lircdepth_core.dataset.stored_arrays import decode_npy, decode_npz_member
+from lircdepth_core.encoded_image import decode_encoded
 from lircdepth_core.errors import InputError
 
 SAMPLE_FORMAT = 1
@@ -131,10 +132,7 @@ def decode_sample(files: Mapping[str, bytes], source: str) -> Sample:
 
 def decode_image(data: bytes) -> np.ndarray:
     """(H, W, 3) uint8 RGB of an image file; ValueError if it is none."""
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
-    if image is None:
-        raise ValueError("no image")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return cv2.cvtColor(decode_encoded(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
 
 
 def encode_depth(depth: np.ndarray) -> bytes:
@@ -145,8 +143,8 @@ def encode_depth(depth: np.ndarray) -> bytes:
 
 def decode_depth(data: bytes) -> np.ndarray:
     """(H, W) float32 metres of a 16-bit PNG; ValueError if it is none."""
-    stored = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
-    if stored is None or stored.dtype != np.uint16 or stored.ndim != 2:
+    stored = decode_encoded(data, cv2.IMREAD_UNCHANGED)
+    if stored.dtype != np.uint16 or stored.ndim != 2:
         raise ValueError("no 16-bit depth map")
     return stored / np.float32(DEPTH_SCALE)
 

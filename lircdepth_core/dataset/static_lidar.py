@@ -20,6 +20,7 @@ from lircdepth_core.dataset.data_files import existing, file_size, read_bytes
 from lircdepth_core.dataset.depth_maps import project
 from lircdepth_core.dataset.devkit import read_lidar
 from lircdepth_core.dataset.scene_tables import Measurement, Scene
+from lircdepth_core.encoded_image import decode_encoded
 from lircdepth_core.errors import InputError
 
 MOVABLE = ("vehicle", "human", "animal")
@@ -135,10 +136,12 @@ class StaticLidar:
         assert self._masks is not None
         assert image.camera is not None
         path = mask_file(self._masks, channel, image)
-        data = np.frombuffer(read_bytes(path), np.uint8)
-        mask = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if len(data) else None
         size = image.camera.width, image.camera.height
-        if mask is None or mask.shape[::-1] != size:
+        try:
+            mask = decode_encoded(read_bytes(path), cv2.IMREAD_GRAYSCALE)
+        except ValueError as error:
+            raise InputError(f"{path}: no mask: {error}; make it again") from error
+        if mask.shape[::-1] != size:
             raise InputError(f"{path}: no mask of {size[0]}x{size[1]}; make it again")
         return mask > 0
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from lircdepth_core.encoded_image import decode_encoded
 from lircdepth_core.errors import InputError
 
 DEPTH_SCALE = 256.0
@@ -43,10 +44,11 @@ def read_depth_png(path: Path) -> np.ndarray:
         InputError: the file is missing or no 16-bit grey PNG.
     """
     try:
-        data = np.frombuffer(path.read_bytes(), np.uint8)
+        stored = decode_encoded(path.read_bytes(), cv2.IMREAD_UNCHANGED)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}; give a depth map") from error
-    stored = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if len(data) else None
-    if stored is None or stored.dtype != np.uint16 or stored.ndim != 2:
+    except ValueError as error:
+        raise InputError(f"{path}: not a 16-bit grey PNG ({error}); give a depth map") from error
+    if stored.dtype != np.uint16 or stored.ndim != 2:
         raise InputError(f"{path}: not a 16-bit grey PNG; give a depth map")
     return np.where(stored > 0, stored / np.float32(DEPTH_SCALE), np.float32(np.nan))
