@@ -68,6 +68,9 @@ class Data:
         workers: processes that load samples, for each process that trains; 0 for none.
         radar_dropout: see there.
         exposure_faults: see there.
+        padding: probability that the last rows, or columns, of a sample are padding, as the
+            Predictor gives it where an image is no multiple of 32: a network that has never
+            seen any is worse there.
     """
 
     train: tuple[str, ...]
@@ -82,6 +85,7 @@ class Data:
     workers: int = 2
     radar_dropout: RadarDropout = field(default_factory=RadarDropout)
     exposure_faults: ExposureFaults = field(default_factory=ExposureFaults)
+    padding: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("train", "validation"):
@@ -90,6 +94,7 @@ class Data:
         _at_least("batch_size", self.batch_size, 1)
         _at_least("workers", self.workers, 0)
         _positive("focal_length", self.focal_length)
+        _within("padding", self.padding, 0, 1)
         try:
             _ = self.spec
         except InputError as error:

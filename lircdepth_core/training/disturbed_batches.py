@@ -10,17 +10,18 @@ from lircdepth_core.dataset.reader import Batch, TrainingBatches
 from lircdepth_core.training.config import Data
 from lircdepth_core.training.exposure_faults import with_exposure_faults
 from lircdepth_core.training.radar_dropout import without_some_radar
+from lircdepth_core.training.taught_padding import with_padding
 
 
 class DisturbedBatches(IterableDataset[Batch]):
-    """The batches of a data set, with some radar taken away and some images badly exposed.
+    """The batches of a data set, some without radar, some badly exposed, some with padding.
 
     What is disturbed is a pure function of seed, epoch and the sample's key: the number of
     processes and of loader workers changes nothing.
 
     Args:
         batches: the data set.
-        config: how often; see `Data.radar_dropout` and `Data.exposure_faults`.
+        config: how often; see `Data.radar_dropout`, `exposure_faults` and `padding`.
         seed: of the choice.
     """
 
@@ -38,4 +39,5 @@ class DisturbedBatches(IterableDataset[Batch]):
         place = self._seed, self._epoch
         for batch in self._batches:
             heard = without_some_radar(batch, self._config.radar_dropout, *place)
-            yield with_exposure_faults(heard, self._config.exposure_faults, *place)
+            exposed = with_exposure_faults(heard, self._config.exposure_faults, *place)
+            yield with_padding(exposed, self._config.padding, *place)
