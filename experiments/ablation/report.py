@@ -23,7 +23,17 @@ from scipy import stats
 HERE = Path(__file__).resolve().parent
 PICTURE = HERE.parents[1] / "docs" / "ablation.png"
 BASELINE = "none"
-ORDER = ("teacher", "none", "features", "structure", "inter_depth", "all", "all_plain_l1")
+ORDER = (
+    "teacher",
+    "teacher_16000",
+    "none_16000",
+    "none",
+    "features",
+    "structure",
+    "inter_depth",
+    "all",
+    "all_plain_l1",
+)
 
 Results = dict[str, dict[int, dict[str, Any]]]
 """Figures by arm and seed."""

@@ -28,6 +28,7 @@ from lircdepth_core.inference.model_files import read_description, write_descrip
 HERE = Path(__file__).resolve().parent
 CONFIGS = HERE.parents[1] / "config"
 CAPS = ("50", "70", "80")
+STREAMS = ("image_feature", "radar_feature", "structure", "inter_depth")
 METRICS = ("mae", "rmse", "abs_rel", "delta1")
 
 
@@ -57,7 +58,8 @@ class Run:
     @property
     def needs_teacher(self) -> bool:
         """Whether it learns from the teacher, or from its samples alone."""
-        return self.network == "student" and not self.arm.startswith("none")
+        alone = all(f"loss.{stream}=0" in self.settings for stream in STREAMS)
+        return self.network == "student" and not alone
 
 
 def planned_runs(plan: dict[str, Any]) -> list[Run]:
@@ -153,6 +155,9 @@ def train_and_test(
     )
     figures = {"arm": run.arm, "seed": run.seed, "network": run.network, "settings": run.settings}
     figures |= training_figures(folder) | test_figures(evaluation)
+    if run.starts_from:
+        before = json.loads((HERE / "results" / f"{run.starts_from}.json").read_text())
+        figures["image_steps"] += before["image_steps"]
     results.parent.mkdir(exist_ok=True)
     results.write_text(json.dumps(figures, indent=1) + "\n")
 

@@ -66,8 +66,22 @@ def test_every_arm_of_the_plan_is_a_run_and_seeds_are_paired():
     assert seeds["none"] == seeds["all"]
     assert len(seeds["all"]) >= 3
     assert [each.seed for each in runs] == sorted(each.seed for each in runs)
-    assert not any(each.needs_teacher for each in runs if each.arm in ("teacher", "none"))
+    alone = {each.arm for each in runs if not each.needs_teacher}
+    assert alone == {"teacher", "none", "teacher_16000", "none_16000"}
     assert all("length.image_steps=8000" in each.settings for each in runs)
+
+
+def test_what_goes_on_from_a_run_or_learns_from_one_comes_after_it():
+    plan = yaml.safe_load((FOLDER / "arms.yaml").read_text())
+    script = load("run")
+    waves = script.waves(script.planned_runs(plan))
+    done: set[str] = set()
+    for wave in waves:
+        for each in wave:
+            assert each.starts_from is None or each.starts_from in done
+            assert not each.needs_teacher or plan["teacher"] in done
+        done |= {each.name for each in wave}
+    assert len(done) == sum(map(len, waves)) == len(script.planned_runs(plan))
 
 
 def test_the_test_shows_as_many_rows_as_training_did():

@@ -1,0 +1,48 @@
+"""The error of the simplest predictor: for every pixel the median depth of the training drives.
+
+    python experiments/shipped_model/constant_predictor.py TRAIN TEST
+
+Truth is exact depth up to 80 m, in the median as in the error; the error is averaged over images,
+as `lircdepth evaluate` does.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+
+from lircdepth_core.evaluation.sources import PreparedSamples
+
+CAP = 80.0
+"""Metres."""
+
+EVERY = 4
+"""Of the training samples every fourth is used: neighbours in time show the same street."""
+
+
+def main() -> None:
+    """Print the error."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("train", help="folder of lircdepth prepare; all images of one size")
+    parser.add_argument("test", help="the same, of other drives")
+    args = parser.parse_args()
+
+    train = PreparedSamples((args.train,))
+    maps = [s.exact for _, s in train(lambda number: number % EVERY == 0, print)]
+    known = np.stack([np.where(depth <= CAP, depth, np.nan) for depth in maps])
+    # Row by row: a median over all pixels at once would copy everything.
+    constant = np.stack([np.nanmedian(known[:, row], axis=0) for row in range(known.shape[1])])
+    constant[np.isnan(constant)] = CAP
+    errors = []
+    for _, sample in PreparedSamples((args.test,))(lambda number: True, print):
+        valid = sample.exact <= CAP
+        errors.append(np.abs(constant - sample.exact)[valid].mean())
+    print(
+        f"{len(maps)} training images, {len(errors)} test images: MAE {np.mean(errors):.3f} m "
+        f"up to {CAP:g} m"
+    )
+
+
+if __name__ == "__main__":
+    main()
