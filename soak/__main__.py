@@ -1,0 +1,127 @@
+"""`python -m soak`: feed the node for minutes and judge it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import rclpy
+import yaml
+from rclpy.executors import SingleThreadedExecutor
+
+from soak.feed import Feed, make_context
+from soak.verdict import Verdict, judge
+from soak.watch import Watch
+
+POSES = {
+    "CAM_FRONT": {"translation": [1.5, 0.0, 1.5], "rotation": [-0.5, 0.5, -0.5, 0.5]},
+    "RADAR_FRONT": {"translation": [3.5, 0.0, 0.5], "rotation": [0.0, 0.0, 0.0, 1.0]},
+}
+START_SECONDS, LAST_SECONDS = 120.0, 5.0
+
+
+def start_node(model: str, out: Path) -> subprocess.Popen[bytes]:
+    """The node, its output in node.log."""
+    calibration = out / "calibration.yaml"
+    calibration.write_text(yaml.safe_dump({"base_frame": "base_link", "frames": POSES}))
+    parameters = [f"model:={model}", f"calibration_file:={calibration}", "image_type:=compressed"]
+    arguments = [item for text in parameters for item in ("-p", text)]
+    return subprocess.Popen(
+        [sys.executable, "-m", "lircdepth_ros.depth_node", "--ros-args", *arguments],
+        stdout=(out / "node.log").open("w"),
+        stderr=subprocess.STDOUT,
+    )
+
+
+def soak(model: str, minutes: float, seed: int, out: Path) -> tuple[Verdict, Watch]:
+    """Run and judge.
+
+    Raises:
+        RuntimeError: the node did not start, or ended on its own.
+    """
+    process = start_node(model, out)
+    context = make_context()
+    node = rclpy.create_node("soak", context=context)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    feed = Feed(node, seed)
+    watch = Watch(node, process.pid, feed)
+
+    def go_on(seconds: float, publish: bool, until: Any = lambda: False) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not until():
+            if process.poll() is not None:
+                raise RuntimeError(f"the node ended with {process.returncode}; see {out}/node.log")
+            wait = feed.publish_due() if publish else 0.05
+            executor.spin_once(timeout_sec=min(wait, 0.05))
+            if publish:
+                watch.look()
+
+    try:
+        go_on(START_SECONDS, False, until=lambda: feed.ready and bool(watch.values))
+        if not (feed.ready and watch.values):
+            raise RuntimeError(f"the node does not listen; see {out}/node.log")
+        go_on(60 * minutes, True)
+        go_on(LAST_SECONDS, False)
+        verdict = judge(feed.sent, watch.values, watch.latencies, watch.looks)
+        process.send_signal(signal.SIGINT)
+        if (status := process.wait(20)) != 0:
+            verdict.broken.append(f"the node ended with {status} after SIGINT")
+    finally:
+        if process.poll() is None:
+            process.kill()
+        node.destroy_node()
+        rclpy.try_shutdown(context=context)
+    return verdict, watch
+
+
+def draw(watch: Watch, path: Path) -> None:
+    """Memory and latency over time."""
+    figure, (top, bottom) = plt.subplots(2, 1, figsize=(8, 5), sharex=True, layout="constrained")
+    begin = watch.looks[0][0]
+    top.plot([(t - begin) / 60 for t, _, _ in watch.looks], [m / 2**20 for _, m, _ in watch.looks])
+    top.set_ylabel("resident MiB")
+    top.set_ylim(bottom=0)
+    minutes = [(t - begin) / 60 for t, _ in watch.latencies]
+    bottom.plot(minutes, [1000 * s for _, s in watch.latencies], ".", markersize=2)
+    bottom.set_ylabel("latency ms")
+    bottom.set_xlabel("minutes")
+    bottom.set_ylim(bottom=0)
+    figure.savefig(path, dpi=110)
+
+
+def main() -> int:
+    """1 if a promise was broken."""
+    parser = argparse.ArgumentParser(prog="python -m soak", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=10.0, help="(default: 10)")
+    parser.add_argument("--model", default="lircdepth", help="(default: lircdepth)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path("out/soak"), help="(default: out/soak)")
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    # Not to be heard, and not to be disturbed, by other nodes of this machine.
+    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+    verdict, watch = soak(args.model, args.minutes, args.seed, args.out)
+    text = json.dumps({**verdict.figures, "broken": verdict.broken}, indent=1)
+    (args.out / "soak.json").write_text(text + "\n")
+    draw(watch, args.out / "soak.png")
+    print(text)
+    for line in verdict.broken:
+        print(f"broken: {line}")
+    return int(bool(verdict.broken))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

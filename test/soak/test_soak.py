@@ -1,0 +1,43 @@
+"""A short run of `python -m soak` over real DDS."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+
+pytest.importorskip("rclpy", reason="rclpy is not installed")
+pytest.importorskip("matplotlib", reason="needs the extra 'train'")
+
+from lircdepth_core.inference.model_description import ModelDescription, NetworkInput, SeededWeights
+from lircdepth_core.inference.model_files import write_description
+from soak.__main__ import draw, soak
+from soak.feed import IMAGE_FAULTS
+
+
+def test_every_image_of_a_short_run_is_answered_or_dropped_with_a_reason(tmp_path, monkeypatch):
+    monkeypatch.setattr("soak.feed.IMAGE_FAULTS", {**IMAGE_FAULTS, "cut": 0.1, "another size": 0.1})
+    description = ModelDescription(
+        name="small",
+        network="student",
+        trained=False,
+        uncertainty_trained=False,
+        max_depth=100.0,
+        input=NetworkInput(100.0, "area_linear"),
+        weights=SeededWeights(1),
+    )
+    (tmp_path / "model").mkdir()
+    write_description(tmp_path / "model", description)
+    verdict, watch = soak(str(tmp_path / "model"), 0.2, 1, tmp_path)
+    found = verdict.figures
+    assert found["received"] == sum(found["sent"].values()) > 50
+    assert found["received"] == found["answered"] + sum(found["dropped"].values())
+    assert found["answered"] > 20
+    assert found["dropped"]["unusable image"] > 0
+    # Memory and latency are not judged on twelve seconds of a busy machine.
+    assert not any("received" in line or "SIGINT" in line for line in verdict.broken)
+    draw(watch, tmp_path / "soak.png")
+    assert (tmp_path / "soak.png").stat().st_size > 10_000

@@ -1,0 +1,51 @@
+"""What a long run calls a broken promise."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("rclpy", reason="rclpy is not installed")
+
+from soak.verdict import judge
+
+MIB = 2**20
+SENT = {"whole": 90, "cut": 10}
+VALUES = {"received": "100", "answered": "70", "dropped: replaced by newer": "20",
+          "dropped: unusable image": "10", "answered without: radar": "3"}  # fmt: skip
+
+
+def run(memory=lambda t: 500 * MIB, files=lambda t: 20, latency=lambda t: 0.1, **values):
+    times = [float(t) for t in range(100)]
+    return judge(
+        SENT,
+        VALUES | values,
+        [(t, latency(t)) for t in times],
+        [(t, memory(t), files(t)) for t in times],
+    )
+
+
+def test_a_good_run_breaks_nothing():
+    verdict = run()
+    assert verdict.broken == []
+    assert verdict.figures["dropped"] == {"replaced by newer": 20, "unusable image": 10}
+    assert verdict.figures["latency_ms"]["99"] == pytest.approx(100)
+
+
+def test_what_grows_while_it_warms_up_is_no_leak():
+    verdict = run(memory=lambda t: (300 if t < 15 else 500) * MIB, latency=lambda t: 1 / (t + 1))
+    assert verdict.broken == []
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"memory": lambda t: int((500 + t / 2) * MIB)}, "memory grew by 3."),
+        ({"files": lambda t: 20 + (t > 90)}, "open files grew from 20 to 21"),
+        ({"latency": lambda t: 0.1 if t < 70 else 0.3}, "latency p99 went from 100 to 300 ms"),
+        ({"received": "99", "answered": "69"}, "received 99 of 100"),
+        ({"answered": "69"}, "69 answered and 30 dropped"),
+    ],
+)
+def test_a_broken_promise_is_named_and_no_other(change, words):
+    (line,) = run(**change).broken
+    assert words in line
