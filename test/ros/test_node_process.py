@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from shutil import disk_usage
 
@@ -11,6 +12,8 @@ import numpy as np
 import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from node_rig import START, camera_info_message, image_message, nanoseconds, wait_until
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
@@ -28,6 +31,9 @@ from lircdepth_core.inference.model_files import write_description
 from lircdepth_ros.tf_poses import tf_is_installed
 
 ROOT = Path(__file__).resolve().parents[2]
+ENDS_WITHIN = 2.0
+"""Seconds from a signal to the end, nothing being in work."""
+
 PATIENT = ("radar_wait:=2.0", "radar_silence:=60.0")
 TOPICS = {
     "image": "/CAM_FRONT/image_rect_compressed",
@@ -326,6 +332,33 @@ def test_any_number_of_interrupts_end_a_replay_cleanly(tmp_path):
     assert any("waiting" in line for line in iter(player.stderr.readline, ""))
     interrupt_until_it_ends(player)
     assert player.returncode == 0
+
+
+TRANSITIONS = {
+    "unconfigured": (),
+    "inactive": (Transition.TRANSITION_CONFIGURE,),
+    "active": (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE),
+    "finalized": (Transition.TRANSITION_UNCONFIGURED_SHUTDOWN,),
+}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("state", TRANSITIONS)
+def test_a_signal_ends_it_in_every_state_within_two_seconds(
+    state, number, start_node, listener, model
+):
+    calibration = ROOT / "test" / "data" / "calibration.yaml"
+    node = start_node(f"model:={model}", f"calibration_file:={calibration}", "autostart:=false")
+    client = listener.node.create_client(ChangeState, "/depth/change_state")
+    listener.wait(client.service_is_ready, what="the node's services")
+    for transition in TRANSITIONS[state]:
+        future = client.call_async(ChangeState.Request(transition=Transition(id=transition)))
+        listener.wait(future.done, what=f"transition {transition}")
+        assert future.result().success
+    begin = time.monotonic()
+    node.process.send_signal(number)
+    assert node.process.wait(20) == 0, node.output()
+    assert time.monotonic() - begin < ENDS_WITHIN
 
 
 def interrupt_until_it_ends(process):
