@@ -23,7 +23,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
 
 from lircdepth_core.errors import InputError
-from lircdepth_core.inference import Predictor
+from lircdepth_core.inference import CpuFallback, Predictor
 from lircdepth_core.inference.colour import colourise
 from lircdepth_ros.approximate_sync import ApproximateSync
 from lircdepth_ros.calibration_poses import CalibrationPoses
@@ -67,7 +67,7 @@ class DepthNode(LifecycleNode):
         self._state = "unconfigured"
         self._failure = ""
         self._health = Health(warn=self.get_logger().warning)
-        self._predictor: Predictor | None = None
+        self._predictor: Predictor | CpuFallback | None = None
         self._poses: PoseSource | None = None
         self._worker: DepthWorker | None = None
         self._synchroniser: ApproximateSync | None = None
@@ -140,19 +140,19 @@ class DepthNode(LifecycleNode):
 
     def _configure(self) -> None:
         values = self._settings.values
-        self._predictor = Predictor.load(
+        load = partial(
+            Predictor.load,
             values.model,
-            device=values.device,
-            backend=values.backend,
             max_network_pixels=values.max_network_pixels,
             max_sigma=values.max_sigma or None,
             report=self.get_logger().info,
         )
+        self._predictor = load(device=values.device, backend=values.backend)
+        if values.cpu_fallback and self._predictor.device != "cpu":
+            on_cpu = partial(load, device="cpu", backend="auto")
+            self._predictor = CpuFallback(self._predictor, on_cpu, self._tell_of_fallback)
         self.get_logger().info(self._predictor.description)
         self._predictor.warm_up(*_WARM_UP_SIZE)
-        self._health.fact("model", self._predictor.description)
-        self._health.fact("device", self._predictor.device)
-        self._health.fact("back end", self._predictor.backend)
         self._poses = self._make_pose_source()
         for name, message_type in (
             ("~/output/depth/image_rect", Image),
@@ -162,6 +162,9 @@ class DepthNode(LifecycleNode):
             ("~/debug/uncertainty_color", Image),
         ):
             self._outputs[name] = self.create_lifecycle_publisher(message_type, name, 10)
+
+    def _tell_of_fallback(self, reason: str) -> None:
+        self._health.notice("GPU", reason)
 
     def _make_pose_source(self) -> PoseSource:
         values = self._settings.values
@@ -317,7 +320,12 @@ class DepthNode(LifecycleNode):
         self._predictor = None
 
     def _publish_diagnostics(self) -> None:
-        device = self._predictor.device if self._predictor is not None else ""
+        device = ""
+        if (predictor := self._predictor) is not None:
+            device = predictor.device
+            self._health.fact("model", predictor.description)
+            self._health.fact("device", device)
+            self._health.fact("back end", predictor.backend)
         name = self.get_fully_qualified_name().lstrip("/")
         array = self._health.diagnostics(name, self._state, device, self._failure)
         array.header.stamp = self.get_clock().now().to_msg()

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from nav_msgs.msg import Odometry
     from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
-    from lircdepth_core.inference import Prediction, Predictor
+    from lircdepth_core.inference import CpuFallback, Prediction, Predictor
     from lircdepth_ros.health import Health
 
 _POSE_POLL_SECONDS = 0.01
@@ -95,7 +95,7 @@ class DepthWorker:
 
     def __init__(
         self,
-        predictor: Predictor,
+        predictor: Predictor | CpuFallback,
         poses: PoseSource,
         radar_topics: list[str],
         parameters: Callable[[], SimpleNamespace],

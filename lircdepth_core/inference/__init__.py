@@ -1,6 +1,7 @@
 """Models, and what they predict for an image and its radar returns."""
 
 from lircdepth_core.inference.calibration import Calibration
+from lircdepth_core.inference.cpu_fallback import CpuFallback
 from lircdepth_core.inference.model_description import ModelDescription
 from lircdepth_core.inference.model_files import find_model, write_description, write_model
 from lircdepth_core.inference.predictor import Prediction, Predictor
@@ -8,6 +9,7 @@ from lircdepth_core.inference.published import load_published
 
 __all__ = [
     "Calibration",
+    "CpuFallback",
     "ModelDescription",
     "Prediction",
     "Predictor",

@@ -50,8 +50,11 @@ def make_rig(monkeypatch, calibration_file, predictor):
         camera_info=True,
         arguments=None,
         image_topic="/depth/input/image",
+        load=None,
         **parameters,
     ):
+        if load is not None:
+            monkeypatch.setattr(depth_node.Predictor, "load", load)
         parameters["radar_topics"] = list(topics) or [""]
         parameters.setdefault("calibration_file", calibration_file)
         parameters.setdefault("diagnostics_period", 0.1)

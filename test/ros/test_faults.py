@@ -6,10 +6,13 @@ import os
 import resource
 import time
 
+import pytest
+import torch
 from diagnostic_msgs.msg import DiagnosticStatus
 from node_rig import (
     SECOND,
     START,
+    RecordingPredictor,
     camera_info_message,
     cloud_message,
     image_message,
@@ -152,6 +155,29 @@ def test_inference_that_always_fails_is_an_error_until_it_can(make_rig, predicto
     predictor.failures = 0
     ask(rig, START + 10 * SECOND)
     wait_until(lambda: rig.level == DiagnosticStatus.OK, what="a good status again")
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_gpu_that_runs_out_of_memory_is_replaced_by_the_cpu_if_allowed(
+    allowed, make_rig, predictor, monkeypatch
+):
+    lost = RecordingPredictor()
+    lost.device = "cuda:0"
+    by_device = {"auto": lost, "cpu": predictor}
+    load = staticmethod(lambda *_, device, **__: by_device[device])
+    rig = make_rig(topics=(), cpu_fallback=allowed, load=load)
+    ask(rig, START)
+    lost.error, lost.failures = torch.OutOfMemoryError("CUDA out of memory"), 10
+    rig.images.publish(image_message(START + SECOND))
+    if not allowed:
+        wait_until(lambda: rig.counts().get("dropped: inference failed") == 1)
+        return
+    rig.answer_to(START + SECOND)
+    assert len(predictor.calls) == 1
+    wait_until(lambda: rig.diagnostics.get("device") == "cpu")
+    assert rig.diagnostics["answered without: GPU"] == "1"
+    assert "cuda:0 failed" in rig.message
+    assert rig.counts() == {"received": 2, "answered": 2}
 
 
 def test_another_camera_info_in_the_middle_is_followed(make_rig, predictor):

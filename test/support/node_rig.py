@@ -93,6 +93,7 @@ class RecordingPredictor:
         self.calls = []
         self.seconds = 0.0
         self.failures = 0
+        self.error = RuntimeError("the network broke")
 
     def warm_up(self, width, height):
         pass
@@ -102,7 +103,7 @@ class RecordingPredictor:
         time.sleep(self.seconds)
         if self.failures:
             self.failures -= 1
-            raise RuntimeError("the network broke")
+            raise self.error
         depth = np.full(image.shape[:2], 10.0, np.float32)
         return SimpleNamespace(
             depth=depth,
