@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
@@ -47,8 +48,9 @@ class ShardWriter:
 
     def abandon(self) -> None:
         """Close and remove what is unfinished; does nothing after `finish`."""
-        self._tar.close()
         self._unfinished.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # closing writes, which a full disk refuses
+            self._tar.close()
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -1,0 +1,80 @@
+"""A disk that fills up, and a process that is killed, while bags and samples are written."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from simple_scene import SCENE
+
+from lircdepth_core.dataset.shards import read_samples
+
+SMALL = 40_000
+"""Bytes that a file may have: as a full disk, every write beyond fails."""
+
+
+def lircdepth(*arguments: object, limit: int | None = None) -> subprocess.Popen[str]:
+    """The command in a process whose files may not become larger."""
+
+    def confine() -> None:
+        if limit is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    return subprocess.Popen(
+        [sys.executable, "-m", "lircdepth_core.cli", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=confine,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    _, error = process.communicate(timeout=120)
+    return process.returncode, error.strip().splitlines()[-1] if error.strip() else ""
+
+
+def test_a_bag_that_does_not_fit_is_said_in_one_line_and_leaves_nothing(annotated, tmp_path):
+    command = ("bag", annotated, tmp_path / "bag", "--scene", SCENE)
+    status, line = ended(lircdepth(*command, limit=SMALL))
+    assert status == 2
+    assert "File too large" in line
+    assert list(tmp_path.iterdir()) == []
+    assert ended(lircdepth(*command))[0] == 0
+    assert (tmp_path / "bag" / "metadata.yaml").exists()
+
+
+def test_samples_that_do_not_fit_are_said_and_those_complete_stay(two_scenes, tmp_path):
+    command = ("prepare", two_scenes, tmp_path / "out", "--sweeps", 1, "--workers", 1)
+    status, line = ended(lircdepth(*command, "--scenes", SCENE))
+    assert status == 0
+    whole = sorted(p.name for p in (tmp_path / "out").glob("*.tar"))
+    status, line = ended(lircdepth(*command, limit=SMALL))
+    assert status in (1, 2)
+    assert "File too large" in line
+    assert sorted(p.name for p in (tmp_path / "out").glob("*.tar")) == whole
+    assert not list((tmp_path / "out").glob("*.part"))
+    assert ended(lircdepth(*command))[0] == 0
+    assert len({s.key for s in read_samples(str(tmp_path / "out"))}) == 6
+
+
+def test_a_killed_bag_is_none_and_the_same_command_makes_it(annotated, tmp_path):
+    command = ("bag", annotated, tmp_path / "bag", "--scene", SCENE)
+    process = lircdepth(*command)
+    end = time.monotonic() + 60
+    while not any(tmp_path.rglob("*.mcap")) and process.poll() is None:
+        assert time.monotonic() < end
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    if process.returncode == 0:
+        pytest.skip("it was done before it could be killed")
+    assert not (tmp_path / "bag").exists()
+    assert ended(lircdepth(*command))[0] == 0
+    assert (tmp_path / "bag" / "metadata.yaml").exists()
