@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -175,7 +175,8 @@ def measurement(nusc: NuScenes, row: dict[str, Any]) -> Measurement:
     """What a sample_data row tells of a file.
 
     Raises:
-        InputError: a stamp, a pose or an intrinsic matrix is damaged.
+        InputError: a stamp, a pose or an intrinsic matrix is damaged, or the file lies outside the
+            data set.
         KeyError: a row or a field is not there.
     """
     calibration = nusc.get("calibrated_sensor", row["calibrated_sensor_token"])
@@ -185,12 +186,20 @@ def measurement(nusc: NuScenes, row: dict[str, Any]) -> Measurement:
     if row["sensor_modality"] == "camera":
         camera = _camera(calibration, row)
     return Measurement(
-        row["filename"],
+        _inside(row["filename"]),
         stamp_of("sample_data", row),
         ego_from_sensor,
         _transform("ego_pose", pose) @ ego_from_sensor,
         camera,
     )
+
+
+def _inside(file: str) -> str:
+    """A file's name relative to the data set's root, if it stays below it."""
+    path = PurePosixPath(file)
+    if path.is_absolute() or ".." in path.parts or "\0" in file:
+        raise InputError(f"sample_data: {file!r:.80} lies outside the data set; unpack it again")
+    return file
 
 
 def read_conditions(dataroot: Path) -> dict[str, dict[str, str]]:

@@ -91,6 +91,13 @@ def test_what_the_devkit_alone_knows_is_passed_on(verb: str, root: Path, run: Ru
     assert "not a complete nuScenes data set (Error: log_tokens not in map table" in error
 
 
+def test_a_scene_whose_files_lie_elsewhere_is_skipped(root: Path, run: Run) -> None:
+    edit_table(root, "sample_data", in_all("filename", "samples/../../x"))
+    status, error = run("prepare")
+    assert status == 1
+    assert "lies outside the data set" in error
+
+
 def in_all(field: str, value: object) -> Callable[[Rows], None]:
     def change(rows: Rows) -> None:
         for row in rows:
@@ -131,6 +138,10 @@ NO_MATRIX = only_cameras(in_all("camera_intrinsic", "none"))
         ("bag", "sample_data", in_all("filename", None), "its tables are damaged"),
         ("bag", "calibrated_sensor", RAGGED, "no camera_intrinsic or size"),
         ("bag", "calibrated_sensor", NO_MATRIX, "no camera_intrinsic or size"),
+        ("bag", "sample_data", in_all("filename", "../../secret.jpg"), "outside the data set"),
+        ("bag", "sample_data", in_all("filename", "/etc/passwd"), "outside the data set"),
+        ("prepare", "scene", in_all("name", "../../elsewhere"), "cannot name a file"),
+        ("predict", "sample_data", in_all("filename", "/etc/passwd"), "outside the data set"),
         ("predict", "sample_data", in_all("timestamp", None), "timestamp None is none"),
         ("predict", "sample_data", in_all("width", None), "no camera_intrinsic or size"),
         ("predict", "calibrated_sensor", RAGGED, "no camera_intrinsic or size"),
