@@ -38,19 +38,20 @@ def encoded_size(data: bytes | bytearray | memoryview) -> tuple[int, int]:
     raise ValueError(f"{len(data)} bytes of JPEG without a start of frame")
 
 
-def decode_encoded(data: bytes, flags: int) -> np.ndarray:
-    """The pixels of a JPEG or PNG file of up to `MAX_IMAGE_PIXELS`, as OpenCV gives them.
+def decode_encoded(data: bytes, flags: int, max_pixels: int = MAX_IMAGE_PIXELS) -> np.ndarray:
+    """The pixels of a JPEG or PNG file, as OpenCV gives them.
 
     Args:
         data: the file.
         flags: of `cv2.imdecode`.
+        max_pixels: a larger image is refused, undecoded.
 
     Raises:
         ValueError: it is none, damaged, or larger.
     """
     width, height = encoded_size(data)
-    if not 0 < width * height <= MAX_IMAGE_PIXELS:
-        raise ValueError(f"{width}x{height} pixels, more than {MAX_IMAGE_PIXELS} or none")
+    if not 0 < width * height <= max_pixels:
+        raise ValueError(f"{width}x{height} pixels, more than {max_pixels} or none")
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:

@@ -20,7 +20,7 @@ from lircdepth_core.rectification import Rectifier
 if TYPE_CHECKING:
     from std_msgs.msg import Header
 
-MAX_CLOUD_POINTS = 10_000_000
+MAX_CLOUD_POINTS = 1_000_000
 
 _BYTES_PER_PIXEL = {
     "rgb8": 3,
@@ -52,7 +52,9 @@ _bridge = CvBridge()
 
 
 def image_from_message(
-    message: Image | CompressedImage, size: tuple[int, int] | None = None
+    message: Image | CompressedImage,
+    size: tuple[int, int] | None = None,
+    max_pixels: int = MAX_IMAGE_PIXELS,
 ) -> np.ndarray:
     """Decode an image.
 
@@ -61,6 +63,7 @@ def image_from_message(
             allowed) or CompressedImage (JPEG, PNG).
         size: width and height that the image must have; None: any. Compressed data that says
             otherwise is not decoded.
+        max_pixels: a larger image is refused.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -69,8 +72,8 @@ def image_from_message(
         InputError: the message is malformed or of another encoding.
     """
     if isinstance(message, CompressedImage):
-        return _decode_compressed(message, size)
-    _check_size((message.width, message.height), size)
+        return _decode_compressed(message, size, max_pixels)
+    _check_size((message.width, message.height), size, max_pixels)
     if message.encoding not in _BYTES_PER_PIXEL:
         raise InputError(
             f"image: encoding {message.encoding!r}; use one of {', '.join(_BYTES_PER_PIXEL)}"
@@ -105,22 +108,25 @@ def _plain(message: Image) -> Image:
     return plain
 
 
-def _decode_compressed(message: CompressedImage, size: tuple[int, int] | None) -> np.ndarray:
+def _decode_compressed(
+    message: CompressedImage, size: tuple[int, int] | None, max_pixels: int
+) -> np.ndarray:
     data = bytes(message.data)
     try:
         found = encoded_size(data)
         if size is None or found == size:
-            bgr = decode_encoded(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+            flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+            bgr = decode_encoded(data, flags, max_pixels)
             return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
     except ValueError as error:
         raise InputError(f"image: {error} (format {message.format!r:.40})") from error
     raise _other_size(found, size)
 
 
-def _check_size(found: tuple[int, int], wanted: tuple[int, int] | None) -> None:
+def _check_size(found: tuple[int, int], wanted: tuple[int, int] | None, max_pixels: int) -> None:
     width, height = found
-    if not 0 < width * height <= MAX_IMAGE_PIXELS:
-        raise InputError(f"image: size {width}x{height}; give 1 to {MAX_IMAGE_PIXELS} pixels")
+    if not 0 < width * height <= max_pixels:
+        raise InputError(f"image: size {width}x{height}; give 1 to {max_pixels} pixels")
     if wanted is not None and found != wanted:
         raise _other_size(found, wanted)
 
@@ -145,7 +151,9 @@ class CameraModel:
     rectifier: Rectifier | None
 
 
-def camera_from_message(info: CameraInfo, rectified: bool) -> CameraModel:
+def camera_from_message(
+    info: CameraInfo, rectified: bool, max_pixels: int = MAX_IMAGE_PIXELS
+) -> CameraModel:
     """Read a sensor_msgs/CameraInfo.
 
     The rectified camera is P[:3,:3] if P[0,0] > 0, else K; R is never used. K and P are those of
@@ -154,6 +162,7 @@ def camera_from_message(info: CameraInfo, rectified: bool) -> CameraModel:
     Args:
         info: the message.
         rectified: whether the images are rectified already.
+        max_pixels: a larger image size is refused.
 
     Raises:
         InputError: the message names no usable camera.
@@ -167,9 +176,9 @@ def camera_from_message(info: CameraInfo, rectified: bool) -> CameraModel:
     size = (width // binning_x, height // binning_y)
     if min(size) <= 0:
         raise InputError(f"camera_info: image size {size[0]}x{size[1]}; give a positive size")
-    if size[0] * size[1] > MAX_IMAGE_PIXELS:  # rectifying takes 8 bytes for each
+    if size[0] * size[1] > max_pixels:  # rectifying takes 8 bytes for each
         raise InputError(
-            f"camera_info: image size {size[0]}x{size[1]}; give up to {MAX_IMAGE_PIXELS} pixels"
+            f"camera_info: image size {size[0]}x{size[1]}; give up to {max_pixels} pixels"
         )
 
     def of_image(full: np.ndarray) -> Camera:
@@ -203,25 +212,28 @@ def rectified_image(message: Image | CompressedImage, model: CameraModel) -> np.
     Raises:
         InputError: the image cannot be used, or is not of the size camera_info describes.
     """
-    image = image_from_message(message, (model.camera.width, model.camera.height))
+    width, height = model.camera.width, model.camera.height
+    image = image_from_message(message, (width, height), max_pixels=width * height)
     return image if model.rectifier is None else model.rectifier(image)
 
 
 @dataclass(frozen=True)
 class RadarFields:
-    """Names of cloud fields, and the state filter of nuScenes' radars.
+    """Names of cloud fields, the state filter of nuScenes' radars, and a limit.
 
     Attributes:
         velocity: forward and left velocity relative to the moving radar, m/s.
         doppler: candidates for a scalar Doppler, m/s, positive away.
         rcs: candidates for the radar cross-section, dBsm.
         kept_states: field name -> values kept; empty: no filter.
+        max_points: of a cloud that is read.
     """
 
     velocity: tuple[str, str] = ("vx", "vy")
     doppler: tuple[str, ...] = ("velocity", "v_r", "doppler", "range_rate")
     rcs: tuple[str, ...] = ("rcs", "RCS", "intensity", "amplitude")
     kept_states: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    max_points: int = MAX_CLOUD_POINTS
 
 
 @dataclass(frozen=True)
@@ -244,14 +256,15 @@ class SensorReturns:
 def radar_from_message(cloud: PointCloud2, fields: RadarFields) -> SensorReturns:
     """Read a sensor_msgs/PointCloud2 of any layout: packed, padded, organised, big endian.
 
-    Points with a position that is not finite are dropped; unknown numbers become zero.
+    Points with a position that is not finite are dropped; unknown numbers become zero. A cloud of
+    more than `fields.max_points` is refused.
 
     Raises:
         InputError: the message is malformed or has no x, y, z.
     """
     if cloud.width * cloud.height == 0:  # often sent without fields
         return SensorReturns(np.zeros((0, 3)), np.zeros(0), np.zeros((0, 2)), ())
-    points = structured_points(cloud)
+    points = structured_points(cloud, fields.max_points)
     names = points.dtype.names or ()
     if not {"x", "y", "z"} <= set(names):
         raise InputError(f"radar cloud: fields {list(names)}; x, y and z are needed")
@@ -287,15 +300,15 @@ def radar_from_message(cloud: PointCloud2, fields: RadarFields) -> SensorReturns
     )
 
 
-def structured_points(cloud: PointCloud2) -> np.ndarray:
+def structured_points(cloud: PointCloud2, max_points: int = MAX_CLOUD_POINTS) -> np.ndarray:
     """A cloud's points as a structured array (N,), row padding removed, in native byte order.
 
     Raises:
         InputError: sizes, fields and data contradict each other.
     """
     count = cloud.width * cloud.height
-    if not 0 < count <= MAX_CLOUD_POINTS:
-        raise InputError(f"radar cloud: {count} points; 1 to {MAX_CLOUD_POINTS} are read")
+    if not 0 < count <= max_points:
+        raise InputError(f"radar cloud: {count} points; 1 to {max_points} are read")
     row_bytes = cloud.width * cloud.point_step
     if cloud.point_step == 0 or cloud.row_step < row_bytes:
         raise InputError(

@@ -219,7 +219,7 @@ class DepthWorker:
             return
         self._stage = "preparing"
         try:
-            model = self._model_of(inputs.info, values.input_rectified)
+            model = self._model_of(inputs.info, values)
         except InputError as error:
             self._health.image_dropped("unusable camera_info", str(error))
             return
@@ -335,7 +335,7 @@ class DepthWorker:
         age = now - job.received if clock is None else (clock - job.stamp) / 1e9
         return age > limit
 
-    def _model_of(self, info: CameraInfo, rectified: bool) -> CameraModel:
+    def _model_of(self, info: CameraInfo, values: SimpleNamespace) -> CameraModel:
         """The camera model, made anew only when the calibration changes."""
         roi = info.roi
         key = (
@@ -349,7 +349,9 @@ class DepthWorker:
             (roi.x_offset, roi.y_offset, roi.width, roi.height),
         )
         if self._camera_model is None or self._camera_model[0] != key:
-            self._camera_model = (key, camera_from_message(info, rectified))
+            rectified = values.input_rectified
+            model = camera_from_message(info, rectified, values.max_image_pixels)
+            self._camera_model = (key, model)
             if rectified and info.p[0] <= 0 and any(info.d):
                 self._health.notice(
                     "camera_info has distortion and no P",
@@ -399,5 +401,9 @@ def _radar_fields(values: SimpleNamespace) -> RadarFields:
         )
     forward, left = values.radar_velocity_fields
     return RadarFields(
-        (forward, left), tuple(values.radar_doppler_fields), tuple(values.radar_rcs_fields), kept
+        (forward, left),
+        tuple(values.radar_doppler_fields),
+        tuple(values.radar_rcs_fields),
+        kept,
+        values.max_cloud_points,
     )

@@ -192,6 +192,19 @@ def test_another_camera_info_in_the_middle_is_followed(make_rig, predictor):
     assert (answer.width, answer.height) == (640, 384)
 
 
+def test_what_is_larger_than_allowed_is_dropped_with_that_reason(make_rig, predictor):
+    rig = make_rig(max_image_pixels=320 * 192, max_cloud_points=3, radar_wait=0.2)
+    rig.radar(cloud_message(START, AHEAD * 4))
+    ask(rig, START)
+    assert predictor.calls[-1].radar is None
+    wait_until(lambda: rig.diagnostics.get("dropped: /depth/input/radar: unusable cloud") == "1")
+    rig.infos.publish(camera_info_message(width=640, height=384))
+    wait_until(lambda: rig.diagnostics.get("/depth/input/camera_info: received") == "2")
+    rig.images.publish(image_message(START + SECOND, width=640, height=384))
+    wait_until(lambda: rig.counts().get("dropped: unusable camera_info") == 1)
+    wait_until(lambda: "give up to 61440 pixels" in rig.message)
+
+
 def test_open_files_do_not_grow(make_rig, predictor):
     rig = make_rig(topics=())
     ask(rig, START)
