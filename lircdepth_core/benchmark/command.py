@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -31,7 +32,7 @@ _NOTE = """\
 The baseline is eager torch in float32, channels first, nothing folded; each ratio is of runs in
 turns with it. Load: from a process's start to its first answer, with built forms kept. Peak:
 operations per second over those of a large float32 matrix product. Off: mean difference of depth
-from the baseline's."""
+from the baseline's. MAE: on the samples of --samples, truth up to 80 m, averaged over images."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,6 +53,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="WIDTHxHEIGHT",
         help="of the network's input (default: 704x384)",
     )
+    parser.add_argument(
+        "--samples",
+        nargs="+",
+        metavar="DATA",
+        help="folder of lircdepth prepare; each back end's error on some of it is measured too",
+    )
+    parser.add_argument(
+        "--images",
+        type=int,
+        default=40,
+        metavar="N",
+        help="of these samples, evenly spread (default: %(default)s)",
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda:N (default: auto)")
     parser.add_argument(
         "--runs", type=int, default=30, metavar="N", help="of each (default: %(default)s)"
@@ -62,6 +76,8 @@ def run(args: argparse.Namespace) -> int:
     """Run `lircdepth bench`; errors are raised as `InputError`."""
     if args.runs < 1:
         raise InputError(f"--runs {args.runs}: give 1 or more")
+    if args.images < 1:
+        raise InputError(f"--images {args.images}: give 1 or more")
     for width, height in args.sizes:
         if width % SIZE_MULTIPLE or height % SIZE_MULTIPLE or not width or not height:
             raise InputError(f"--sizes {width}x{height}: give multiples of {SIZE_MULTIPLE}")
@@ -96,6 +112,8 @@ def _measure_and_tell(
     speeds = measure(
         folder, device, names, args.sizes, args.runs, partial(print, file=sys.stderr, flush=True)
     )
+    if args.samples:
+        speeds = _with_errors(speeds, args, folder, device)
     print(", ".join(f"{key}: {value}" for key, value in machine(device).items()))
     for width, height in args.sizes:
         chosen = [speed for speed in speeds if (speed.width, speed.height) == (width, height)]
@@ -107,15 +125,30 @@ def _measure_and_tell(
     return speeds
 
 
+def _with_errors(
+    speeds: list[Speed], args: argparse.Namespace, folder: Path, device: str
+) -> list[Speed]:
+    """The speeds with each back end's error on samples; the baseline is torch's own."""
+    from lircdepth_core.benchmark.accuracy import mean_absolute_error, spread_samples
+
+    samples = spread_samples(args.samples, args.images)
+    errors = {BASELINE: np.nan}
+    for name in {speed.backend: None for speed in speeds if not speed.failure}:
+        if name not in errors:
+            print(f"{name} on {len(samples)} samples", file=sys.stderr, flush=True)
+            errors[name] = mean_absolute_error(folder, device, name, samples)
+    return [replace(speed, error=errors.get(speed.backend, np.nan)) for speed in speeds]
+
+
 def table(speeds: Sequence[Speed], title: str) -> Table:
     """The speeds at one size."""
-    columns = ("p50 ms", "p95 ms", "1/s", "ratio", "load s", "memory MB", "peak", "off")
+    columns = ("p50 ms", "p95 ms", "1/s", "ratio", "load s", "memory MB", "peak", "off", "MAE m")
     return Table(title, ("back end", *columns), [_row(speed) for speed in speeds])
 
 
 def _row(speed: Speed) -> tuple[str, ...]:
     if speed.failure:
-        return (speed.backend, *["fails"] * 8)
+        return (speed.backend, *["fails"] * 9)
     return (
         speed.backend,
         f"{1000 * speed.p50:.0f}",
@@ -126,6 +159,7 @@ def _row(speed: Speed) -> tuple[str, ...]:
         f"{speed.peak_memory / 1e6:.0f}",
         f"{100 * speed.share_of_peak:.0f} %",
         f"{100 * speed.deviation:.3f} %",
+        "-" if np.isnan(speed.error) else f"{speed.error:.3f}",
     )
 
 

@@ -40,6 +40,7 @@ class Speed:
         share_of_peak: operations of the unchanged network per second, over those of a large matrix
             product in float32.
         deviation: mean of |depth / the baseline's - 1| over the fixed set.
+        error: mean absolute error on samples, metres; NaN if there are none.
     """
 
     backend: str
@@ -54,6 +55,7 @@ class Speed:
     peak_memory: float = np.nan
     share_of_peak: float = np.nan
     deviation: float = np.nan
+    error: float = np.nan
 
 
 def measure(

@@ -44,6 +44,27 @@ def test_a_bench_tells_and_keeps_what_it_measured(tmp_path, capsys):
     assert cv2.imread(str(out / "bench.png")).std() > 5
 
 
+def test_the_error_on_samples_is_that_of_an_evaluation(tmp_path, capsys):
+    pytest.importorskip("webdataset", reason="needs the extra 'train'")
+    from training_rig import write_shards
+
+    write_shards(tmp_path / "samples", [3, 2])
+    arguments = ["--backends", "torch", "--sizes", "64x32", "--runs", "1", "--out", str(tmp_path)]
+    samples = ["--samples", str(tmp_path / "samples"), "--images", "9"]
+    assert cli.main(["bench", "models/lircdepth", *arguments, *samples]) == 0
+    speeds = json.loads((tmp_path / "bench.json").read_text())["speeds"]
+    errors = {speed["backend"]: speed["error"] for speed in speeds}
+    assert errors[BASELINE] is None
+
+    out = tmp_path / "evaluation"
+    evaluate = ["evaluate", "models/lircdepth", samples[1], "--radar", "--frames", "0"]
+    assert cli.main([*evaluate, "--out", str(out)]) == 0
+    found = json.loads((out / "evaluation.json").read_text())["truths"]["exact"]
+    expected = found["by_radar"]["full"]["depth"]["80"]["mae"]
+    assert errors["torch"] == pytest.approx(expected, rel=1e-5)
+    assert f"{expected:.3f}" in capsys.readouterr().out
+
+
 def test_a_back_end_that_fails_does_not_end_the_others(model, monkeypatch, capsys):
     kind = command.BACKENDS["torch"]
     monkeypatch.setitem(command.BACKENDS, "unheard-of", kind)  # the other process knows no such
@@ -51,7 +72,7 @@ def test_a_back_end_that_fails_does_not_end_the_others(model, monkeypatch, capsy
     assert cli.main(["bench", str(model), *arguments]) == 0
     lines = capsys.readouterr().out.splitlines()
     (failed,) = (line for line in lines if line.split()[:1] == ["unheard-of"])
-    assert failed.split()[1:] == ["fails"] * 8
+    assert failed.split()[1:] == ["fails"] * 9
     assert any("its process ended" in line for line in lines)
     (measured,) = (line for line in lines if line.split()[:1] == ["torch"])
     assert "fails" not in measured
@@ -86,6 +107,7 @@ def test_the_record_has_no_nan():
     ("arguments", "words"),
     [
         (["--runs", "0"], "--runs 0: give 1"),
+        (["--images", "0"], "--images 0: give 1"),
         (["--sizes", "700x384"], "--sizes 700x384: give multiples of 32"),
         (["--backends", "none"], "'none' is unknown"),
         (["--device", "cuda:99"], "cuda:99 is not there"),

@@ -1,0 +1,56 @@
+"""How wrong a model is with each back end, on a few samples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from lircdepth_core.dataset.sample import Sample
+from lircdepth_core.errors import InputError
+from lircdepth_core.evaluation.sources import PreparedSamples
+from lircdepth_core.inference import Predictor
+
+CAP = 80.0
+"""Metres; truth beyond is not used."""
+
+
+def spread_samples(locations: Sequence[str], count: int) -> list[Sample]:
+    """So many samples, spread evenly over a data set.
+
+    Raises:
+        InputError: one of them cannot be read, or there is none.
+    """
+    source = PreparedSamples(tuple(locations))
+    total = source.count()
+    if total is None:
+        raise InputError(f"{' '.join(locations)}: give a folder with an index, as prepare writes")
+    chosen = set(np.linspace(0, total - 1, min(count, total)).round().astype(int).tolist())
+
+    def damaged(error: InputError) -> None:
+        raise error
+
+    samples = [sample for _, sample in source(chosen.__contains__, damaged)]
+    if not samples:
+        raise InputError(f"{' '.join(locations)}: no samples")
+    return samples
+
+
+def mean_absolute_error(model: Path, device: str, backend: str, samples: Sequence[Sample]) -> float:
+    """The error against exact depth, else the single scan, averaged over images; metres.
+
+    Raises:
+        InputError: the back end cannot be had, or no sample has truth.
+    """
+    predictor = Predictor.load(model, device=device, backend=backend)
+    errors = []
+    for sample in samples:
+        depth = predictor(sample.image, sample.camera, sample.radar_returns()).depth
+        truth = sample.single_scan if sample.exact is None else sample.exact
+        known = (truth > 0) & (truth <= CAP) & np.isfinite(depth)
+        if known.any():
+            errors.append(np.abs(depth - truth)[known].mean())
+    if not errors:
+        raise InputError("no sample has truth; check how the data was prepared")
+    return float(np.mean(errors))
