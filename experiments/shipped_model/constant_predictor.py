@@ -1,6 +1,6 @@
 """The error of the simplest predictor: for every pixel the median depth of the training drives.
 
-    python experiments/shipped_model/constant_predictor.py TRAIN TEST
+    python experiments/shipped_model/constant_predictor.py TRAIN TEST --out FILE.json
 
 Truth is exact depth up to 80 m, in the median as in the error; the error is averaged over images,
 as `lircdepth evaluate` does.
@@ -9,6 +9,8 @@ as `lircdepth evaluate` does.
 from __future__ import annotations
 
 import argparse
+import json
+from pathlib import Path
 
 import numpy as np
 
@@ -26,6 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("train", help="folder of lircdepth prepare; all images of one size")
     parser.add_argument("test", help="the same, of other drives")
+    parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
 
     train = PreparedSamples((args.train,))
@@ -38,6 +41,8 @@ def main() -> None:
     for _, sample in PreparedSamples((args.test,))(lambda number: True, print):
         valid = sample.exact <= CAP
         errors.append(np.abs(constant - sample.exact)[valid].mean())
+    found = {"training_images": len(maps), "images": len(errors), "mae": float(np.mean(errors))}
+    args.out.write_text(json.dumps(found) + "\n")
     print(
         f"{len(maps)} training images, {len(errors)} test images: MAE {np.mean(errors):.3f} m "
         f"up to {CAP:g} m"

@@ -3,7 +3,7 @@
     python experiments/shipped_model/run.py OUT
 
 What is done is kept in OUT: the same command goes on after an interruption. In the end OUT/model is
-the model folder, OUT/evaluation its figures on the test drives.
+the model folder with its card, OUT/evaluation its figures on the test drives.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from lircdepth_core.inference.model_files import load_network, read_description,
 
 HERE = Path(__file__).resolve().parent
 ABLATION = HERE.parent / "ablation" / "run.py"
+UNCERTAINTY = HERE.parent / "uncertainty" / "measure.py"
 CONFIG = HERE.parents[1] / "config" / "train_student_scratch.yaml"
 SPLITS = ("train", "validation", "calibration", "test")
 
@@ -97,6 +98,10 @@ def main() -> None:
     run(*LIRCDEPTH, "calibrate", model, samples / "calibration", "--truth", "exact")
     evaluation = ("--out", out / "evaluation", "--radar", "none", "half")
     run(*LIRCDEPTH, "evaluate", model, samples / "test", *evaluation, "--device", args.device)
+    run(UNCERTAINTY, model, samples / "test", "--out", out / "uncertainty.json")
+    constant = ("--out", out / "constant.json")
+    run(HERE / "constant_predictor.py", samples / "train", samples / "test", *constant)
+    run(HERE / "card.py", out, model)
 
 
 if __name__ == "__main__":

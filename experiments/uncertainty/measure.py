@@ -74,14 +74,11 @@ def measure(model: Path, samples: str, images: int | None) -> dict[str, object]:
         raise SystemExit(f"{model}: not calibrated; run lircdepth calibrate first")
     network = load_network(model, description)
     seen = description.input
-    crop = seen.crop
-    if crop is None or crop.height % 32:
-        raise SystemExit(f"{model}: give input.crop a height that is a multiple of 32")
     areas: dict[str, list[np.ndarray]] = {}
     sigmas: dict[str, list[float]] = {}
-    # As wide as nuScenes' images are at this focal length, in steps of 32.
-    width = int(1600 * seen.focal_length / 1266.417) // 32 * 32
-    spec = InputSpec(crop.height, width, seen.focal_length, seen.interpolation)
+    # The middle of nuScenes' images at this focal length, in steps of 32.
+    width, height = (int(n * seen.focal_length / 1266.417) // 32 * 32 for n in (1600, 900))
+    spec = InputSpec(height, width, seen.focal_length, seen.interpolation)
     batches = TrainingBatches(samples, spec, 1, training=False, dense_from="exact")
     for number, batch in enumerate(batches):
         if number == images:

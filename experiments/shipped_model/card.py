@@ -1,0 +1,66 @@
+"""The model card of the shipped student, every figure from files that other commands wrote.
+
+    python experiments/shipped_model/card.py OUT MODEL
+
+OUT is the folder of run.py, when it is done. The card becomes MODEL/README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import yaml
+
+from lircdepth_core.inference.model_files import read_description
+
+HERE = Path(__file__).resolve().parent
+RADAR = {"full": "as measured", "half": "half of the returns", "none": "none"}
+
+
+def card(out: Path, model: Path) -> str:
+    """The text."""
+
+    def read(name: str) -> Any:
+        return json.loads((out / name).read_text(encoding="utf-8"))
+
+    evaluation = read("evaluation/evaluation.json")
+    exact, scan = evaluation["truths"]["exact"], evaluation["truths"]["single_scan"]
+    recipe = yaml.safe_load((HERE / "recipe.yaml").read_text(encoding="utf-8"))
+    settings = [setting for stage in recipe["stages"] for setting in stage["settings"]]
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    environment.filters["percent"] = lambda share: f"{100 * share:.1f} %"
+    environment.filters["thousands"] = lambda number: f"{number:,}"
+    return environment.get_template("card.md.j2").render(
+        seen=read_description(model).input,
+        recipe=recipe,
+        steps=[int(s.partition("=")[2]) for s in settings if s.startswith("length.image_steps")],
+        evaluation=evaluation,
+        exact=exact,
+        scan=scan["by_radar"]["full"],
+        full=exact["by_radar"]["full"]["uncertainty"],
+        uncertainty=read("uncertainty.json"),
+        constant=read("constant.json")["mae"],
+        radar=RADAR,
+    )
+
+
+def main() -> None:
+    """Write the card."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("out", type=Path, help="folder of run.py")
+    parser.add_argument("model", type=Path, help="model folder whose README.md it becomes")
+    args = parser.parse_args()
+    (args.model / "README.md").write_text(card(args.out, args.model), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
