@@ -168,7 +168,9 @@ def collect_frames(recorder: Recorder, poses: CalibrationPoses) -> list[Frame]:
         poses.add_odometry(odometry)
     truths = {int(path.stem) * 1000: path for path in (DATA / "truth").glob("*.png")}
     frames = []
-    for stamp in sorted(messages[DEPTH].keys() & truths.keys()):
+    # Images are best effort: a busy machine may lose one on its way to the recorder.
+    kept = (messages[topic].keys() for topic in (DEPTH, SIGMA, IMAGE, CAMERA_INFO))
+    for stamp in sorted(truths.keys() & set.intersection(*map(set, kept))):
         image = messages[IMAGE][stamp]
         camera = camera_from_message(messages[CAMERA_INFO][stamp], rectified=True).camera
         radar_stamp = min(messages[RADAR], key=lambda other: abs(other - stamp))

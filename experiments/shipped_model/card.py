@@ -2,7 +2,8 @@
 
     python experiments/shipped_model/card.py OUT MODEL
 
-OUT is the folder of run.py, when it is done. The card becomes MODEL/README.md.
+OUT is the folder of run.py, when it is done; with an evaluation of a real frame in OUT/real_frame
+the card tells of it. The card becomes MODEL/README.md.
 """
 
 from __future__ import annotations
@@ -28,6 +29,10 @@ def card(out: Path, model: Path) -> str:
         return json.loads((out / name).read_text(encoding="utf-8"))
 
     evaluation = read("evaluation/evaluation.json")
+    real = None
+    if (out / "real_frame").exists():
+        truth = read("real_frame/evaluation.json")["truths"]["single_scan"]
+        real = truth["by_radar"]["full"]
     exact, scan = evaluation["truths"]["exact"], evaluation["truths"]["single_scan"]
     recipe = yaml.safe_load((HERE / "recipe.yaml").read_text(encoding="utf-8"))
     settings = [setting for stage in recipe["stages"] for setting in stage["settings"]]
@@ -50,6 +55,7 @@ def card(out: Path, model: Path) -> str:
         uncertainty=read("uncertainty.json"),
         constant=read("constant.json")["mae"],
         radar=RADAR,
+        real=real,
     )
 
 

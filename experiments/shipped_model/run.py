@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from lircdepth_core.inference.model_description import StoredWeights
+from lircdepth_core.inference.model_description import Crop, StoredWeights
 from lircdepth_core.inference.model_files import load_network, read_description, write_model
 
 HERE = Path(__file__).resolve().parent
@@ -73,11 +73,16 @@ def train(recipe: dict[str, Any], out: Path, device: str) -> Path:
     return model
 
 
-def ship(trained: Path, out: Path) -> Path:
-    """A copy of a model in half precision, which halves the file."""
+def ship(trained: Path, crop: Crop, out: Path) -> Path:
+    """A copy of a model in half precision, which halves the file, that sees some of the rows."""
     description = read_description(trained)
     network = load_network(trained, description)
-    description = dataclasses.replace(description, name="lircdepth", weights=StoredWeights("", ""))
+    description = dataclasses.replace(
+        description,
+        name="lircdepth",
+        input=dataclasses.replace(description.input, crop=crop),
+        weights=StoredWeights("", ""),
+    )
     folder = out / "model"
     shutil.rmtree(folder, ignore_errors=True)
     write_model(folder, network, description, (trained / "README.md").read_text(), half=True)
@@ -93,10 +98,10 @@ def main() -> None:
     recipe = yaml.safe_load((HERE / "recipe.yaml").read_text())
     out = args.out.resolve()
     make_data(recipe["drives"], out)
-    model = ship(train(recipe, out, args.device), out)
+    model = ship(train(recipe, out, args.device), Crop(**recipe["crop"]), out)
     samples = out / "samples"
     run(*LIRCDEPTH, "calibrate", model, samples / "calibration", "--truth", "exact")
-    evaluation = ("--out", out / "evaluation", "--radar", "none", "half")
+    evaluation = ("--out", out / "evaluation", "--radar", "none")
     run(*LIRCDEPTH, "evaluate", model, samples / "test", *evaluation, "--device", args.device)
     run(UNCERTAINTY, model, samples / "test", "--out", out / "uncertainty.json")
     constant = ("--out", out / "constant.json")

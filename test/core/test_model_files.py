@@ -310,13 +310,20 @@ def test_a_model_that_is_nowhere_lists_where_it_was_looked_for(tmp_path, monkeyp
     assert str(tmp_path / "share" / "lircdepth" / "models" / "no-such-model") in str(caught.value)
 
 
-def test_the_shipped_model_says_that_it_is_untrained_and_gives_numbers(make_camera):
+def test_the_shipped_model_is_trained_and_calibrated_and_small(make_camera):
     predictor = Predictor.load("models/lircdepth", "cpu", max_network_pixels=64 * 64)
-    assert "UNTRAINED" in predictor.description
+    assert "trained, calibrated" in predictor.description
+    weights = find_model("models/lircdepth") / predictor.model.weights.file
+    assert weights.stat().st_size < 30_000_000
     image = np.random.default_rng(2).integers(0, 255, (90, 160, 3), np.uint8)
     prediction = predictor(image, make_camera(160, 90, 126.6), None)
-    assert np.isfinite(prediction.depth).all()
-    assert ((prediction.depth > 0) & (prediction.depth < 100)).all()
+    seen = np.isfinite(prediction.depth)
+    assert seen[3:-3].all()  # it sees all but the first and last rows
+    # Depth is scaled back from a smaller focal length.
+    assert (prediction.depth[seen] > 0).all()
+    assert (np.isfinite(prediction.sigma) == seen).all()
+    assert (prediction.sigma[seen] > 0).all()
+    assert (prediction.interval(0.95)[seen] > prediction.sigma[seen]).all()
     again = Predictor.load("lircdepth", "cpu", max_network_pixels=64 * 64)
     np.testing.assert_array_equal(
         again(image, make_camera(160, 90, 126.6), None).depth, prediction.depth

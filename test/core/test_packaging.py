@@ -43,6 +43,8 @@ def wheel(tmp_path_factory):
         "share/lircdepth/config/fastdds.xml",
         "share/lircdepth/config/foxglove_layout.json",
         "share/lircdepth/models/lircdepth/model.yaml",
+        "share/lircdepth/models/lircdepth/weights.safetensors",
+        "share/lircdepth/config/sros2_policy.xml",
         "lircdepth_ros/depth_node_parameters.yaml",
     ],
 )

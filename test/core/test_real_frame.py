@@ -129,6 +129,7 @@ def test_a_damaged_image_is_named(content, complaint, nusc, monkeypatch, tmp_pat
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(content)
     row = nusc.get("sample_data", nusc.get("sample", SAMPLE)["data"]["CAM_FRONT"])
-    monkeypatch.setitem(row, "filename", str(broken))
+    monkeypatch.setitem(row, "filename", broken.name)
+    monkeypatch.setattr(nusc, "dataroot", str(tmp_path))
     with pytest.raises(InputError, match=rf"broken\.jpg: {complaint}"):
         read_frame(nusc, SAMPLE, "CAM_FRONT", [], filtered=False)

@@ -369,10 +369,10 @@ def interrupt_until_it_ends(process):
     wait_until(ended, 20, "the process to end")
 
 
-def test_the_start_up_line_says_that_the_shipped_model_is_untrained(start_node):
+def test_the_start_up_line_says_what_the_shipped_model_is(start_node):
     calibration = ROOT / "test" / "data" / "calibration.yaml"
     node = start_node(f"calibration_file:={calibration}", "max_network_pixels:=20000")
-    node.wait_for("UNTRAINED")
+    node.wait_for("lircdepth (student), trained, calibrated, on ")
 
 
 @pytest.mark.parametrize(
