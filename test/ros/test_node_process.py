@@ -348,8 +348,11 @@ def test_a_signal_ends_it_in_every_state_within_two_seconds(
     state, number, start_node, listener, model
 ):
     calibration = ROOT / "test" / "data" / "calibration.yaml"
-    node = start_node(f"model:={model}", f"calibration_file:={calibration}", "autostart:=false")
-    client = listener.node.create_client(ChangeState, "/depth/change_state")
+    parameters = (f"model:={model}", f"calibration_file:={calibration}", "autostart:=false")
+    # A name of its own: DDS remembers for a while the services of a node that was killed before.
+    namespace = f"/ends_when_{state}_by_{number:d}"
+    node = start_node(*parameters, remaps=[f"__ns:={namespace}"])
+    client = listener.node.create_client(ChangeState, f"{namespace}/depth/change_state")
     listener.wait(client.service_is_ready, what="the node's services")
     for transition in TRANSITIONS[state]:
         future = client.call_async(ChangeState.Request(transition=Transition(id=transition)))
