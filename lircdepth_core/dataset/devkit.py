@@ -167,7 +167,7 @@ def find_scene(nusc: NuScenes, name: str) -> dict[str, Any]:
         for scene in nusc.scene:
             if scene["name"] == name:
                 return scene
-        names = sorted(scene["name"] for scene in nusc.scene)
+        names = sorted(str(scene["name"]) for scene in nusc.scene)
     shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
     raise InputError(f"{nusc.dataroot}: no scene {name}; there are {shown}")
 

@@ -127,6 +127,7 @@ NO_MATRIX = only_cameras(in_all("camera_intrinsic", "none"))
     [
         ("bag", "scene", without("first_sample_token"), "'first_sample_token', which is not there"),
         ("bag", "scene", without("name"), "'name', which is not there"),
+        ("bag", "scene", in_all("name", None), "no scene scene-0001; there are None"),
         ("prepare", "scene", without("name"), "'name', which is not there"),
         ("bag", "sample", without("next"), "'next', which is not there"),
         ("bag", "sample_data", in_all("timestamp", None), "timestamp None is none"),
