@@ -3,7 +3,8 @@
     python experiments/ablation/run.py OUT [--jobs N]
 
 What is done is kept in OUT: the same command goes on after an interruption. Each run's figures
-land beside this file in `results/`; a run whose figures are there is not made again.
+land beside this file in `results/`. A run whose figures are there is not made again, unless another
+needs its parameters or --only names it: then it is trained, and its figures stay.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import subprocess
 import sys
 from collections import defaultdict
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +43,8 @@ class Run:
         seed: of parameters, order and augmentation.
         network: `student` or `teacher`.
         settings: fields of the configuration.
-        starts_from: the run whose parameters it begins with; it is trained first.
+        starts_from: the run whose parameters it begins with.
+        teacher: the run that it learns from, if it distils.
     """
 
     arm: str
@@ -49,6 +52,7 @@ class Run:
     network: str
     settings: tuple[str, ...]
     starts_from: str | None = None
+    teacher: str | None = None
 
     @property
     def name(self) -> str:
@@ -56,35 +60,55 @@ class Run:
         return f"{self.arm}-{self.seed}"
 
     @property
-    def needs_teacher(self) -> bool:
-        """Whether it learns from the teacher, or from its samples alone."""
-        alone = all(f"loss.{stream}=0" in self.settings for stream in STREAMS)
-        return self.network == "student" and not alone
+    def needs(self) -> set[str]:
+        """The runs that are trained before it."""
+        return {name for name in (self.starts_from, self.teacher) if name}
 
 
 def planned_runs(plan: dict[str, Any]) -> list[Run]:
     """All runs, seed by seed, so that each arm's first comes early."""
-    runs = [
-        Run(
-            arm,
-            seed,
-            entry.get("network", "student"),
-            (*plan["settings"], *entry["settings"]),
-            f"{entry['starts_from']}-{seed}" if "starts_from" in entry else None,
-        )
-        for arm, entry in plan["arms"].items()
-        for seed in entry["seeds"]
-    ]
+    runs = []
+    for arm, entry in plan["arms"].items():
+        network = entry.get("network", "student")
+        after_start = plan["after_start"] if "starts_from" in entry else ()
+        settings = (*plan["settings"], *after_start, *entry["settings"])
+        distils = not all(f"loss.{stream}=0" in settings for stream in STREAMS)
+        teacher = entry.get("teacher", plan["teacher"])
+        runs += [
+            Run(
+                arm,
+                seed,
+                network,
+                settings,
+                f"{entry['starts_from']}-{seed}" if "starts_from" in entry else None,
+                teacher if network == "student" and distils else None,
+            )
+            for seed in entry["seeds"]
+        ]
     return sorted(runs, key=lambda run: run.seed)
 
 
-def waves(runs: list[Run]) -> tuple[list[Run], list[Run], list[Run]]:
-    """Runs from nothing, those that go on from them, and those that learn from a teacher."""
-    return (
-        [run for run in runs if not run.needs_teacher and not run.starts_from],
-        [run for run in runs if run.starts_from],
-        [run for run in runs if run.needs_teacher],
-    )
+def with_needed(runs: list[Run], wanted: set[str], trained: Callable[[str], bool]) -> list[Run]:
+    """The runs wanted, and those that they need and that are not trained yet."""
+    by_name = {run.name: run for run in runs}
+    found: set[str] = set()
+    to_look_at = set(wanted)
+    while to_look_at:
+        name = to_look_at.pop()
+        found.add(name)
+        needed = {other for other in by_name[name].needs if not trained(other)}
+        to_look_at |= needed - found
+    return [run for run in runs if run.name in found]
+
+
+def waves(runs: list[Run]) -> Iterator[list[Run]]:
+    """Runs that can be made at a time: each wave needs only those before it."""
+    left = list(runs)
+    while left:
+        names = {run.name for run in left}
+        wave = [run for run in left if not run.needs & names]
+        yield wave
+        left = [run for run in left if run not in wave]
 
 
 def lircdepth(*arguments: Any, log: Path) -> None:
@@ -118,14 +142,29 @@ def make_data(plan: dict[str, Any], out: Path, processes: int | None) -> None:
         make(split)
 
 
-def train_and_test(
-    run: Run, teacher: str, rows: Crop, out: Path, device: str, workers: int
-) -> None:
-    """Train a network, measure it on rows of the test samples, and keep the figures."""
-    results = HERE / "results" / f"{run.name}.json"
-    if results.exists():
+def model_of(name: str, out: Path) -> Path:
+    """The folder that a run's model is written to in its end."""
+    return out / "runs" / name / "model"
+
+
+def is_trained(name: str, out: Path) -> bool:
+    """Whether a run has come to its end; one that validates writes a model before."""
+    log = out / "runs" / name / "log.jsonl"
+    if not log.exists() or not model_of(name, out).exists():
+        return False
+    last = json.loads(log.read_text().splitlines()[-1])
+    return last["event"] == "end" and last["stopped_by"] is None
+
+
+def results_of(name: str) -> Path:
+    """The file of a run's figures."""
+    return HERE / "results" / f"{name}.json"
+
+
+def train(run: Run, out: Path, device: str, workers: int) -> None:
+    """Train a network, if it is not."""
+    if is_trained(run.name, out):
         return
-    folder, log = out / "runs" / run.name, out / "logs" / f"{run.name}.log"
     settings = [
         *run.settings,
         f"seed={run.seed}",
@@ -134,32 +173,36 @@ def train_and_test(
         f"data.workers={workers}",
     ]
     if run.network == "student":
-        model = out / "runs" / teacher / "model"
-        settings.append(f"teacher={model if run.needs_teacher else 'null'}")
+        settings.append(f"teacher={model_of(run.teacher, out) if run.teacher else 'null'}")
     if run.starts_from:
-        settings.append(f"start.model={out / 'runs' / run.starts_from / 'model'}")
-    if not (folder / "model").exists():  # it is written in the end
-        lircdepth(
-            *("train", run.network, "--config", CONFIGS / f"train_{run.network}_scratch.yaml"),
-            *("--out", folder, "--device", device, "--set", *settings),
-            log=log,
-        )
-    description = read_description(folder / "model")
-    seen = dataclasses.replace(description.input, crop=rows)
-    write_description(folder / "model", dataclasses.replace(description, input=seen))
-    evaluation = out / "evaluations" / run.name
+        settings.append(f"start.model={model_of(run.starts_from, out)}")
     lircdepth(
-        *("evaluate", folder / "model", out / "samples" / "test", "--out", evaluation),
+        *("train", run.network, "--config", CONFIGS / f"train_{run.network}_scratch.yaml"),
+        *("--out", out / "runs" / run.name, "--device", device, "--set", *settings),
+        log=out / "logs" / f"{run.name}.log",
+    )
+
+
+def test(run: Run, rows: Crop, out: Path, device: str) -> None:
+    """Measure a network on rows of the test samples, and keep the figures, if they are not kept."""
+    if results_of(run.name).exists():
+        return
+    model, evaluation = model_of(run.name, out), out / "evaluations" / run.name
+    description = read_description(model)
+    seen = dataclasses.replace(description.input, crop=rows)
+    write_description(model, dataclasses.replace(description, input=seen))
+    lircdepth(
+        *("evaluate", model, out / "samples" / "test", "--out", evaluation),
         *("--radar", "none", "--frames", 1, "--device", device),
-        log=log,
+        log=out / "logs" / f"{run.name}.log",
     )
     figures = {"arm": run.arm, "seed": run.seed, "network": run.network, "settings": run.settings}
-    figures |= training_figures(folder) | test_figures(evaluation)
+    figures |= training_figures(out / "runs" / run.name) | test_figures(evaluation)
     if run.starts_from:
-        before = json.loads((HERE / "results" / f"{run.starts_from}.json").read_text())
+        before = json.loads(results_of(run.starts_from).read_text())
         figures["image_steps"] += before["image_steps"]
-    results.parent.mkdir(exist_ok=True)
-    results.write_text(json.dumps(figures, indent=1) + "\n")
+    results_of(run.name).parent.mkdir(exist_ok=True)
+    results_of(run.name).write_text(json.dumps(figures, indent=1) + "\n")
 
 
 def training_figures(folder: Path) -> dict[str, Any]:
@@ -215,30 +258,35 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2, help="loader processes of each")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--processes", type=int, help="for data (default: one per processor)")
-    parser.add_argument("--only", nargs="+", metavar="RUN", help="such as teacher-0 none-1")
+    parser.add_argument("--only", nargs="+", metavar="RUN", help="such as all-0 none-1")
     args = parser.parse_args()
     plan = yaml.safe_load((HERE / "arms.yaml").read_text())
     out = args.out.resolve()
-    make_data(plan, out, args.processes)
     rows = Crop(**plan["data"]["test_rows"])
-    runs = [run for run in planned_runs(plan) if not args.only or run.name in args.only]
+    every = planned_runs(plan)
+    names = {run.name for run in every}
+    if unknown := set(args.only or ()) - names:
+        parser.error(f"--only {' '.join(sorted(unknown))}: no such run; there are {sorted(names)}")
+    wanted = set(args.only or ()) or {name for name in names if not results_of(name).exists()}
+    runs = with_needed(every, wanted, lambda name: is_trained(name, out))
+    make_data(plan, out, args.processes)
 
-    failed = []
+    def make(run: Run) -> None:
+        train(run, out, args.device, args.workers)
+        test(run, rows, out, args.device)
+
+    failed: set[str] = set()
     with ThreadPoolExecutor(args.jobs) as pool:
         # What waits for another run would wait in the pool and hold a place.
         for wave in waves(runs):
-            jobs = {
-                run: pool.submit(
-                    train_and_test, run, plan["teacher"], rows, out, args.device, args.workers
-                )
-                for run in wave
-            }
-            for run, job in jobs.items():
+            jobs = {run.name: pool.submit(make, run) for run in wave if not run.needs & failed}
+            failed |= {run.name for run in wave} - jobs.keys()
+            for name, job in jobs.items():
                 if job.exception():
-                    failed.append(run)
-                    print(f"{run.name}: {job.exception()}", file=sys.stderr, flush=True)
+                    failed.add(name)
+                    print(f"{name}: {job.exception()}", file=sys.stderr, flush=True)
                 else:
-                    print(f"{run.name}: done", flush=True)
+                    print(f"{name}: done", flush=True)
     return 1 if failed else 0
 
 

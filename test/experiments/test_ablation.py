@@ -66,22 +66,61 @@ def test_every_arm_of_the_plan_is_a_run_and_seeds_are_paired():
     assert seeds["none"] == seeds["all"]
     assert len(seeds["all"]) >= 3
     assert [each.seed for each in runs] == sorted(each.seed for each in runs)
-    alone = {each.arm for each in runs if not each.needs_teacher}
-    assert alone == {"teacher", "none", "teacher_16000", "none_16000"}
-    assert all("length.image_steps=8000" in each.settings for each in runs)
+    distilled = {each.arm for each in runs if each.teacher}
+    assert distilled == {
+        *("all_8000", "features", "structure", "inter_depth", "all", "all_plain_l1"),
+    }
+
+
+def last_of(settings: tuple[str, ...], name: str) -> str:
+    return [value for key, _, value in (each.partition("=") for each in settings) if key == name][
+        -1
+    ]
+
+
+def test_what_is_compared_differs_in_its_losses_alone():
+    plan = yaml.safe_load((FOLDER / "arms.yaml").read_text())
+    names = ("none", "features", "structure", "inter_depth", "all", "all_plain_l1")
+    runs = [each for each in load("run").planned_runs(plan) if each.arm in names]
+    for each in runs:
+        assert each.starts_from == f"none_8000-{each.seed}"
+        assert last_of(each.settings, "length.image_steps") == "4000"
+    others = {tuple(s for s in each.settings if not s.startswith("loss.")) for each in runs}
+    assert len(others) == 1
 
 
 def test_what_goes_on_from_a_run_or_learns_from_one_comes_after_it():
     plan = yaml.safe_load((FOLDER / "arms.yaml").read_text())
     script = load("run")
-    waves = script.waves(script.planned_runs(plan))
+    waves = list(script.waves(script.planned_runs(plan)))
     done: set[str] = set()
     for wave in waves:
         for each in wave:
-            assert each.starts_from is None or each.starts_from in done
-            assert not each.needs_teacher or plan["teacher"] in done
+            assert each.needs <= done
         done |= {each.name for each in wave}
     assert len(done) == sum(map(len, waves)) == len(script.planned_runs(plan))
+
+
+def test_a_run_brings_those_that_it_needs_and_that_are_not_trained():
+    script = load("run")
+    runs = script.planned_runs(yaml.safe_load((FOLDER / "arms.yaml").read_text()))
+    nothing_there = script.with_needed(runs, {"all-1"}, lambda name: False)
+    assert [each.name for each in nothing_there] == [
+        *("teacher_8000-0", "teacher_16000-0", "none_8000-1", "all-1"),
+    ]
+    with_teacher = script.with_needed(runs, {"all-1"}, lambda name: name == "teacher_16000-0")
+    assert [each.name for each in with_teacher] == ["none_8000-1", "all-1"]
+
+
+def test_a_run_that_was_stopped_is_not_trained(tmp_path):
+    script = load("run")
+    model = tmp_path / "runs" / "none-0" / "model"
+    model.mkdir(parents=True)  # a validation wrote it
+    log = model.parent / "log.jsonl"
+    log.write_text('{"event": "start"}\n{"event": "end", "stopped_by": "Ctrl-C"}\n')
+    assert not script.is_trained("none-0", tmp_path)
+    log.write_text(log.read_text() + '{"event": "end", "stopped_by": null}\n')
+    assert script.is_trained("none-0", tmp_path)
 
 
 def test_the_test_shows_as_many_rows_as_training_did():
