@@ -91,6 +91,7 @@ setup(
         "drive": DRIVE,
         "bench": ["matplotlib"],  # the plot
         "export": ONNXRUNTIME,  # what is exported is compared with torch
+        "quantise": [*TRAIN, *ONNXRUNTIME],  # samples, and what makes integers of the network
         "onnxruntime": ONNXRUNTIME,
         "openvino": OPENVINO,
         "dev": [

@@ -6,6 +6,16 @@ import argparse
 import re
 
 
+def add_samples(parser: argparse.ArgumentParser) -> None:
+    """Declare DATA, prepared samples, as `find_shards` takes them; it becomes `data`."""
+    parser.add_argument(
+        "data",
+        nargs="+",
+        metavar="DATA",
+        help="folder of lircdepth prepare, its index.json, or tar files, patterns and URLs",
+    )
+
+
 def image_size(text: str) -> tuple[int, int]:
     """Width and height of WIDTHxHEIGHT.
 

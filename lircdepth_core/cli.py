@@ -35,6 +35,11 @@ VERBS = {
         "give a model sigma and intervals in metres",
         "train",
     ),
+    "quantise": (
+        "lircdepth_core.quantisation.command",
+        "give a model a form in 8-bit integers",
+        "quantise",
+    ),
     "bench": (
         "lircdepth_core.benchmark.command",
         "measure how fast a model runs here, by back end",

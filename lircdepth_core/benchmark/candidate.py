@@ -19,7 +19,11 @@ from lircdepth_core.errors import InputError
 from lircdepth_core.inference.artefacts import Artefacts
 from lircdepth_core.inference.backends import Backend, NetworkMaps, open_backend
 from lircdepth_core.inference.backends.example import example
-from lircdepth_core.inference.model_files import load_network, read_description
+from lircdepth_core.inference.model_files import (
+    int8_network,
+    load_network,
+    read_description,
+)
 from lircdepth_core.network import IMAGE_MEAN, IMAGE_STD, DeploymentGraph
 
 BASELINE = "baseline"
@@ -195,6 +199,7 @@ def _open(candidate: Candidate) -> Backend:
         candidate.device,
         Artefacts.of(description),
         lambda text: None,
+        int8_network(candidate.model, description),
     )
 
 

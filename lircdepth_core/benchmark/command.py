@@ -82,9 +82,9 @@ def run(args: argparse.Namespace) -> int:
         if width % SIZE_MULTIPLE or height % SIZE_MULTIPLE or not width or not height:
             raise InputError(f"--sizes {width}x{height}: give multiples of {SIZE_MULTIPLE}")
     device = choose_device(args.device, cuda_devices())
-    names = _backends(args.backends, device)
     folder = find_model(args.model)
-    read_description(folder)
+    description = read_description(folder)
+    names = _backends(args.backends, device, quantised=description.int8 is not None)
     if args.out is None:
         _measure_and_tell(args, folder, device, names)
         return 0
@@ -99,11 +99,15 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _backends(asked: Sequence[str] | None, device: str) -> list[str]:
+def _backends(asked: Sequence[str] | None, device: str, *, quantised: bool) -> list[str]:
     if asked:
         return [requested_backend(name, device) for name in asked if name != BASELINE]
     kind = device.partition(":")[0]
-    return [name for name, entry in BACKENDS.items() if kind in entry.devices and not entry.missing]
+    return [
+        name
+        for name, entry in BACKENDS.items()
+        if kind in entry.devices and not entry.missing and (quantised or not entry.int8)
+    ]
 
 
 def _measure_and_tell(
@@ -129,7 +133,7 @@ def _with_errors(
     speeds: list[Speed], args: argparse.Namespace, folder: Path, device: str
 ) -> list[Speed]:
     """The speeds with each back end's error on samples; the baseline is torch's own."""
-    from lircdepth_core.benchmark.accuracy import mean_absolute_error, spread_samples
+    from lircdepth_core.evaluation.sampled_error import mean_absolute_error, spread_samples
 
     samples = spread_samples(args.samples, args.images)
     errors = {BASELINE: np.nan}

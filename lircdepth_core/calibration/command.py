@@ -8,6 +8,7 @@ import itertools
 import json
 import sys
 
+from lircdepth_core.arguments import add_samples
 from lircdepth_core.errors import InputError
 from lircdepth_core.inference import Predictor
 from lircdepth_core.inference.model_files import find_model, read_description, write_description
@@ -23,12 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "fitted on and how well it holds. Give samples that the network has not learned from."
     )
     parser.add_argument("model", metavar="MODEL", help="model folder; its head must be trained")
-    parser.add_argument(
-        "data",
-        nargs="+",
-        metavar="DATA",
-        help="folder of lircdepth prepare, its index.json, or tar files, patterns and URLs",
-    )
+    add_samples(parser)
     parser.add_argument(
         "--truth",
         choices=("exact", "single_scan"),

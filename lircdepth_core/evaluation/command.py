@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from lircdepth_core.arguments import add_samples
 from lircdepth_core.errors import InputError
 from lircdepth_core.evaluation.options import RADAR_CHANGES, EvaluationOptions
 from lircdepth_core.inference.backends import BACKENDS
@@ -19,12 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     default = EvaluationOptions()
     parser.add_argument("model", metavar="MODEL", help="model folder or name")
-    parser.add_argument(
-        "data",
-        nargs="+",
-        metavar="DATA",
-        help="folder of lircdepth prepare, its index.json, or tar files, patterns and URLs",
-    )
+    add_samples(parser)
     parser.add_argument(
         "--out",
         type=Path,

@@ -67,6 +67,21 @@ class SeededWeights:
 
 
 @dataclass(frozen=True)
+class Int8Form:
+    """The network in 8-bit integers, an ONNX file beside model.yaml.
+
+    Attributes:
+        file: its name.
+        sha256: that it has.
+        weights: SHA-256 of the weights that it was made of.
+    """
+
+    file: str
+    sha256: str
+    weights: str
+
+
+@dataclass(frozen=True)
 class ModelDescription:
     """Everything model.yaml says.
 
@@ -79,6 +94,7 @@ class ModelDescription:
         input: what the network was taught with.
         weights: where the parameters are; `SeededWeights` only for an untrained network.
         calibration: from expected uncertainty to metres; None if it was not fitted.
+        int8: None if it was not quantised; the field may be missing.
     """
 
     name: str
@@ -89,6 +105,7 @@ class ModelDescription:
     input: NetworkInput
     weights: StoredWeights | SeededWeights
     calibration: Calibration | None = None
+    int8: Int8Form | None = None
 
 
 def parse_description(text: str) -> ModelDescription:
@@ -113,6 +130,7 @@ def parse_description(text: str) -> ModelDescription:
         input=_network_input(fields.child("input")),
         weights=_weights(fields.child("weights")),
         calibration=fields.optional("calibration", _calibration),
+        int8=fields.optional("int8", _int8) if "int8" in fields else None,
     )
     fields.finish()
     if description.trained and isinstance(description.weights, SeededWeights):
@@ -144,6 +162,8 @@ def format_description(description: ModelDescription) -> str:
             for field in dataclasses.fields(calibration)
         },
     }
+    if description.int8 is not None:
+        document["int8"] = dataclasses.asdict(description.int8)
     return yaml.safe_dump(document, sort_keys=False, default_flow_style=None, width=100)
 
 
@@ -170,13 +190,15 @@ def _weights(fields: _Fields) -> StoredWeights | SeededWeights:
     if "seed" in fields:
         weights = SeededWeights(fields.integer("seed", 0, 2**63 - 1))
     else:
-        weights = StoredWeights(fields.text("file", 100), fields.text("sha256", 64))
-        if "/" in weights.file or "\\" in weights.file or weights.file in (".", ".."):
-            raise InputError("weights.file: give the name of a file beside model.yaml")
-        if len(weights.sha256) != 64 or set(weights.sha256) - set("0123456789abcdef"):
-            raise InputError("weights.sha256: give 64 lower-case hexadecimal digits")
+        weights = StoredWeights(fields.file_name("file"), fields.sha256("sha256"))
     fields.finish()
     return weights
+
+
+def _int8(fields: _Fields) -> Int8Form:
+    form = Int8Form(fields.file_name("file"), fields.sha256("sha256"), fields.sha256("weights"))
+    fields.finish()
+    return form
 
 
 def _calibration(fields: _Fields) -> Calibration:
@@ -242,6 +264,20 @@ class _Fields:
         value = self.take(name)
         if not isinstance(value, str) or not 0 < len(value) <= longest or not value.isprintable():
             raise InputError(f"{self._full(name)}: give a text of one line, up to {longest} long")
+        return value
+
+    def file_name(self, name: str) -> str:
+        """The name of a file beside this one."""
+        value = self.text(name, 100)
+        if "/" in value or "\\" in value or value in (".", ".."):
+            raise InputError(f"{self._full(name)}: give the name of a file beside model.yaml")
+        return value
+
+    def sha256(self, name: str) -> str:
+        """A SHA-256 in lower-case hexadecimal digits."""
+        value = self.text(name, 64)
+        if len(value) != 64 or set(value) - set("0123456789abcdef"):
+            raise InputError(f"{self._full(name)}: give 64 lower-case hexadecimal digits")
         return value
 
     def choice(self, name: str, choices: tuple[str, ...]) -> str:

@@ -18,7 +18,9 @@ import safetensors.torch
 import torch
 
 from lircdepth_core.errors import InputError
+from lircdepth_core.inference.backends.onnx_files import Int8Network
 from lircdepth_core.inference.model_description import (
+    Int8Form,
     ModelDescription,
     SeededWeights,
     StoredWeights,
@@ -30,6 +32,7 @@ from lircdepth_core.network.parameters import load_parameters
 
 DESCRIPTION_FILE = "model.yaml"
 WEIGHTS_FILE = "weights.safetensors"
+INT8_FILE = "int8.onnx"
 CARD_FILE = "README.md"
 
 _MAX_DESCRIPTION_BYTES = 1_000_000
@@ -92,6 +95,15 @@ def load_network(folder: Path, description: ModelDescription) -> torch.nn.Module
     return network.eval()
 
 
+def int8_network(folder: Path, description: ModelDescription) -> Int8Network | None:
+    """The model's network in 8-bit integers, not read yet; None if there is none."""
+    form, weights = description.int8, description.weights
+    if form is None:
+        return None
+    of_these = isinstance(weights, StoredWeights) and form.weights == weights.sha256
+    return Int8Network(folder / form.file, form.sha256, of_these)
+
+
 def read_weights(path: Path, sha256: str) -> dict[str, torch.Tensor]:
     """The tensors of a safetensors file.
 
@@ -139,7 +151,8 @@ def write_model(
     Args:
         folder: must not exist yet.
         network: its parameters are stored.
-        description: what the model is; its `weights` are replaced by those written.
+        description: what the model is; its `weights` are replaced by those written, and it is
+            not quantised.
         card: text of README.md.
         half: store float16 instead of float32 (half the size).
 
@@ -153,7 +166,7 @@ def write_model(
         raise InputError(f"{folder}: exists already; give a new folder")
     data = safetensors.torch.save(_stored_state(network, half))
     weights = StoredWeights(WEIGHTS_FILE, hashlib.sha256(data).hexdigest())
-    description = dataclasses.replace(description, weights=weights)
+    description = dataclasses.replace(description, weights=weights, int8=None)
     folder.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
@@ -182,6 +195,30 @@ def write_description(folder: Path, description: ModelDescription) -> None:
     temporary = path.with_suffix(".yaml.new")
     temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)
+
+
+def add_int8(folder: Path, description: ModelDescription, quantised: Path) -> ModelDescription:
+    """Take a quantised network, an ONNX file, into an existing model folder.
+
+    Args:
+        folder: of the model; its model.yaml is replaced.
+        description: the model's, with stored weights, of which the network was made.
+        quantised: is moved into the folder.
+
+    Returns:
+        The new description.
+    """
+    assert isinstance(description.weights, StoredWeights)
+    sha256 = hashlib.sha256(quantised.read_bytes()).hexdigest()
+    description = dataclasses.replace(
+        description, int8=Int8Form(INT8_FILE, sha256, description.weights.sha256)
+    )
+    # A model.yaml that names another file than is there would be refused, so what is there goes.
+    if (folder / INT8_FILE).exists():
+        write_description(folder, dataclasses.replace(description, int8=None))
+    quantised.replace(folder / INT8_FILE)
+    write_description(folder, description)
+    return description
 
 
 def _model_roots() -> list[Path]:

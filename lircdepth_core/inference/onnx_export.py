@@ -71,6 +71,29 @@ def export_onnx(
     program.save(path, external_data=False)
 
 
+def fix_size(network: bytes, path: Path, size: tuple[int, int]) -> None:
+    """Write a network whose N, H and W are open as one of N = 1 and a fixed size.
+
+    Args:
+        network: content of an ONNX file.
+        path: of the file to make.
+        size: rows and columns, multiples of 32.
+    """
+    import onnx
+    from onnx.tools.update_model_dims import update_inputs_outputs_dims
+
+    rows, columns = size
+    model = onnx.load_from_string(network)
+    del model.graph.value_info[:]  # shapes in between, of open sizes
+    shapes = ([1, rows, columns, 3], [1, len(RADAR_CHANNELS), rows, columns])
+    model = update_inputs_outputs_dims(
+        model,
+        dict(zip(INPUTS, shapes, strict=True)),
+        {name: [1, rows, columns] for name in OUTPUTS},
+    )
+    onnx.save(onnx.shape_inference.infer_shapes(model), path)
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without the exporter's remarks on what it has no use for."""

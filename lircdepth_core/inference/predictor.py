@@ -13,12 +13,22 @@ import torch
 from lircdepth_core.camera import Camera
 from lircdepth_core.errors import InputError
 from lircdepth_core.inference.artefacts import Artefacts
-from lircdepth_core.inference.backends import fastest, open_backend, requested_backend
+from lircdepth_core.inference.backends import (
+    Int8Network,
+    fastest,
+    open_backend,
+    requested_backend,
+)
 from lircdepth_core.inference.calibration import SIGMA_SHARE
 from lircdepth_core.inference.device import choose_device, cuda_devices
 from lircdepth_core.inference.framing import Framing, frame
 from lircdepth_core.inference.model_description import ModelDescription
-from lircdepth_core.inference.model_files import find_model, load_network, read_description
+from lircdepth_core.inference.model_files import (
+    find_model,
+    int8_network,
+    load_network,
+    read_description,
+)
 from lircdepth_core.network import SIZE_MULTIPLE, DeploymentGraph
 from lircdepth_core.radar import RadarReturns
 
@@ -96,6 +106,7 @@ class Predictor:
         artefacts: where built forms of the network are kept; None for nowhere, then only torch
             runs it.
         report: is told, in words, before something takes long.
+        int8: the network in 8-bit integers, if there is one.
 
     Attributes:
         model: what the network is.
@@ -117,6 +128,7 @@ class Predictor:
         max_sigma: float | None = None,
         artefacts: Artefacts | None = None,
         report: Callable[[str], None] = lambda text: None,
+        int8: Int8Network | None = None,
     ) -> None:
         if max_network_pixels < SIZE_MULTIPLE**2:
             raise InputError(
@@ -132,7 +144,7 @@ class Predictor:
             self.backend = "torch"
             if artefacts is not None:
                 self.backend, self.backend_reason = fastest(graph, self.device, artefacts, report)
-        self._network = open_backend(self.backend, graph, self.device, artefacts, report)
+        self._network = open_backend(self.backend, graph, self.device, artefacts, report, int8)
         self._max_network_pixels = max_network_pixels
         self._max_sigma = max_sigma
 
@@ -163,6 +175,7 @@ class Predictor:
             max_sigma,
             Artefacts.of(description),
             report,
+            int8_network(folder, description),
         )
 
     @property

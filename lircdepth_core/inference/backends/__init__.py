@@ -3,5 +3,14 @@
 from lircdepth_core.inference.backends.backend import Backend, NetworkMaps
 from lircdepth_core.inference.backends.catalogue import BACKENDS, open_backend, requested_backend
 from lircdepth_core.inference.backends.choice import fastest
+from lircdepth_core.inference.backends.onnx_files import Int8Network
 
-__all__ = ["BACKENDS", "Backend", "NetworkMaps", "fastest", "open_backend", "requested_backend"]
+__all__ = [
+    "BACKENDS",
+    "Backend",
+    "Int8Network",
+    "NetworkMaps",
+    "fastest",
+    "open_backend",
+    "requested_backend",
+]

@@ -12,7 +12,12 @@ from functools import partial
 from lircdepth_core.errors import InputError
 from lircdepth_core.inference.artefacts import Artefacts
 from lircdepth_core.inference.backends.backend import Backend
-from lircdepth_core.inference.backends.onnx_files import OnnxFiles
+from lircdepth_core.inference.backends.onnx_files import (
+    Int8Files,
+    Int8Network,
+    NetworkFiles,
+    OnnxFiles,
+)
 from lircdepth_core.inference.backends.torch_backend import TorchBackend
 from lircdepth_core.network import DeploymentGraph
 
@@ -27,13 +32,15 @@ class BackendKind:
         extra: of this distribution, which has them.
         devices: where it runs: `cpu`, `cuda`.
         automatic: where `auto` considers it. Not where making it ready takes minutes.
+        int8: whether it runs the model's quantised network.
     """
 
-    open: Callable[[DeploymentGraph, str, OnnxFiles | None], Backend]
+    open: Callable[[DeploymentGraph, str, NetworkFiles | None], Backend]
     packages: tuple[str, ...] = ()
     extra: str = ""
     devices: tuple[str, ...] = ("cpu", "cuda")
     automatic: tuple[str, ...] = ()
+    int8: bool = False
 
     @property
     def missing(self) -> list[str]:
@@ -42,7 +49,7 @@ class BackendKind:
 
 
 def _torch(
-    graph: DeploymentGraph, device: str, files: OnnxFiles | None, *, half: bool, compiled: bool
+    graph: DeploymentGraph, device: str, files: NetworkFiles | None, *, half: bool, compiled: bool
 ) -> Backend:
     if compiled and device == "cpu" and not any(map(shutil.which, ("g++", "clang++", "c++"))):
         raise InputError("backend: torch.compile needs a C++ compiler, and there is none")
@@ -50,7 +57,7 @@ def _torch(
 
 
 def _onnxruntime(
-    graph: DeploymentGraph, device: str, files: OnnxFiles | None, *, tensorrt: bool
+    graph: DeploymentGraph, device: str, files: NetworkFiles | None, *, tensorrt: bool
 ) -> Backend:
     from lircdepth_core.inference.backends.onnxruntime_backend import OnnxRuntimeBackend
 
@@ -58,7 +65,7 @@ def _onnxruntime(
 
 
 def _openvino(
-    graph: DeploymentGraph, device: str, files: OnnxFiles | None, *, half: bool
+    graph: DeploymentGraph, device: str, files: NetworkFiles | None, *, half: bool
 ) -> Backend:
     from lircdepth_core.inference.backends.openvino_backend import OpenVinoBackend
 
@@ -86,8 +93,13 @@ BACKENDS = {
     "tensorrt": _ONNXRUNTIME(partial(_onnxruntime, tensorrt=True), devices=("cuda",)),
     "openvino": _OPENVINO(partial(_openvino, half=False)),
     "openvino-half": _OPENVINO(partial(_openvino, half=True)),
+    "onnxruntime-int8": _ONNXRUNTIME(
+        partial(_onnxruntime, tensorrt=False), devices=("cpu",), int8=True
+    ),
+    "openvino-int8": _OPENVINO(partial(_openvino, half=False), automatic=(), int8=True),
 }
-"""By the name that is asked for. `half` is bfloat16 on a CPU, float16 on CUDA."""
+"""By the name that is asked for. `half` is bfloat16 on a CPU, float16 on CUDA. What is int8 answers
+a little differently, so `auto` never takes it."""
 
 
 def requested_backend(name: str, device: str) -> str:
@@ -126,6 +138,7 @@ def open_backend(
     device: str,
     artefacts: Artefacts | None,
     report: Callable[[str], None],
+    int8: Int8Network | None = None,
 ) -> Backend:
     """A back end by its name in `BACKENDS`.
 
@@ -136,15 +149,26 @@ def open_backend(
         artefacts: where built forms of the network are kept; None for nowhere, which only torch
             can do without.
         report: is told before something takes long.
+        int8: the quantised network, if there is one.
 
     Raises:
-        InputError: what is installed cannot run it, or there are no artefacts.
+        InputError: what is installed cannot run it, there are no artefacts, or the model is not
+            quantised, or was before it got its present weights.
     """
-    files = None if artefacts is None else OnnxFiles(graph, artefacts, report)
-    return BACKENDS[name].open(graph, device, files)
+    kind = BACKENDS[name]
+    files: NetworkFiles | None = None
+    if artefacts is not None and kind.int8:
+        if int8 is None:
+            raise InputError(
+                f"backend: {name} needs a quantised model; run: lircdepth quantise MODEL DATA"
+            )
+        files = Int8Files(int8, artefacts)
+    elif artefacts is not None:
+        files = OnnxFiles(graph, artefacts, report)
+    return kind.open(graph, device, files)
 
 
-def _needed(files: OnnxFiles | None) -> OnnxFiles:
+def _needed(files: NetworkFiles | None) -> NetworkFiles:
     if files is None:
         raise InputError("backend: this one needs a model from a folder; give torch")
     return files

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
+from lircdepth_core.errors import InputError
 from lircdepth_core.inference.artefacts import Artefacts
-from lircdepth_core.inference.onnx_export import OPSET, export_onnx
+from lircdepth_core.inference.onnx_export import OPSET, export_onnx, fix_size
 from lircdepth_core.network import DeploymentGraph
 
 _FILE = "network.onnx"
+
+
+class NetworkFiles(Protocol):
+    """ONNX files of a network."""
+
+    def of_size(self, rows: int, columns: int) -> Path:
+        """The file for images of rows x columns."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -40,3 +51,65 @@ class OnnxFiles:
 
         made_of = {"format": f"ONNX opset {OPSET}", "size": f"{columns}x{rows}"}
         return self.artefacts.get(made_of, build) / _FILE
+
+
+@dataclass(frozen=True)
+class Int8Network:
+    """A quantised network as it is stored: an ONNX file whose N, H and W are open.
+
+    Attributes:
+        path: of the file.
+        sha256: that it must have.
+        of_these_weights: whether it was made of the weights that the model has now.
+    """
+
+    path: Path
+    sha256: str
+    of_these_weights: bool = True
+
+
+@dataclass(frozen=True)
+class Int8Files:
+    """A quantised network's files, each fixed to a size when that first comes up, and kept.
+
+    Attributes:
+        network: as it is stored.
+        artefacts: where they are kept.
+    """
+
+    network: Int8Network
+    artefacts: Artefacts
+
+    def __post_init__(self) -> None:
+        if not self.network.of_these_weights:
+            raise InputError(
+                f"{self.network.path}: made of other weights than the model has; "
+                "run lircdepth quantise again"
+            )
+
+    def of_size(self, rows: int, columns: int) -> Path:
+        """The file for images of rows x columns.
+
+        Raises:
+            InputError: the network is missing or has another hash, or the file cannot be written.
+        """
+
+        def build(folder: Path) -> None:
+            fix_size(self._read(), folder / _FILE, (rows, columns))
+
+        made_of = {"format": f"int8 {self.network.sha256}", "size": f"{columns}x{rows}"}
+        return self.artefacts.get(made_of, build) / _FILE
+
+    def _read(self) -> bytes:
+        path = self.network.path
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise InputError(f"{path}: {error.strerror or error}; fetch the model again") from error
+        found = hashlib.sha256(data).hexdigest()
+        if found != self.network.sha256:
+            raise InputError(
+                f"{path}: SHA-256 is {found}, model.yaml says {self.network.sha256} in "
+                "int8.sha256; fetch the model again"
+            )
+        return data

@@ -9,7 +9,7 @@ import onnxruntime
 
 from lircdepth_core.errors import InputError
 from lircdepth_core.inference.backends.backend import NetworkMaps
-from lircdepth_core.inference.backends.onnx_files import OnnxFiles
+from lircdepth_core.inference.backends.onnx_files import NetworkFiles
 from lircdepth_core.inference.onnx_export import INPUTS, OUTPUTS
 
 ENGINES = "tensorrt"
@@ -27,7 +27,7 @@ class OnnxRuntimeBackend:
         InputError: the installed ONNX Runtime cannot do this.
     """
 
-    def __init__(self, files: OnnxFiles, device: str, *, tensorrt: bool = False) -> None:
+    def __init__(self, files: NetworkFiles, device: str, *, tensorrt: bool = False) -> None:
         self._files, self._tensorrt = files, tensorrt
         kind, _, number = device.partition(":")
         self._device_id = int(number or 0)

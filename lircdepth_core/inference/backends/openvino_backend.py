@@ -6,7 +6,7 @@ import numpy as np
 import openvino
 
 from lircdepth_core.inference.backends.backend import NetworkMaps
-from lircdepth_core.inference.backends.onnx_files import OnnxFiles
+from lircdepth_core.inference.backends.onnx_files import NetworkFiles
 from lircdepth_core.inference.onnx_export import INPUTS, OUTPUTS
 
 ENGINES = "openvino"
@@ -20,7 +20,7 @@ class OpenVinoBackend:
         half: in bfloat16, for processors that have it in hardware.
     """
 
-    def __init__(self, files: OnnxFiles, *, half: bool = False) -> None:
+    def __init__(self, files: NetworkFiles, *, half: bool = False) -> None:
         self._files = files
         self._core = openvino.Core()
         self._settings = {

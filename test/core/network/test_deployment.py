@@ -132,6 +132,17 @@ def test_any_bottleneck_answers_as_before(widths, stride, size, seed):
         torch.testing.assert_close(folded(bottleneck)(x), bottleneck(x), atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("bias", [True, False])
+@torch.inference_mode()
+def test_a_convolution_to_one_channel_answers_as_before_tile_by_tile(bias):
+    torch.manual_seed(3)
+    layer = nn.Sequential(nn.Conv2d(5, 1, 3, padding=1, bias=bias), nn.Sigmoid())
+    tiled = folded(layer)
+    assert tiled[0].tiles.out_channels == 16
+    x = torch.randn(2, 5, 32, 64)
+    torch.testing.assert_close(tiled(x), layer(x))
+
+
 def test_what_cannot_be_folded_is_left():
     convolution, norm = nn.Conv2d(2, 2, 1), nn.BatchNorm2d(2)
     untracked = nn.BatchNorm2d(2, track_running_stats=False)

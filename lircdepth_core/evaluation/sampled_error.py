@@ -1,4 +1,4 @@
-"""How wrong a model is with each back end, on a few samples."""
+"""How wrong a model is with a back end, on a few samples."""
 
 from __future__ import annotations
 

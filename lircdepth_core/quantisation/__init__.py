@@ -1,0 +1,1 @@
+"""A network in 8-bit integers, made of a trained one and some samples."""

@@ -1,0 +1,171 @@
+"""`lircdepth quantise`: a model's form in 8-bit integers answers nearly as the model does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from small_network import SmallNetwork, expected, sample
+from torch import nn
+from training_rig import write_shards
+
+from lircdepth_core.cli import main
+from lircdepth_core.errors import InputError
+from lircdepth_core.inference import Predictor, model_files, write_model
+from lircdepth_core.inference.artefacts import Artefacts
+from lircdepth_core.inference.backends import BACKENDS, open_backend
+from lircdepth_core.inference.model_description import StoredWeights
+from lircdepth_core.inference.model_files import int8_network, read_description
+from lircdepth_core.network import DeploymentGraph
+from lircdepth_core.quantisation.post_training import quantise
+
+INT8 = [name for name, kind in BACKENDS.items() if kind.int8]
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("LIRCDEPTH_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("samples") / "prepared"
+    write_shards(folder, [4, 4])
+    return folder
+
+
+@pytest.fixture
+def model(tmp_path, make_model, monkeypatch) -> Path:
+    """A folder with stored weights, whose network costs next to nothing."""
+    monkeypatch.setattr(model_files, "build_network", lambda description: SmallNetwork())
+    folder = tmp_path / "model"
+    write_model(folder, SmallNetwork(), make_model(weights=StoredWeights("", "")), "card")
+    return folder
+
+
+@pytest.fixture
+def quantised(model, samples) -> Path:
+    assert main(["quantise", str(model), str(samples)]) == 0
+    return model
+
+
+def test_it_lies_beside_the_model_and_says_how_wrong_both_are(model, samples, capsys):
+    before = read_description(model)
+    assert main(["quantise", str(model), str(samples), "--images", "6"]) == 0
+    out = capsys.readouterr().out
+    assert "int8.onnx: " in out
+    assert "ranges of 3 samples" in out
+    assert "MAE on 3 others: " in out
+    assert sorted(path.name for path in model.iterdir()) == [
+        *("README.md", "int8.onnx", "model.yaml", "weights.safetensors"),
+    ]
+    description = read_description(model)
+    assert description.int8.weights == before.weights.sha256
+    assert description.weights == before.weights
+
+
+@pytest.mark.parametrize("name", INT8)
+def test_every_back_end_of_integers_answers_nearly_as_torch_at_any_size(name, quantised):
+    if BACKENDS[name].missing:
+        pytest.skip(f"{', '.join(BACKENDS[name].missing)} not installed")
+    description = read_description(quantised)
+    graph = DeploymentGraph(SmallNetwork())
+    int8 = int8_network(quantised, description)
+    backend = open_backend(name, graph, "cpu", Artefacts.of(description), print, int8)
+    for size in ((64, 96), (32, 64)):
+        answer, correct = backend(*sample(*size)), expected(graph, *sample(*size))
+        assert answer.depth.shape == size
+        deviation = np.abs(answer.depth / correct.depth - 1)
+        assert 1e-5 < deviation.mean() < 0.02  # by 8 bits, of a range of a few units
+
+
+def test_convolutions_compute_in_integers_but_for_layers_that_cannot(tmp_path, monkeypatch):
+    graph = DeploymentGraph(SmallNetwork())
+    examples = [sample(32, 64, seed) for seed in range(2)]
+
+    def in_integers() -> int:
+        path = tmp_path / "int8.onnx"
+        quantise(graph, examples, path)
+        nodes = onnx.load(path).graph.node
+        dequantised = {n.output[0] for n in nodes if n.op_type == "DequantizeLinear"}
+        return sum(n.op_type == "Conv" and set(n.input[:2]) <= dequantised for n in nodes)
+
+    assert in_integers() == 2
+    monkeypatch.setattr("lircdepth_core.quantisation.post_training.FLOAT_LAYERS", ("network.mix.",))
+    assert in_integers() == 1
+
+
+def test_a_model_without_it_says_how_it_is_made(model):
+    with pytest.raises(InputError, match="run: lircdepth quantise MODEL DATA"):
+        Predictor.load(model, device="cpu", backend="onnxruntime-int8")
+
+
+def test_a_changed_file_is_not_run(quantised, tmp_path, monkeypatch):
+    monkeypatch.setenv("LIRCDEPTH_CACHE", str(tmp_path / "nothing_built_yet"))
+    path = quantised / "int8.onnx"
+    path.write_bytes(path.read_bytes() + b"\0")
+    predictor = Predictor.load(quantised, device="cpu", backend="onnxruntime-int8")
+    with pytest.raises(InputError, match=r"int8.onnx: SHA-256 is .*fetch the model again"):
+        predictor.warm_up(96, 64)
+
+
+def test_after_other_weights_came_it_is_refused_and_the_rest_runs(quantised, make_model):
+    description = read_description(quantised)
+    other = SmallNetwork()
+    nn.init.zeros_(other.answer.weight)
+    again = quantised.with_name("again")
+    written = write_model(again, other, description, "card")
+    assert written.int8 is None  # new weights are not quantised
+
+    (quantised / "weights.safetensors").write_bytes((again / "weights.safetensors").read_bytes())
+    text = (quantised / "model.yaml").read_text()
+    kept, _, form = text.rpartition("int8:")
+    kept = kept.replace(description.weights.sha256, written.weights.sha256)
+    (quantised / "model.yaml").write_text(f"{kept}int8:{form}")
+    with pytest.raises(InputError, match="made of other weights than the model has"):
+        Predictor.load(quantised, device="cpu", backend="onnxruntime-int8")
+    torch_runs = Predictor.load(quantised, device="cpu", backend="torch")
+    torch_runs.warm_up(96, 64)
+
+
+def test_auto_never_takes_it():
+    assert INT8
+    assert not any(BACKENDS[name].automatic for name in INT8)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"trained": False, "uncertainty_trained": False}, "give the folder of a trained student"),
+        ({"network": "teacher", "uncertainty_trained": False}, "give the folder of a trained"),
+    ],
+)
+def test_what_cannot_be_quantised_is_said_in_one_line(
+    change, words, tmp_path, make_model, samples, capsys
+):
+    description = make_model(weights=StoredWeights("", ""), **change)
+    write_model(tmp_path / "model", SmallNetwork(), description, "card")
+    assert main(["quantise", str(tmp_path / "model"), str(samples)]) == 2
+    assert words in capsys.readouterr().err
+    assert not (tmp_path / "model" / "int8.onnx").exists()
+
+
+def test_one_sample_is_too_few(model, tmp_path, capsys):
+    write_shards(tmp_path / "one", [1])
+    assert main(["quantise", str(model), str(tmp_path / "one")]) == 2
+    assert "one sample; give two or more" in capsys.readouterr().err
+    assert main(["quantise", str(model), str(tmp_path / "one"), "--images", "1"]) == 2
+    assert "--images 1: give 2 or more" in capsys.readouterr().err
+
+
+def test_the_students_sensitive_layers_are_named_as_in_its_graph():
+    from lircdepth_core.network import Student
+    from lircdepth_core.quantisation.post_training import FLOAT_LAYERS
+
+    with torch.device("meta"):
+        names = [f"network.{name}" for name, _ in Student().named_parameters()]
+    for beginning in FLOAT_LAYERS:
+        assert any(name.startswith(beginning) for name in names), beginning
