@@ -45,6 +45,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="taken at random, at most (default: %(default)s)",
     )
+    parser.add_argument(
+        "--bad-exposures",
+        type=float,
+        default=0.05,
+        metavar="SHARE",
+        help="of how many images an almost black form is used besides, and an almost white one, "
+        "so that sigma holds there too (default: %(default)s)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of that (default: %(default)s)")
     parser.add_argument(
         "--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)"
@@ -61,6 +69,8 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"--cap {args.cap:g}: give more than 0 and up to {MAX_DEPTH:g} metres")
     if args.pixels_per_image < 1:
         raise InputError(f"--pixels-per-image {args.pixels_per_image}: give 1 or more")
+    if not 0 <= args.bad_exposures <= 1:
+        raise InputError(f"--bad-exposures {args.bad_exposures:g}: give a number from 0 to 1")
     folder = find_model(args.model)
     description = read_description(folder)
     if not (description.trained and description.uncertainty_trained):
@@ -79,6 +89,7 @@ def run(args: argparse.Namespace) -> int:
         truth=args.truth,
         cap=args.cap,
         pixels_per_image=args.pixels_per_image,
+        bad_exposures=args.bad_exposures,
         seed=args.seed,
         progress=lambda: progress(next(done), total),
     )
@@ -91,6 +102,7 @@ def run(args: argparse.Namespace) -> int:
         "truth": args.truth,
         "cap": args.cap,
         "images": errors.images,
+        "bad_exposures": args.bad_exposures,
         "scenes": list(errors.scenes),
         "pixels": len(errors.error),
         "skipped": list(errors.skipped),

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
+from lircdepth_core.dataset.bad_exposure import Exposure, exposed, exposure_gain
 from lircdepth_core.dataset.sample import Sample
 from lircdepth_core.errors import InputError
 from lircdepth_core.evaluation.sources import SampleSource
 from lircdepth_core.inference import Predictor
 
 Truth = Literal["exact", "single_scan"]
+
+EXPOSURES: tuple[Exposure, ...] = ("as it is", "black", "saturated")
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +28,7 @@ class PixelErrors:
         uncertainty: (N,) float32 0..1, expected by the head.
         error: (N,) float32 metres, absolute, at the same focal length.
         scene: (N,) integers, number of each pixel's scene.
+        exposure: (N,) integers, which of `EXPOSURES` each pixel's image was shown in.
         images: how many images they are of.
         scenes: names of the scenes.
         skipped: what could not be read, and why.
@@ -34,6 +38,7 @@ class PixelErrors:
     uncertainty: np.ndarray
     error: np.ndarray
     scene: np.ndarray
+    exposure: np.ndarray
     images: int
     scenes: tuple[str, ...]
     skipped: tuple[str, ...] = ()
@@ -45,6 +50,7 @@ class PixelErrors:
             self.uncertainty[chosen],
             self.error[chosen],
             self.scene[chosen],
+            self.exposure[chosen],
             self.images,
             self.scenes,
             self.skipped,
@@ -58,6 +64,7 @@ def collect_errors(
     truth: Truth,
     cap: float,
     pixels_per_image: int,
+    bad_exposures: float = 0.0,
     seed: int = 0,
     progress: Callable[[], None] | None = None,
 ) -> PixelErrors:
@@ -69,6 +76,8 @@ def collect_errors(
         truth: field of `Sample` that knows.
         cap: metres; truth beyond is not used.
         pixels_per_image: at most.
+        bad_exposures: of how many images, 0..1, an almost black form is predicted besides, and of
+            as many an almost white one.
         seed: of the choice; with it and an image's number, the same pixels are chosen again.
         progress: called after every image.
 
@@ -78,6 +87,7 @@ def collect_errors(
     numbers: dict[str, int] = {}
     columns: list[np.ndarray] = []
     skipped: list[str] = []
+    images = 0
 
     def damaged(error: InputError) -> None:
         skipped.append(str(error))
@@ -85,12 +95,15 @@ def collect_errors(
     for number, sample in source(lambda number: True, damaged):
         scene = numbers.setdefault(sample.scene, len(numbers))
         rng = np.random.default_rng([seed, number])
-        errors = _errors(sample, predictor, truth, cap)
-        chosen = rng.permutation(errors.shape[1])[:pixels_per_image]
-        columns.append(np.vstack([errors[:, chosen], np.full(len(chosen), scene)]))
+        for exposure, gain in _exposures(np.random.default_rng([seed, number, 1]), bad_exposures):
+            errors = _errors(sample, gain, predictor, truth, cap)
+            chosen = rng.permutation(errors.shape[1])[:pixels_per_image]
+            labels = np.repeat([[scene], [exposure]], len(chosen), axis=1)
+            columns.append(np.vstack([errors[:, chosen], labels]))
+        images += 1
         if progress:
             progress()
-    every = np.hstack(columns) if columns else np.empty((4, 0))
+    every = np.hstack(columns) if columns else np.empty((5, 0))
     if not every.shape[1]:
         reason = skipped[0] if skipped else "prepare some with lircdepth prepare"
         raise InputError(f"no sample has a pixel with {truth} depth up to {cap:g} m; {reason}")
@@ -100,18 +113,30 @@ def collect_errors(
         uncertainty,
         error,
         every[3].astype(np.int64),
-        len(columns),
+        every[4].astype(np.int64),
+        images,
         tuple(numbers),
         tuple(skipped),
     )
 
 
-def _errors(sample: Sample, predictor: Predictor, truth: Truth, cap: float) -> np.ndarray:
+def _exposures(rng: np.random.Generator, share: float) -> Iterator[tuple[int, float]]:
+    """In which of `EXPOSURES` an image is shown, and the gain of each."""
+    for number, exposure in enumerate(EXPOSURES):
+        chance, part = rng.random(2)
+        if exposure == "as it is" or chance < share:
+            yield number, exposure_gain(exposure, float(part))
+
+
+def _errors(
+    sample: Sample, gain: float, predictor: Predictor, truth: Truth, cap: float
+) -> np.ndarray:
     """(3, pixels): predicted depth, expected uncertainty and absolute error where truth is."""
     true_depth = getattr(sample, truth)
     if true_depth is None:
         raise InputError(f"{sample.key}: has no {truth} depth; give another --truth")
-    prediction = predictor(sample.image, sample.camera, sample.radar_returns())
+    image = sample.image if gain == 1 else exposed(sample.image, gain)
+    prediction = predictor(image, sample.camera, sample.radar_returns())
     known = (true_depth > 0) & (true_depth <= cap) & np.isfinite(prediction.depth)
     depth = prediction.depth[known]
     uncertainty = prediction.expected_uncertainty[known]

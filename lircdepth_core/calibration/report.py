@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from lircdepth_core.calibration.fit import SHARES, fit_calibration
-from lircdepth_core.calibration.pixel_errors import PixelErrors
+from lircdepth_core.calibration.pixel_errors import EXPOSURES, PixelErrors
 from lircdepth_core.inference.calibration import SIGMA_SHARE, Calibration
 from lircdepth_core.text_table import Table
 
@@ -20,32 +20,48 @@ def cross_validated(errors: PixelErrors) -> dict[str, Any] | None:
     """Fit on some scenes, check on the others, until each scene was checked; None for one scene.
 
     Returns:
-        `folds`; `coverage`, a list of `{share, covered}`; and `by_predicted_depth`, a list of
-        `{low, high, pixels, covered}`, covered within sigma.
+        `folds`; `coverage`, a list of `{share, covered}`, of images as they are; and, within
+        sigma, `by_predicted_depth` of these, a list of `{low, high, pixels, covered}`, and
+        `by_exposure`, a list of `{exposure, pixels, covered, median_sigma, mean_error}`.
     """
     folds = min(FOLDS, len(errors.scenes))
     if folds < 2:
         return None
     within = np.zeros((len(SHARES), len(errors.error)), bool)
+    sigma = np.zeros(len(errors.error))
     for fold in range(folds):
         left_out = errors.scene % folds == fold
         calibration = fit_calibration(errors.of(~left_out))
-        within[:, left_out] = _within(calibration, errors.of(left_out))
-    sigma = within[SHARES.index(SIGMA_SHARE)]
+        checked = errors.of(left_out)
+        within[:, left_out] = _within(calibration, checked)
+        sigma[left_out] = calibration(checked.depth, checked.uncertainty, SIGMA_SHARE)
+    within_sigma = within[SHARES.index(SIGMA_SHARE)]
+    as_it_is = errors.exposure == EXPOSURES.index("as it is")
     edge = np.arange(0, errors.depth.max() + DEPTH_STEP, DEPTH_STEP)
-    place = np.digitize(errors.depth, edge) - 1
+    place = np.digitize(errors.depth[as_it_is], edge) - 1
     pixels = np.bincount(place, minlength=len(edge))
-    covered = np.bincount(place, sigma, len(edge))
+    covered = np.bincount(place, within_sigma[as_it_is], len(edge))
     return {
         "folds": folds,
         "coverage": [
             {"share": share, "covered": float(held.mean())}
-            for share, held in zip(SHARES, within, strict=True)
+            for share, held in zip(SHARES, within[:, as_it_is], strict=True)
         ],
         "by_predicted_depth": [
             {"low": low, "high": low + DEPTH_STEP, "pixels": int(n), "covered": float(c / n)}
             for low, n, c in zip(edge.tolist(), pixels, covered, strict=True)
             if n
+        ],
+        "by_exposure": [
+            {
+                "exposure": name,
+                "pixels": int(shown.sum()),
+                "covered": float(within_sigma[shown].mean()),
+                "median_sigma": float(np.median(sigma[shown])),
+                "mean_error": float(errors.error[shown].mean()),
+            }
+            for number, name in enumerate(EXPOSURES)
+            if (shown := errors.exposure == number).any()
         ],
     }
 
@@ -67,6 +83,20 @@ def coverage_tables(found: dict[str, Any]) -> list[Table]:
             [
                 (f"{row['low']:g}-{row['high']:g}", str(row["pixels"]), f"{row['covered']:.1%}")
                 for row in found["by_predicted_depth"]
+            ],
+        ),
+        Table(
+            "Within sigma, by exposure",
+            ("image", "pixels", "holds", "median sigma m", "mean error m"),
+            [
+                (
+                    row["exposure"],
+                    str(row["pixels"]),
+                    f"{row['covered']:.1%}",
+                    f"{row['median_sigma']:.2f}",
+                    f"{row['mean_error']:.2f}",
+                )
+                for row in found["by_exposure"]
             ],
         ),
     ]

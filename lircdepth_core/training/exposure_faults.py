@@ -7,18 +7,13 @@ import zlib
 import numpy as np
 import torch
 
+from lircdepth_core.dataset.bad_exposure import exposure_gain
 from lircdepth_core.dataset.reader import Batch
 from lircdepth_core.network import IMAGE_MEAN, IMAGE_STD
 from lircdepth_core.training.config import ExposureFaults
 
 # First number of the seeds; radar dropout uses 4.
 _EXPOSURE = 5
-
-BLACK_GAIN = 0.04
-"""Of an image that is almost black; of one in four nothing is left at all."""
-
-SATURATED_GAIN = (8.0, 200.0)
-"""Least and most gain of a saturated image, before it is cut at white."""
 
 
 def with_exposure_faults(batch: Batch, faults: ExposureFaults, seed: int, epoch: int) -> Batch:
@@ -39,11 +34,7 @@ def with_exposure_faults(batch: Batch, faults: ExposureFaults, seed: int, epoch:
         chance, part = rng.random(2)
         if chance >= faults.black + faults.saturated:
             continue
-        if chance < faults.black:
-            gain = BLACK_GAIN * max(float(part) * 4 / 3 - 1 / 3, 0)
-        else:
-            low, high = np.log(SATURATED_GAIN)
-            gain = float(np.exp(low + (high - low) * part))
+        gain = exposure_gain("black" if chance < faults.black else "saturated", float(part))
         light = (image[number] * std + mean) * gain
         eight_bits = (light.clamp(0, 1) * 255).round() / 255
         image[number] = (eight_bits - mean) / std

@@ -62,7 +62,8 @@ def model(tmp_path: Path) -> Path:
 def test_a_calibrated_model_gives_a_sigma_that_holds_two_thirds_of_the_errors(
     model: Path, shards: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["calibrate", str(model), str(shards), "--truth", "exact"]) == 0
+    arguments = ["--truth", "exact", "--bad-exposures", "0"]
+    assert main(["calibrate", str(model), str(shards), *arguments]) == 0
     assert "calibrated on 16000 pixels of 8 images, 2 scenes" in capsys.readouterr().out
 
     predictor = Predictor.load(model, device="cpu")
@@ -79,6 +80,24 @@ def test_a_calibrated_model_gives_a_sigma_that_holds_two_thirds_of_the_errors(
     assert report["images"] == 8
     assert report["weights"]["sha256"] == read_description(model).weights.sha256
     assert report["held_out"]["folds"] == 2
+
+
+def test_badly_exposed_images_are_calibrated_for_and_reported(
+    model: Path, shards: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--truth", "exact", "--bad-exposures", "1"]
+    assert main(["calibrate", str(model), str(shards), *arguments]) == 0
+    out = capsys.readouterr().out
+    assert "calibrated on 48000 pixels of 8 images" in out
+    report = json.loads((model / "calibration.json").read_text())
+    rows = {row["exposure"]: row for row in report["held_out"]["by_exposure"]}
+    assert list(rows) == ["as it is", "black", "saturated"]
+    for name, row in rows.items():
+        assert row["pixels"] == 16000
+        assert name in out
+        assert row["covered"] == pytest.approx(0.683, abs=0.25)
+    as_they_are = {row["share"]: row["covered"] for row in report["held_out"]["coverage"]}
+    assert as_they_are[0.683] == rows["as it is"]["covered"]
 
 
 def test_the_same_command_gives_the_same_table(model: Path, shards: Path) -> None:
@@ -107,6 +126,7 @@ def test_an_untrained_model_is_refused_and_stays_as_it_is(
         (["--cap", "0"], "--cap 0: "),
         (["--cap", "101"], "--cap 101: "),
         (["--pixels-per-image", "0"], "--pixels-per-image 0: "),
+        (["--bad-exposures", "1.5"], "--bad-exposures 1.5: "),
         (["--cap", "1"], "no sample has a pixel with exact depth up to 1 m"),
     ],
 )

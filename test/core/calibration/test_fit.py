@@ -19,7 +19,9 @@ def normal_errors(count: int, seed: int, scenes: int = 4) -> PixelErrors:
     uncertainty = rng.uniform(0, 1, count).astype(np.float32) ** 2
     error = np.abs(rng.normal(size=count) * deviation(depth, uncertainty)).astype(np.float32)
     names = tuple(f"scene-{n}" for n in range(scenes))
-    return PixelErrors(depth, uncertainty, error, np.arange(count) % scenes, 10, names)
+    numbers = np.arange(count)
+    exposures = np.zeros(count, np.int64)
+    return PixelErrors(depth, uncertainty, error, numbers % scenes, exposures, 10, names)
 
 
 def deviation(depth: np.ndarray, uncertainty: np.ndarray) -> np.ndarray:
