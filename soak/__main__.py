@@ -74,7 +74,7 @@ def soak(model: str, minutes: float, seed: int, out: Path) -> tuple[Verdict, Wat
             raise RuntimeError(f"the node does not listen; see {out}/node.log")
         go_on(60 * minutes, True)
         go_on(LAST_SECONDS, False)
-        verdict = judge(feed.sent, watch.values, watch.latencies, watch.looks)
+        verdict = judge(feed.sent, watch.values, watch.lost, watch.latencies, watch.looks)
         process.send_signal(signal.SIGINT)
         if (status := process.wait(20)) != 0:
             verdict.broken.append(f"the node ended with {status} after SIGINT")

@@ -32,6 +32,7 @@ IMAGE_FAULTS = {
 }
 """Faults and their probabilities."""
 
+IMAGE_TOPIC = "/depth/input/image"
 RADAR_FAULTS = {"not sent": 0.1, "cut": 0.03, "of NaN": 0.03, "no fields": 0.02, "late": 0.05}
 
 
@@ -52,7 +53,7 @@ class Feed:
     def __post_init__(self) -> None:
         self._rng = np.random.default_rng(self.seed)
         publisher = self.node.create_publisher
-        self._images = publisher(CompressedImage, "/depth/input/image", 10)
+        self._images = publisher(CompressedImage, IMAGE_TOPIC, 10)
         self._infos = publisher(CameraInfo, "/depth/input/camera_info", 10)
         self._radar = publisher(PointCloud2, "/depth/input/radar", 10)
         self._odometry = publisher(Odometry, "/depth/input/odometry", 100)

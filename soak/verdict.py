@@ -32,6 +32,7 @@ class Verdict:
 def judge(
     sent: dict[str, int],
     values: dict[str, str],
+    lost: int,
     latencies: Sequence[tuple[float, float]],
     looks: Sequence[tuple[float, int, int]],
 ) -> Verdict:
@@ -40,6 +41,7 @@ def judge(
     Args:
         sent: images sent, by fault.
         values: the last diagnostics of images.
+        lost: images that did not reach the node, by its own count of what DDS lost.
         latencies: (time, seconds) of each answer.
         looks: (time, resident bytes, open files).
     """
@@ -60,6 +62,7 @@ def judge(
         "minutes": (end - begin) / 60,
         "sent": dict(sent),
         "received": received,
+        "lost_on_the_way": lost,
         "answered": answered,
         "dropped": dropped,
         "latency_ms": {str(p): 1000 * float(np.percentile(seconds, p)) for p in (50, 95, 99)},
@@ -69,7 +72,8 @@ def judge(
     }
     total = sum(sent.values())
     kept = {
-        f"received {received} of {total} images that were sent": received == total,
+        f"received {received} of {total} images that were sent, {lost} lost by DDS": received + lost
+        == total,
         f"{received} received, but {answered} answered and {sum(dropped.values())} dropped with "
         "a reason": received == answered + sum(dropped.values()),
         f"memory grew by {memory[1] / memory[0] - 1:.1%}": memory[1]

@@ -11,7 +11,7 @@ from typing import Any
 from diagnostic_msgs.msg import DiagnosticArray
 from sensor_msgs.msg import Image
 
-from soak.feed import Feed
+from soak.feed import IMAGE_TOPIC, Feed
 
 PERIOD = 1.0
 """Seconds between two looks at the process."""
@@ -23,7 +23,8 @@ class Watch:
 
     Attributes:
         latencies: (steady seconds, seconds from sending an image to its answer).
-        values: of the last diagnostics.
+        values: of images in the last diagnostics.
+        lost: images that DDS lost on the way, as the node counts them.
         levels: how many diagnostics had each level.
         looks: (steady seconds, resident bytes, open files).
     """
@@ -33,6 +34,7 @@ class Watch:
     feed: Feed
     latencies: list[tuple[float, float]] = field(default_factory=list)
     values: dict[str, str] = field(default_factory=dict)
+    lost: int = 0
     levels: dict[int, int] = field(default_factory=dict)
     looks: list[tuple[float, int, int]] = field(default_factory=list)
 
@@ -60,7 +62,10 @@ class Watch:
 
     def _on_diagnostics(self, array: DiagnosticArray) -> None:
         for status in array.status:
+            found = {value.key: value.value for value in status.values}
             if status.name.endswith(": images"):
                 level = int.from_bytes(status.level, "little")
                 self.levels[level] = self.levels.get(level, 0) + 1
-                self.values = {value.key: value.value for value in status.values}
+                self.values = found
+            elif status.name.endswith(": inputs"):
+                self.lost = int(found.get(f"{IMAGE_TOPIC}: messages lost", 0))

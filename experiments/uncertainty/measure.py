@@ -48,8 +48,10 @@ def scores(output: StudentOutput, radar: np.ndarray, calibration: Calibration) -
     }
 
 
-def sigma_without(network: Network, batch: Batch, calibration: Calibration) -> Maps:
-    """(h, w) sigma of the image and of what is made of it."""
+def depth_and_sigma(
+    network: Network, batch: Batch, calibration: Calibration
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """(h, w) depth and sigma of the image and of what is made of it."""
     mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (IMAGE_MEAN, IMAGE_STD))
     black, white = ((torch.zeros_like(batch.image) + grey - mean) / std for grey in (0.0, 1.0))
     inputs = {
@@ -62,12 +64,14 @@ def sigma_without(network: Network, batch: Batch, calibration: Calibration) -> M
     for name, (image, radar) in inputs.items():
         output = network(image, radar)
         depth, uncertainty = output.depth[0, 0].numpy(), output.uncertainty[0, 0].numpy()
-        found[name] = calibration(depth, uncertainty, SIGMA_SHARE)
+        found[name] = depth, calibration(depth, uncertainty, SIGMA_SHARE)
     return found
 
 
 def measure(model: Path, samples: str, images: int | None) -> dict[str, object]:
-    """AUSE of every score, and the median sigma of every change, averaged over images."""
+    """AUSE of every score, averaged over images; and for each change the median over images of
+    the median sigma, and the means over images of the error and of the share within sigma.
+    """
     description = read_description(model)
     calibration = description.calibration
     if calibration is None:
@@ -75,7 +79,7 @@ def measure(model: Path, samples: str, images: int | None) -> dict[str, object]:
     network = load_network(model, description)
     seen = description.input
     areas: dict[str, list[np.ndarray]] = {}
-    sigmas: dict[str, list[float]] = {}
+    changes: dict[str, list[tuple[float, float, float]]] = {}
     # The middle of nuScenes' images at this focal length, in steps of 32.
     width, height = (int(n * seen.focal_length / 1266.417) // 32 * 32 for n in (1600, 900))
     spec = InputSpec(height, width, seen.focal_length, seen.interpolation)
@@ -85,23 +89,32 @@ def measure(model: Path, samples: str, images: int | None) -> dict[str, object]:
             break
         with torch.no_grad():
             output = network(batch.image, batch.radar)
-            changed = sigma_without(network, batch, calibration)
+            changed = depth_and_sigma(network, batch, calibration)
         truth = batch.exact[0, 0].numpy()
         known = (truth > 0) & (truth <= CAP)
         error = np.abs(output.depth[0, 0].numpy() - truth)[known]
         for name, score in scores(output, batch.radar[0].numpy(), calibration).items():
             ranking = rank(score[known], error, truth[known])
             areas.setdefault(name, []).append(ranking.ause)
-        for name, sigma in changed.items():
-            sigmas.setdefault(name, []).append(float(np.median(sigma[known])))
-    medians = {name: float(np.median(values)) for name, values in sigmas.items()}
+        for name, (depth, sigma) in changed.items():
+            wrong = np.abs(depth - truth)[known]
+            held = float((wrong <= sigma[known]).mean())
+            row = float(np.median(sigma[known])), float(wrong.mean()), held
+            changes.setdefault(name, []).append(row)
     return {
-        "images": len(next(iter(sigmas.values()))),
+        "images": len(next(iter(changes.values()))),
         "ause": {
             name: dict(zip(SPARSIFIED, np.mean(rows, axis=0).tolist(), strict=True))
             for name, rows in areas.items()
         },
-        "median_sigma": medians,
+        "changes": {
+            name: {
+                "median_sigma": float(np.median([sigma for sigma, _, _ in rows])),
+                "mae": float(np.mean([error for _, error, _ in rows])),
+                "within_sigma": float(np.mean([held for _, _, held in rows])),
+            }
+            for name, rows in changes.items()
+        },
     }
 
 

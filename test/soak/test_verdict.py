@@ -14,11 +14,12 @@ VALUES = {"received": "100", "answered": "70", "dropped: replaced by newer": "20
           "dropped: unusable image": "10", "answered without: radar": "3"}  # fmt: skip
 
 
-def run(memory=lambda t: 500 * MIB, files=lambda t: 20, latency=lambda t: 0.1, **values):
+def run(memory=lambda t: 500 * MIB, files=lambda t: 20, latency=lambda t: 0.1, lost=0, **values):
     times = [float(t) for t in range(100)]
     return judge(
         SENT,
         VALUES | values,
+        lost,
         [(t, latency(t)) for t in times],
         [(t, memory(t), files(t)) for t in times],
     )
@@ -29,6 +30,12 @@ def test_a_good_run_breaks_nothing():
     assert verdict.broken == []
     assert verdict.figures["dropped"] == {"replaced by newer": 20, "unusable image": 10}
     assert verdict.figures["latency_ms"]["99"] == pytest.approx(100)
+
+
+def test_what_dds_lost_is_not_the_nodes_fault_if_it_counts_it():
+    verdict = run(received="98", answered="68", lost=2)
+    assert verdict.broken == []
+    assert verdict.figures["lost_on_the_way"] == 2
 
 
 def test_what_grows_while_it_warms_up_is_no_leak():
