@@ -257,6 +257,12 @@ class Predictor:
                 f"focal length reduced to {framing.ratio:.3f} of the model's to stay within "
                 f"max_network_pixels {self._max_network_pixels}; depth is scaled for it"
             )
+        crop = self.model.input.crop
+        if crop is not None and framing.seen.height < round(crop.height * framing.ratio):
+            notes.append(
+                f"the image gives {framing.seen.height} of the {crop.height} rows that the model "
+                "was taught with; the rest is padding, which it measures wrong from"
+            )
         if framing.enlargement > _NOTABLE_ENLARGEMENT:
             notes.append(
                 f"image enlarged {framing.enlargement:.1f} times to reach the model's focal "

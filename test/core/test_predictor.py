@@ -144,6 +144,18 @@ def test_returns_beside_the_crop_do_not_reach_the_network(
     assert prediction.radar_points == 4
 
 
+@pytest.mark.parametrize(("rows", "told"), [(40, True), (52, False), (80, False)])
+def test_an_image_lower_than_the_models_crop_is_answered_with_a_note(
+    rows, told, make_camera, make_model, constant_network
+):
+    model = make_model(input=NetworkInput(200.0, "area", Crop(4, 48)))
+    prediction = Predictor(model, constant_network(), CPU)(
+        np.zeros((rows, 64, 3), np.uint8), make_camera(64, rows, 200.0), None
+    )
+    note = f"the image gives {rows - 4} of the 48 rows that the model was taught with"
+    assert any(note in each for each in prediction.notes) == told
+
+
 def test_a_crop_below_the_image_is_refused(make_camera, make_model, constant_network):
     model = make_model(input=NetworkInput(200.0, "area", Crop(100, 32)))
     predictor = Predictor(model, constant_network(), CPU)
