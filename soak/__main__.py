@@ -6,7 +6,6 @@ import argparse
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -17,31 +16,14 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import rclpy
-import yaml
 from rclpy.executors import SingleThreadedExecutor
 
 from soak.feed import Feed, make_context
+from soak.node_process import start_node
 from soak.verdict import Verdict, judge
 from soak.watch import Watch
 
-POSES = {
-    "CAM_FRONT": {"translation": [1.5, 0.0, 1.5], "rotation": [-0.5, 0.5, -0.5, 0.5]},
-    "RADAR_FRONT": {"translation": [3.5, 0.0, 0.5], "rotation": [0.0, 0.0, 0.0, 1.0]},
-}
 START_SECONDS, LAST_SECONDS = 120.0, 5.0
-
-
-def start_node(model: str, out: Path) -> subprocess.Popen[bytes]:
-    """The node, its output in node.log."""
-    calibration = out / "calibration.yaml"
-    calibration.write_text(yaml.safe_dump({"base_frame": "base_link", "frames": POSES}))
-    parameters = [f"model:={model}", f"calibration_file:={calibration}", "image_type:=compressed"]
-    arguments = [item for text in parameters for item in ("-p", text)]
-    return subprocess.Popen(
-        [sys.executable, "-m", "lircdepth_ros.depth_node", "--ros-args", *arguments],
-        stdout=(out / "node.log").open("w"),
-        stderr=subprocess.STDOUT,
-    )
 
 
 def soak(model: str, minutes: float, seed: int, out: Path) -> tuple[Verdict, Watch]:
@@ -50,7 +32,7 @@ def soak(model: str, minutes: float, seed: int, out: Path) -> tuple[Verdict, Wat
     Raises:
         RuntimeError: the node did not start, or ended on its own.
     """
-    process = start_node(model, out)
+    process = start_node(model, out, "image_type:=compressed")
     context = make_context()
     node = rclpy.create_node("soak", context=context)
     executor = SingleThreadedExecutor(context=context)

@@ -94,7 +94,7 @@ class Feed:
 
     def _publish_image(self) -> None:
         fault = self._fault(IMAGE_FAULTS)
-        self._infos.publish(_camera_info())
+        self._infos.publish(camera_info())
         stamp = time.time_ns()
         if fault == "not sent":
             return
@@ -108,7 +108,7 @@ class Feed:
             "stamp repeated": self._last_stamp,
             "stamp of 2 s before": stamp - 2_000_000_000,
         }.get(fault, stamp)
-        message = CompressedImage(header=_header(stamp, "CAM_FRONT"), format="jpeg")
+        message = CompressedImage(header=header(stamp, "CAM_FRONT"), format="jpeg")
         message.data.frombytes(data)
         self.sent[fault] += 1
         if fault == "whole":
@@ -120,36 +120,51 @@ class Feed:
         fault = self._fault(RADAR_FAULTS)
         if fault == "not sent":
             return
-        points = self._rng.uniform((5, -15, -1, -5, -15, -2), (80, 15, 1, 30, 5, 2), (80, 6))
+        points = radar_points(self._rng, 80)
         if fault == "of NaN":
             points[:] = np.nan
         late = 500_000_000 if fault == "late" else 0
-        cloud = PointCloud2(header=_header(time.time_ns() - late, "RADAR_FRONT"))
-        if fault != "no fields":
-            cloud.fields = [
-                PointField(name=name, offset=4 * place, datatype=PointField.FLOAT32, count=1)
-                for place, name in enumerate(("x", "y", "z", "rcs", "vx", "vy"))
-            ]
-        cloud.height, cloud.width, cloud.point_step = 1, len(points), 24
-        cloud.row_step = 24 * len(points)
-        data = points.astype("<f4").tobytes()
-        cloud.data.frombytes(data[:100] if fault == "cut" else data)
+        cloud = radar_cloud(points, time.time_ns() - late)
+        if fault == "no fields":
+            cloud.fields = []
+        if fault == "cut":
+            del cloud.data[100:]
         self._radar.publish(cloud)
 
     def _publish_odometry(self) -> None:
         stamp = time.time_ns()
-        odometry = Odometry(header=_header(stamp, "map"), child_frame_id="base_link")
+        odometry = Odometry(header=header(stamp, "map"), child_frame_id="base_link")
         odometry.pose.pose.position.x = 10.0 * ((stamp * 1e-9) % 1000)
         odometry.pose.pose.orientation.w = 1.0
         self._odometry.publish(odometry)
 
 
-def _header(nanoseconds: int, frame: str) -> Header:
+def radar_points(rng: np.random.Generator, count: int) -> np.ndarray:
+    """(count, 6): x, y, z in metres, RCS in dBsm, vx, vy in m/s, ahead of the radar."""
+    return rng.uniform((5, -15, -1, -5, -15, -2), (80, 15, 1, 30, 5, 2), (count, 6))
+
+
+def radar_cloud(points: np.ndarray, nanoseconds: int) -> PointCloud2:
+    """Such points as a radar's cloud."""
+    cloud = PointCloud2(header=header(nanoseconds, "RADAR_FRONT"))
+    cloud.fields = [
+        PointField(name=name, offset=4 * place, datatype=PointField.FLOAT32, count=1)
+        for place, name in enumerate(("x", "y", "z", "rcs", "vx", "vy"))
+    ]
+    cloud.height, cloud.width, cloud.point_step = 1, len(points), 24
+    cloud.row_step = 24 * len(points)
+    cloud.data.frombytes(points.astype("<f4").tobytes())
+    return cloud
+
+
+def header(nanoseconds: int, frame: str) -> Header:
+    """Of a stamp and a frame."""
     stamp = Time(sec=nanoseconds // 10**9, nanosec=nanoseconds % 10**9)
     return Header(stamp=stamp, frame_id=frame)
 
 
-def _camera_info() -> CameraInfo:
+def camera_info() -> CameraInfo:
+    """Of nuScenes' CAM_FRONT."""
     info = CameraInfo(header=Header(frame_id="CAM_FRONT"), width=WIDTH, height=HEIGHT)
     f, x, y = FOCAL_LENGTH, (WIDTH - 1) / 2, (HEIGHT - 1) / 2
     info.k = [f, 0.0, x, 0.0, f, y, 0.0, 0.0, 1.0]

@@ -1,0 +1,111 @@
+"""`python -m node_bench`: run the node on raw and on JPEG images and compare it with the floor."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from sensor_msgs.msg import Image
+
+from lircdepth_core.inference.framing import frame
+from lircdepth_core.inference.model_files import find_model, read_description
+from lircdepth_core.text_table import Table
+from lircdepth_ros.conversions import camera_from_message
+from node_bench.floor import floor_steps, median_seconds
+from node_bench.rig import Rig
+from soak.feed import HEIGHT, WIDTH, camera_info
+from soak.node_process import start_node
+
+WARM_UP = 5
+"""Images before those that count; the node's own medians are of the last 200."""
+
+
+def measure(model: str, compressed: bool, images: int, points: int, out: Path) -> dict[str, Any]:
+    """The node's stages and the floor, milliseconds.
+
+    Args:
+        model: folder or name.
+        compressed: whether images come as JPEG.
+        images: how many.
+        points: radar points before each.
+        out: folder for the node's files.
+
+    Returns:
+        `floor`, each step's median; `node`, the stages' medians as it says; `besides_network`, of
+        the way from an image's arrival to its answers, less inference; `ratio` of it to the floor.
+
+    Raises:
+        RuntimeError: the node does not start, answer or end.
+    """
+    coarse = np.random.default_rng(0).integers(0, 256, (HEIGHT // 50, WIDTH // 50, 3), np.uint8)
+    image = cv2.resize(coarse, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR)
+    jpeg = cv2.imencode(".jpg", image)[1].tobytes() if compressed else None
+    kind = "compressed" if compressed else "raw"
+    out.mkdir(parents=True, exist_ok=True)
+    process = start_node(model, out, f"image_type:={kind}")
+    try:
+        with Rig(process, jpeg, image, points) as rig:
+            rig.wait_for_node()
+            publishers = tuple(
+                rig.node.create_publisher(Image, f"/floor/{name}", 10) for name in ("a", "b")
+            )
+            for publisher in publishers:
+                rig.node.create_subscription(Image, publisher.topic, lambda _: None, 10)
+            steps = floor_steps(image, jpeg, network_size(model), publishers)
+            for _ in range(WARM_UP + images):
+                rig.send()
+            stages = rig.stages()
+            floor = {name: 1000 * s for name, s in median_seconds(steps, images).items()}
+        process.send_signal(signal.SIGINT)
+        process.wait(20)
+    finally:
+        if process.poll() is None:
+            process.kill()
+    besides = stages["in all"] - stages["infer"]
+    least = sum(floor.values())
+    return {"floor": floor, "node": stages, "besides_network": besides, "ratio": besides / least}
+
+
+def network_size(model: str) -> tuple[int, int]:
+    """Width and height of the camera's image as the network takes it."""
+    camera = camera_from_message(camera_info(), rectified=True).camera
+    seen = frame(camera, read_description(find_model(model)).input, 1_000_000).seen
+    return seen.width, seen.height
+
+
+def main() -> int:
+    """Measure, print and keep."""
+    parser = argparse.ArgumentParser(prog="python -m node_bench", description=__doc__)
+    parser.add_argument("--model", default="lircdepth", help="(default: lircdepth)")
+    parser.add_argument("--images", type=int, default=60, help="of each kind (default: 60)")
+    parser.add_argument("--points", type=int, default=300, help="of radar (default: 300)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("out/node_bench"), help="(default: out/node_bench)"
+    )
+    args = parser.parse_args()
+    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+    found = {
+        name: measure(args.model, compressed, args.images, args.points, args.out / name)
+        for name, compressed in (("raw", False), ("JPEG", True))
+    }
+    (args.out / "node_bench.json").write_text(json.dumps(found, indent=1) + "\n")
+    for name, figures in found.items():
+        rows = [(step, f"{ms:.1f}") for step, ms in figures["floor"].items()]
+        rows.append(("floor", f"{sum(figures['floor'].values()):.1f}"))
+        rows += [(f"node: {stage}", f"{ms:.1f}") for stage, ms in figures["node"].items()]
+        rows.append(("node without the network", f"{figures['besides_network']:.1f}"))
+        rows.append(("of the floor", f"{figures['ratio']:.2f}"))
+        print(Table(f"{name}, {WIDTH}x{HEIGHT}", ("median", "ms"), rows).text())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+"""A short run of `python -m node_bench` over real DDS."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+
+os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+
+pytest.importorskip("rclpy", reason="rclpy is not installed")
+
+from lircdepth_core.inference.model_description import ModelDescription, NetworkInput, SeededWeights
+from lircdepth_core.inference.model_files import write_description
+from node_bench.__main__ import measure, network_size
+from node_bench.floor import floor_steps, median_seconds
+
+
+@pytest.fixture
+def model(tmp_path):
+    description = ModelDescription(
+        name="small",
+        network="student",
+        trained=False,
+        uncertainty_trained=False,
+        max_depth=100.0,
+        input=NetworkInput(100.0, "area_linear"),
+        weights=SeededWeights(1),
+    )
+    (tmp_path / "model").mkdir()
+    write_description(tmp_path / "model", description)
+    return str(tmp_path / "model")
+
+
+def test_the_floor_decodes_only_what_is_compressed():
+    image = np.zeros((40, 60, 3), np.uint8)
+    raw = floor_steps(image, None, (30, 20), (None, None))
+    assert list(raw) == [
+        "shrink",
+        "enlarge depth",
+        "enlarge sigma",
+        "publish depth",
+        "publish sigma",
+    ]
+    assert raw["shrink"]().shape == (20, 30, 3)
+    assert raw["enlarge sigma"]().shape == (40, 60)
+    assert next(iter(floor_steps(image, b"x", (30, 20), (None, None)))) == "decode"
+
+
+def test_each_step_is_timed_by_its_median():
+    waits = iter([0.0] * 3)
+    steps = {"nothing": lambda: None, "waits": lambda: next(waits)}
+    assert 0 <= median_seconds(steps, 3)["nothing"] < 0.01
+    with pytest.raises(StopIteration):
+        next(waits)  # three times each
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_what_the_node_takes_besides_the_network_is_compared_with_the_floor(
+    compressed, model, tmp_path
+):
+    found = measure(model, compressed, 5, 100, tmp_path / "out")
+    floor, node = found["floor"], found["node"]
+    assert ("decode" in floor) == compressed
+    assert all(ms > 0 for ms in floor.values())
+    assert node["in all"] > node["infer"] > 0
+    assert found["besides_network"] == pytest.approx(node["in all"] - node["infer"])
+    assert found["ratio"] == pytest.approx(found["besides_network"] / sum(floor.values()))
+
+
+def test_the_networks_size_is_that_of_the_camera_at_its_focal_length(model):
+    assert network_size(model) == (126, 71)  # 1600x900 at 100 of 1266.4 pixels
