@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -350,18 +351,33 @@ def _check_fields(cloud: PointCloud2) -> None:
             )
 
 
-def float_image_message(values: np.ndarray, header: Header) -> Image:
-    """A sensor_msgs/Image of encoding 32FC1 (REP 118) from (H, W) float32."""
-    return _image_message(np.ascontiguousarray(values, dtype="<f4"), "32FC1", header)
+class FloatImage:
+    """A sensor_msgs/Image of encoding 32FC1 (REP 118) that is written in place, again and again.
+
+    Args:
+        height: rows.
+        width: columns.
+
+    Attributes:
+        pixels: (height, width) float32, the message's own memory.
+    """
+
+    def __init__(self, height: int, width: int) -> None:
+        self._message = Image(encoding="32FC1", is_bigendian=int(sys.byteorder == "big"))
+        self._message.height, self._message.width, self._message.step = height, width, 4 * width
+        self._message.data.frombytes(bytes(4 * height * width))
+        self.pixels = np.frombuffer(self._message.data, np.float32).reshape(height, width)
+
+    def message(self, header: Header) -> Image:
+        """The message, with what `pixels` hold now; publishing copies it."""
+        self._message.header = header
+        return self._message
 
 
 def colour_image_message(rgb: np.ndarray, header: Header) -> Image:
     """A sensor_msgs/Image of encoding bgr8 from (H, W, 3) uint8 RGB."""
-    return _image_message(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), "bgr8", header)
-
-
-def _image_message(pixels: np.ndarray, encoding: str, header: Header) -> Image:
-    message = Image(header=header, encoding=encoding, is_bigendian=0)
+    pixels = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
+    message = Image(header=header, encoding="bgr8", is_bigendian=0)
     message.height, message.width = pixels.shape[:2]
     message.step = pixels.strides[0]
     message.data = _byte_array(pixels)

@@ -30,7 +30,6 @@ from lircdepth_ros.calibration_poses import CalibrationPoses
 from lircdepth_ros.conversions import (
     camera_info_message,
     colour_image_message,
-    float_image_message,
 )
 from lircdepth_ros.health import Health
 from lircdepth_ros.parameters import NodeParameters, ParameterDescription, describe_parameters
@@ -145,6 +144,7 @@ class DepthNode(LifecycleNode):
             values.model,
             max_network_pixels=values.max_network_pixels,
             max_sigma=values.max_sigma or None,
+            at_network_size=values.output_size == "network",
             report=self.get_logger().info,
         )
         self._predictor = load(device=values.device, backend=values.backend)
@@ -282,10 +282,10 @@ class DepthNode(LifecycleNode):
         depth, sigma = prediction.depth, prediction.sigma
         outputs = self._outputs
         outputs["~/output/depth/camera_info"].publish(
-            camera_info_message(answer.model.camera, header)
+            camera_info_message(prediction.camera, header)
         )
-        outputs["~/output/depth/image_rect"].publish(float_image_message(depth, header))
-        outputs["~/output/uncertainty/image_rect"].publish(float_image_message(sigma, header))
+        outputs["~/output/depth/image_rect"].publish(answer.depth.message(header))
+        outputs["~/output/uncertainty/image_rect"].publish(answer.sigma.message(header))
         self._publish_colours("~/debug/depth_color", depth, values.debug_depth_range, header)
         # The other way round: what is uncertain is red.
         limits = values.debug_sigma_range[::-1]

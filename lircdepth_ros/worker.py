@@ -12,6 +12,7 @@ from lircdepth_core.radar import RadarReturns
 from lircdepth_ros.calibration_poses import CalibrationPoses
 from lircdepth_ros.conversions import (
     CameraModel,
+    FloatImage,
     RadarFields,
     SensorReturns,
     camera_from_message,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from nav_msgs.msg import Odometry
     from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
+    from lircdepth_core.camera import Camera
     from lircdepth_core.inference import CpuFallback, Prediction, Predictor
     from lircdepth_ros.health import Health
 
@@ -50,12 +52,13 @@ _STOP_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Answer:
-    """A prediction and the image it is for."""
+    """A prediction, the image it is for, and the images that it was written into."""
 
     image: Image | CompressedImage
     frame: str
-    model: CameraModel
     prediction: Prediction
+    depth: FloatImage
+    sigma: FloatImage
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,7 @@ class DepthWorker:
         self._stopping = False
         self._stage = ""
         self._camera_model: tuple[tuple, CameraModel] | None = None
+        self._maps: tuple[FloatImage, FloatImage] | None = None
         self._thread = threading.Thread(target=self._run, name="depth worker", daemon=True)
 
     def start(self) -> None:
@@ -231,10 +235,11 @@ class DepthWorker:
         radar = self._radar_of(inputs, _radar_fields(values))
         prepared = time.monotonic()
         self._stage = "inference"
-        prediction = self._predictor(image, model.camera, radar)
+        depth, sigma = self._maps_for(model.camera)
+        prediction = self._predictor(image, model.camera, radar, (depth.pixels, sigma.pixels))
         predicted = time.monotonic()
         self._stage = "publishing"
-        self._publish(Answer(job.message, inputs.frame, model, prediction))
+        self._publish(Answer(job.message, inputs.frame, prediction, depth, sigma))
         published = time.monotonic()
         self._health.fact("notes", "; ".join(prediction.notes))
         self._health.fact("radar points in the image", prediction.radar_points)
@@ -358,6 +363,14 @@ class DepthWorker:
                     "the image is taken as rectified; if it is not, set input_rectified: false",
                 )
         return self._camera_model[1]
+
+    def _maps_for(self, camera: Camera) -> tuple[FloatImage, FloatImage]:
+        """Depth and sigma of this camera's images, made anew only when their size changes."""
+        wanted = self._predictor.output_camera(camera)
+        size = (wanted.height, wanted.width)
+        if self._maps is None or self._maps[0].pixels.shape != size:
+            self._maps = FloatImage(*size), FloatImage(*size)
+        return self._maps
 
     def _radar_of(self, inputs: _Inputs, fields: RadarFields) -> RadarReturns | None:
         """All sweeps in the camera's frame; None without any."""

@@ -24,7 +24,7 @@ from lircdepth_core.inference.model_files import load_network, read_description,
 HERE = Path(__file__).resolve().parent
 ABLATION = HERE.parent / "ablation" / "run.py"
 UNCERTAINTY = HERE.parent / "uncertainty" / "measure.py"
-CONFIG = HERE.parents[1] / "config" / "train_student_scratch.yaml"
+CONFIGS = HERE.parents[1] / "config"
 SPLITS = ("train", "validation", "calibration", "test")
 
 LIRCDEPTH = ("-m", "lircdepth_core.cli")
@@ -67,7 +67,8 @@ def train(recipe: dict[str, Any], out: Path, device: str) -> Path:
             launcher: tuple[Any, ...] = ()
             if stage["processes"] > 1:
                 launcher = ("-m", "torch.distributed.run", "--nproc-per-node", stage["processes"])
-            command = ("train", "student", "--config", CONFIG, "--out", folder, "--device", device)
+            config = CONFIGS / f"{stage.get('config', 'train_student_scratch')}.yaml"
+            command = ("train", "student", "--config", config, "--out", folder, "--device", device)
             run(*launcher, *LIRCDEPTH, *command, "--set", *settings)
         model = folder / "model"
     return model

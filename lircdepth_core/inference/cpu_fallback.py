@@ -56,10 +56,20 @@ class CpuFallback:
         """See `Predictor.warm_up`."""
         self._on_failure(lambda: self._predictor.warm_up(width, height))
 
-    def __call__(self, image: np.ndarray, camera: Camera, radar: RadarReturns | None) -> Prediction:
+    def output_camera(self, camera: Camera) -> Camera:
+        """See `Predictor.output_camera`."""
+        return self._predictor.output_camera(camera)
+
+    def __call__(
+        self,
+        image: np.ndarray,
+        camera: Camera,
+        radar: RadarReturns | None,
+        out: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> Prediction:
         """See `Predictor.__call__`."""
         predictions: list[Prediction] = []
-        self._on_failure(lambda: predictions.append(self._predictor(image, camera, radar)))
+        self._on_failure(lambda: predictions.append(self._predictor(image, camera, radar, out)))
         return predictions[0]
 
     def _on_failure(self, work: Callable[[], None]) -> None:

@@ -69,18 +69,33 @@ class Framing:
             radar[0] /= self.ratio
         return radar
 
-    def restore(self, values: np.ndarray) -> np.ndarray:
+    def unpadded(self, values: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """(h, w) float32 of the network -> those of `seen`, a copy.
+
+        Args:
+            values: at the network's size.
+            out: what to write into, and to return, instead of a new array.
+        """
+        out = np.empty((self.seen.height, self.seen.width), np.float32) if out is None else out
+        out[...] = values[: self.seen.height, : self.seen.width]
+        return out
+
+    def restore(self, values: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """(h, w) float32 of the network -> (H, W) float32 of the camera, linear between pixels.
 
         Rows of the camera whose centre the network did not see are NaN; the map is continued
         beyond its edge first, so that no other row is touched by them.
+
+        Args:
+            values: at the network's size.
+            out: what to write into, and to return, instead of a new array.
         """
         values = values[: self.seen.height, : self.seen.width]
         bottom = self.scaled.height - self.top - self.seen.height
         if self.top or bottom:
             values = cv2.copyMakeBorder(values, self.top, bottom, 0, 0, cv2.BORDER_REPLICATE)
         restored = cv2.resize(
-            values, (self.camera.width, self.camera.height), interpolation=cv2.INTER_LINEAR
+            values, (self.camera.width, self.camera.height), out, interpolation=cv2.INTER_LINEAR
         )
         if self.top or bottom:
             scale = self.scaled.height / self.camera.height

@@ -37,9 +37,11 @@ _NOTABLE_ENLARGEMENT = 2.0
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What the network says about one image, at the camera's size.
+    """What the network says about one image.
 
     Attributes:
+        camera: of the maps: that of the image, or at the network's size the part of it that the
+            network saw.
         depth: (H, W) float32 metres along the optical axis, NaN where there is none.
         sigma: (H, W) float32 metres, half-width around depth that holds 68.3 % of the errors; NaN
             where depth is, and everywhere if the model is not calibrated.
@@ -48,6 +50,7 @@ class Prediction:
         stage_seconds: time spent in `prepare`, `infer` and `restore`.
     """
 
+    camera: Camera
     depth: np.ndarray
     sigma: np.ndarray
     radar_points: int
@@ -63,7 +66,7 @@ class Prediction:
             (H, W) float32 in 0..1, NaN outside a crop, and everywhere for a network without the
             head.
         """
-        return self._maps.framing.restore(self._maps.uncertainty)
+        return self._maps.restored(self._maps.uncertainty)
 
     @property
     def depth_scale(self) -> float:
@@ -107,6 +110,8 @@ class Predictor:
             runs it.
         report: is told, in words, before something takes long.
         int8: the network in 8-bit integers, if there is one.
+        at_network_size: give depth and sigma as the network sees the image, smaller, instead of
+            enlarged to the image's size.
 
     Attributes:
         model: what the network is.
@@ -129,6 +134,7 @@ class Predictor:
         artefacts: Artefacts | None = None,
         report: Callable[[str], None] = lambda text: None,
         int8: Int8Network | None = None,
+        at_network_size: bool = False,
     ) -> None:
         if max_network_pixels < SIZE_MULTIPLE**2:
             raise InputError(
@@ -147,6 +153,7 @@ class Predictor:
         self._network = open_backend(self.backend, graph, self.device, artefacts, report, int8)
         self._max_network_pixels = max_network_pixels
         self._max_sigma = max_sigma
+        self._at_network_size = at_network_size
 
     @classmethod
     def load(
@@ -157,6 +164,7 @@ class Predictor:
         max_network_pixels: int = 1_000_000,
         max_sigma: float | None = None,
         report: Callable[[str], None] = lambda text: None,
+        at_network_size: bool = False,
     ) -> Predictor:
         """Read a model folder, given by path or name (see `find_model`).
 
@@ -176,6 +184,7 @@ class Predictor:
             Artefacts.of(description),
             report,
             int8_network(folder, description),
+            at_network_size,
         )
 
     @property
@@ -197,17 +206,34 @@ class Predictor:
         K = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])
         self(np.full((height, width, 3), 128, np.uint8), Camera(K, width, height), None)
 
-    def __call__(self, image: np.ndarray, camera: Camera, radar: RadarReturns | None) -> Prediction:
+    def output_camera(self, camera: Camera) -> Camera:
+        """The camera of the maps for images of a camera.
+
+        Raises:
+            InputError: the model's crop lies outside such images.
+        """
+        framing = frame(camera, self.model.input, self._max_network_pixels)
+        return framing.seen if self._at_network_size else camera
+
+    def __call__(
+        self,
+        image: np.ndarray,
+        camera: Camera,
+        radar: RadarReturns | None,
+        out: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> Prediction:
         """Predict depth.
 
         Args:
             image: (H, W, 3) uint8 RGB, rectified.
             camera: the image's camera.
             radar: returns in the camera's optical frame at the image's time; None for none.
+            out: two C-contiguous float32 arrays of `output_camera`'s size that depth and sigma are
+                written into, instead of new ones.
 
         Raises:
             InputError: the image is not of this type or not of the camera's size, or the model's
-                crop lies outside it.
+                crop lies outside it, or `out` does not fit.
         """
         start = time.perf_counter()
         if image.dtype != np.uint8 or image.shape != (camera.height, camera.width, 3):
@@ -221,17 +247,19 @@ class Predictor:
         radar_image = framing.radar(visible)
         prepared = time.perf_counter()
         depth, uncertainty = self._network(scaled, radar_image)
-        maps = _NetworkMaps(framing, self.model, depth, uncertainty)
+        maps = _NetworkMaps(framing, self.model, depth, uncertainty, self._at_network_size)
         inferred = time.perf_counter()
 
-        depth = framing.restore(maps.depth * np.float32(framing.ratio))
+        depth_out, sigma_out = (None, None) if out is None else out
+        depth = maps.restored(maps.depth * np.float32(framing.ratio), depth_out)
         if not np.isfinite(maps.depth).all():
             depth[~np.isfinite(depth)] = np.nan
-        sigma = maps.half_width(SIGMA_SHARE)
+        sigma = maps.half_width(SIGMA_SHARE, sigma_out)
         if self._max_sigma is not None:
             beyond = sigma > self._max_sigma
             depth[beyond] = sigma[beyond] = np.nan
         return Prediction(
+            camera=maps.camera,
             depth=depth,
             sigma=sigma,
             radar_points=len(visible),
@@ -281,13 +309,29 @@ class _NetworkMaps:
     model: ModelDescription
     depth: np.ndarray
     uncertainty: np.ndarray
+    at_network_size: bool
 
-    def half_width(self, share: float) -> np.ndarray:
-        """(H, W) float32 metres at the camera's size, NaN without calibration."""
+    @property
+    def camera(self) -> Camera:
+        """Of what `restored` gives."""
+        return self.framing.seen if self.at_network_size else self.framing.camera
+
+    def restored(self, values: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """A map of the network without padding, at the size of `camera`."""
+        size = (self.camera.height, self.camera.width)
+        if out is not None and not (
+            out.shape == size and out.dtype == np.float32 and out.flags.c_contiguous
+        ):
+            raise InputError(f"out: {out.dtype} {out.shape}; give C-contiguous float32 {size}")
+        restore = self.framing.unpadded if self.at_network_size else self.framing.restore
+        return restore(values, out)
+
+    def half_width(self, share: float, out: np.ndarray | None = None) -> np.ndarray:
+        """(H, W) float32 metres at the size of `camera`, NaN without calibration."""
         if not 0 < share < 1:
             raise InputError(f"share {share:g}: give a number between 0 and 1")
-        camera = self.framing.camera
         if self.model.calibration is None:
-            return np.full((camera.height, camera.width), np.nan, np.float32)
-        width = self.model.calibration(self.depth, self.uncertainty, share)
-        return self.framing.restore(width * np.float32(self.framing.ratio))
+            width = np.full(self.depth.shape, np.nan, np.float32)
+        else:
+            width = self.model.calibration(self.depth, self.uncertainty, share)
+        return self.restored(width * np.float32(self.framing.ratio), out)

@@ -156,6 +156,45 @@ def test_an_image_lower_than_the_models_crop_is_answered_with_a_note(
     assert any(note in each for each in prediction.notes) == told
 
 
+def test_maps_at_the_networks_size_belong_to_the_part_it_saw(
+    make_camera, make_model, constant_network
+):
+    camera = make_camera(128, 80, 400.0)  # the network sees 64 x 40, rows 4 to 35 of it
+    model = make_model(input=NetworkInput(200.0, "area", Crop(4, 32)))
+    predictor = Predictor(model, constant_network(20.0), CPU, at_network_size=True)
+    prediction = predictor(np.zeros((80, 128, 3), np.uint8), camera, None)
+    for values in (prediction.depth, prediction.sigma, prediction.expected_uncertainty):
+        assert values.shape == (32, 64)
+    np.testing.assert_array_equal(prediction.depth, 20)
+    assert prediction.camera == predictor.output_camera(camera)
+    assert (prediction.camera.width, prediction.camera.height) == (64, 32)
+    # A point 10 m ahead at the camera's row 44 lies at row 21.75 of the whole small image.
+    v = prediction.camera.K[1, 1] * (44 - camera.K[1, 2]) / 400 + prediction.camera.K[1, 2]
+    assert v == pytest.approx((44 + 0.5) / 2 - 0.5 - 4)
+
+
+@pytest.mark.parametrize("at_network_size", [False, True])
+def test_maps_are_written_where_the_caller_wants_them(
+    at_network_size, make_camera, make_model, constant_network
+):
+    camera = make_camera(128, 80, 400.0)
+    model = make_model(input=NetworkInput(200.0, "area", Crop(4, 32)))
+    predictor = Predictor(
+        model, constant_network(20.0), CPU, at_network_size=at_network_size, max_sigma=None
+    )
+    image = np.zeros((80, 128, 3), np.uint8)
+    expected = predictor(image, camera, None)
+    out = tuple(np.full(expected.depth.shape, -1, np.float32) for _ in range(2))
+    prediction = predictor(image, camera, None, out)
+    assert np.shares_memory(prediction.depth, out[0])
+    assert np.shares_memory(prediction.sigma, out[1])
+    np.testing.assert_array_equal(out[0], expected.depth)
+    np.testing.assert_array_equal(out[1], expected.sigma)
+    for wrong in (np.empty((3, 3), np.float32), np.empty(expected.depth.shape)):
+        with pytest.raises(InputError, match="out: "):
+            predictor(image, camera, None, (out[0], wrong))
+
+
 def test_a_crop_below_the_image_is_refused(make_camera, make_model, constant_network):
     model = make_model(input=NetworkInput(200.0, "area", Crop(100, 32)))
     predictor = Predictor(model, constant_network(), CPU)

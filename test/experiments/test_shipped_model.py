@@ -21,7 +21,7 @@ ABLATION = yaml.safe_load((ROOT / "experiments" / "ablation" / "arms.yaml").read
 def test_each_stage_is_a_configuration(stage):
     config = read_config(
         StudentTraining,
-        ROOT / "config" / "train_student_scratch.yaml",
+        ROOT / "config" / f"{stage.get('config', 'train_student_scratch')}.yaml",
         [*RECIPE["settings"], *stage["settings"], "start.model=before"],
     )
     assert not config.loss.distils

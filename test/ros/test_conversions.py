@@ -9,11 +9,11 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, Poi
 
 from lircdepth_core.errors import InputError
 from lircdepth_ros.conversions import (
+    FloatImage,
     RadarFields,
     camera_from_message,
     camera_info_message,
     colour_image_message,
-    float_image_message,
     image_from_message,
     radar_from_message,
 )
@@ -358,9 +358,13 @@ def test_any_cloud_is_read_or_refused(
 def test_outgoing_images_hold_the_values():
     header = Image().header
     depth = np.array([[1.5, np.nan], [3.25, 80.0]], np.float32)
-    message = float_image_message(depth, header)
+    image = FloatImage(2, 2)
+    image.pixels[:] = depth
+    message = image.message(header)
     assert (message.encoding, message.step, message.is_bigendian) == ("32FC1", 8, 0)
     np.testing.assert_array_equal(np.frombuffer(message.data, "<f4").reshape(2, 2), depth)
+    image.pixels[0, 0] = 7.5  # the same memory, for the next image
+    assert np.frombuffer(image.message(header).data, "<f4")[0] == 7.5
     message = colour_image_message(RGB, header)
     assert (message.encoding, message.step) == ("bgr8", 6)
     np.testing.assert_array_equal(image_from_message(message), RGB)

@@ -98,16 +98,21 @@ class RecordingPredictor:
     def warm_up(self, width, height):
         pass
 
-    def __call__(self, image, camera, radar):
+    def output_camera(self, camera):
+        return camera
+
+    def __call__(self, image, camera, radar, out):
         self.calls.append(SimpleNamespace(image=image, camera=camera, radar=radar))
         time.sleep(self.seconds)
         if self.failures:
             self.failures -= 1
             raise self.error
-        depth = np.full(image.shape[:2], 10.0, np.float32)
+        depth, sigma = out
+        depth[:], sigma[:] = 10.0, 1.0
         return SimpleNamespace(
+            camera=camera,
             depth=depth,
-            sigma=depth / 10,
+            sigma=sigma,
             radar_points=0 if radar is None else len(radar.visible_in(camera)),
             notes=(),
             stage_seconds={"prepare": 0.0, "infer": self.seconds, "restore": 0.0},

@@ -24,7 +24,7 @@ class MadePredictor:
     def warm_up(self, width: int, height: int) -> None:
         self(IMAGE, None, None)
 
-    def __call__(self, image, camera, radar) -> SimpleNamespace:
+    def __call__(self, image, camera, radar, out=None) -> SimpleNamespace:
         self.calls += 1
         if self.error:
             raise self.error
