@@ -45,15 +45,27 @@ def scaled_image(image: np.ndarray, width: int, height: int, interpolation: str)
     if interpolation == "area_linear":
         block = 1 if enlarged else _block(rows, columns, height, width)
         if block > 1:
-            # OpenCV averages whole blocks quickly.
-            smaller = (columns // block, rows // block)
-            image = cv2.resize(image, smaller, interpolation=cv2.INTER_AREA)
+            image = _block_averages(image, block)
         method = cv2.INTER_LINEAR
     elif interpolation == "area" and enlarged:
         method = cv2.INTER_LINEAR
     else:
         method = _METHODS[interpolation]
     return cv2.resize(image, (width, height), interpolation=method)
+
+
+def _block_averages(image: np.ndarray, block: int) -> np.ndarray:
+    """An image of the averages of square blocks of pixels.
+
+    Of 2x2 twice where that makes 4x4: OpenCV takes a third of the time for it, and the second
+    rounding moves a value by less than one.
+    """
+    while block > 1:
+        side = 2 if block % 2 == 0 else block
+        block //= side
+        smaller = (image.shape[1] // side, image.shape[0] // side)
+        image = cv2.resize(image, smaller, interpolation=cv2.INTER_AREA)
+    return image
 
 
 def _block(rows: int, columns: int, height: int, width: int) -> int:

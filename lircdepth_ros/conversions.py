@@ -109,6 +109,10 @@ def _plain(message: Image) -> Image:
     return plain
 
 
+_DIRECTLY_RGB = getattr(cv2, "IMREAD_COLOR_RGB", None)  # since OpenCV 4.11
+_RGB = cv2.IMREAD_COLOR if _DIRECTLY_RGB is None else _DIRECTLY_RGB
+
+
 def _decode_compressed(
     message: CompressedImage, size: tuple[int, int] | None, max_pixels: int
 ) -> np.ndarray:
@@ -116,9 +120,8 @@ def _decode_compressed(
     try:
         found = encoded_size(data)
         if size is None or found == size:
-            flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-            bgr = decode_encoded(data, flags, max_pixels)
-            return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+            pixels = decode_encoded(data, _RGB | cv2.IMREAD_IGNORE_ORIENTATION, max_pixels)
+            return pixels if _RGB == _DIRECTLY_RGB else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
     except ValueError as error:
         raise InputError(f"image: {error} (format {message.format!r:.40})") from error
     raise _other_size(found, size)

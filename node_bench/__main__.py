@@ -12,7 +12,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-from sensor_msgs.msg import Image
 
 from lircdepth_core.inference.framing import frame
 from lircdepth_core.inference.model_files import find_model, read_description
@@ -53,16 +52,12 @@ def measure(model: str, compressed: bool, images: int, points: int, out: Path) -
     try:
         with Rig(process, jpeg, image, points) as rig:
             rig.wait_for_node()
-            publishers = tuple(
-                rig.node.create_publisher(Image, f"/floor/{name}", 10) for name in ("a", "b")
-            )
-            for publisher in publishers:
-                rig.node.create_subscription(Image, publisher.topic, lambda _: None, 10)
-            steps = floor_steps(image, jpeg, network_size(model), publishers)
             for _ in range(WARM_UP + images):
                 rig.send()
             stages = rig.stages()
-            floor = {name: 1000 * s for name, s in median_seconds(steps, images).items()}
+            with rig.floor_publishers(("/floor/depth", "/floor/sigma")) as publishers:
+                steps = floor_steps(image, jpeg, network_size(model), publishers)
+                floor = {name: 1000 * s for name, s in median_seconds(steps, images).items()}
         process.send_signal(signal.SIGINT)
         process.wait(20)
     finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -17,7 +17,7 @@ def floor_steps(
     image: np.ndarray,
     jpeg: bytes | None,
     network_size: tuple[int, int],
-    publishers: tuple[Publisher, Publisher],
+    publishers: Sequence[Publisher],
 ) -> dict[str, Step]:
     """Each step by its name; the sum of their times is the floor.
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.publisher import Publisher
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
 from soak.feed import IMAGE_TOPIC, camera_info, header, make_context, radar_cloud, radar_points
@@ -73,6 +76,26 @@ class Rig:
             START_SECONDS,
             "the node does not listen",
         )
+
+    @contextmanager
+    def floor_publishers(self, topics: Sequence[str]) -> Iterator[tuple[Publisher, ...]]:
+        """Publishers with a subscriber each in another process, as the node's have; a context.
+
+        Raises:
+            RuntimeError: the subscriber does not come.
+        """
+        publishers = tuple(self.node.create_publisher(Image, topic, 10) for topic in topics)
+        subscriber = subprocess.Popen([sys.executable, "-m", "node_bench.subscriber", *topics])
+        try:
+            self._wait(
+                lambda: all(p.get_subscription_count() for p in publishers),
+                START_SECONDS,
+                "the subscriber does not listen",
+            )
+            yield publishers
+        finally:
+            subscriber.kill()
+            subscriber.wait()
 
     def send(self) -> None:
         """Send one image with radar, and wait for both answers.

@@ -154,6 +154,7 @@ class Predictor:
         self._max_network_pixels = max_network_pixels
         self._max_sigma = max_sigma
         self._at_network_size = at_network_size
+        self._framing: Framing | None = None
 
     @classmethod
     def load(
@@ -212,7 +213,7 @@ class Predictor:
         Raises:
             InputError: the model's crop lies outside such images.
         """
-        framing = frame(camera, self.model.input, self._max_network_pixels)
+        framing = self._framing_of(camera)
         return framing.seen if self._at_network_size else camera
 
     def __call__(
@@ -241,7 +242,7 @@ class Predictor:
                 f"image: {image.dtype} {image.shape}; give uint8 "
                 f"({camera.height}, {camera.width}, 3), the camera's size"
             )
-        framing = frame(camera, self.model.input, self._max_network_pixels)
+        framing = self._framing_of(camera)
         visible = (radar if radar is not None else RadarReturns.empty()).visible_in(camera)
         scaled = framing.image(image, self.model.input.interpolation)
         radar_image = framing.radar(visible)
@@ -271,6 +272,12 @@ class Predictor:
             },
             _maps=maps,
         )
+
+    def _framing_of(self, camera: Camera) -> Framing:
+        """Made anew only for another camera."""
+        if self._framing is None or self._framing.camera is not camera:
+            self._framing = frame(camera, self.model.input, self._max_network_pixels)
+        return self._framing
 
     def _notes(self, framing: Framing, radar_points: int) -> tuple[str, ...]:
         """What a user should know about a prediction."""
