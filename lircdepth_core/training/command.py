@@ -24,7 +24,7 @@ from lircdepth_core.network import Student
 from lircdepth_core.training.config import Precision, TrainingConfig
 from lircdepth_core.training.config_files import read_config
 from lircdepth_core.training.networks import load_teacher, starting_network
-from lircdepth_core.training.precision import DTYPES, check_precision
+from lircdepth_core.training.precision import DTYPES, usable_precision
 from lircdepth_core.training.processes import Processes, joined
 from lircdepth_core.training.stopping import SIGNALS
 
@@ -155,18 +155,19 @@ def _train_student(config: StudentTraining, args: argparse.Namespace, processes:
                     f"its depth with {before.input.focal_length:g} px, give this"
                 )
             seen = before.input
+    teacher_dtype = None
+    if config.teacher_precision:
+        name = "teacher_precision"
+        teacher_dtype = DTYPES[usable_precision(name, config.teacher_precision, processes.device)]
     teacher = None
     if config.loss.distils:
         if config.teacher is None:
             raise InputError(
                 "teacher: null, but a distillation weight in loss is not 0; give a model folder"
             )
-        if config.teacher_precision:
-            check_precision("teacher_precision", config.teacher_precision, processes.device)
         teacher = load_teacher(config.teacher, config.data.focal_length)
         teacher.to(processes.device)
         nn.utils.convert_conv2d_weight_memory_format(teacher, torch.channels_last)
-    teacher_dtype = DTYPES[config.teacher_precision] if config.teacher_precision else None
     task = StudentTask(network, teacher, config.loss, teacher_dtype)
     head = config.loss.uncertainty > 0 or (before is not None and before.uncertainty_trained)
     return _train(config, task, args, processes, uncertainty_trained=head, seen=seen)

@@ -18,7 +18,7 @@ from lircdepth_core.errors import InputError
 from lircdepth_core.network.parameters import load_parameters
 from lircdepth_core.training.config import Optimiser
 from lircdepth_core.training.optimiser import make_optimiser, set_learning_rate
-from lircdepth_core.training.precision import DTYPES, check_precision
+from lircdepth_core.training.precision import DTYPES, usable_precision
 from lircdepth_core.training.processes import Processes
 
 if TYPE_CHECKING:
@@ -55,6 +55,9 @@ class Learner:
         processes: that learn together.
         seed: of whatever a forward pass draws.
 
+    Attributes:
+        precision: that the network runs in.
+
     Raises:
         InputError: the precision is not to be had on this device.
     """
@@ -62,7 +65,7 @@ class Learner:
     def __init__(
         self, task: LearningTask, config: Optimiser, processes: Processes, seed: int
     ) -> None:
-        check_precision("optimiser.precision", config.precision, processes.device)
+        self.precision = usable_precision("optimiser.precision", config.precision, processes.device)
         self._config, self._processes, self._seed = config, processes, seed
         # Channels last: a fifth faster on a CPU, in float32 and bf16 alike.
         self.network = task.network.to(processes.device).train()
@@ -71,9 +74,7 @@ class Learner:
         # otherwise keep DistributedDataParallel waiting.
         self._losses = processes.share(_Losses(task))
         self._optimiser = make_optimiser(self.network, config)
-        self._scaler = torch.amp.GradScaler(
-            processes.device.type, enabled=config.precision == "fp16"
-        )
+        self._scaler = torch.amp.GradScaler(processes.device.type, enabled=self.precision == "fp16")
         self._left_out = 0
         self._average: AveragedModel | None = None
         if config.ema_decay is not None:
@@ -117,8 +118,8 @@ class Learner:
         with alone:
             with torch.autocast(
                 self._processes.device.type,
-                DTYPES[self._config.precision],
-                enabled=self._config.precision != "fp32",
+                DTYPES[self.precision],
+                enabled=self.precision != "fp32",
             ):
                 total, terms = losses(batch)
             _check_terms({**terms, "total": total.detach()}, batch.keys)

@@ -325,6 +325,7 @@ class _Run:
         facts = {
             "torch": torch.__version__,
             "device": f"{device.type} {name}",
+            "precision": self._learner.precision,
             "threads": torch.get_num_threads(),
             "ranks": self._processes.ranks,
             "images_per_step": self._images_per_step,

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 import torch
 
 from lircdepth_core.errors import InputError
 from lircdepth_core.training.config import Precision
 
-DTYPES: Mapping[Precision, torch.dtype] = {
+Usable = Literal["fp32", "bf16", "fp16"]
+
+DTYPES: Mapping[Usable, torch.dtype] = {
     "fp32": torch.float32,
     "bf16": torch.bfloat16,
     "fp16": torch.float16,
 }
 
 
-def check_precision(name: str, precision: Precision, device: torch.device) -> None:
-    """Refuse fp16 where it is of no use.
+def usable_precision(name: str, precision: Precision, device: torch.device) -> Usable:
+    """What a precision means on a device.
+
+    `auto` is bf16 on a GPU that has it and on a CPU with AMX, else fp16 on a GPU and fp32 on a
+    CPU: with AVX-512 alone a student in bf16 takes 1.3 times as long, a teacher 1.6 times.
 
     Args:
         name: of the setting, for the error.
@@ -27,5 +33,11 @@ def check_precision(name: str, precision: Precision, device: torch.device) -> No
     Raises:
         InputError: fp16 on another device than CUDA.
     """
-    if precision == "fp16" and device.type != "cuda":
-        raise InputError(f"{name}: fp16 on {device.type}; take bf16 or fp32")
+    on_gpu = device.type == "cuda"
+    if precision == "auto":
+        if on_gpu:
+            return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+        return "bf16" if torch.cpu._is_amx_tile_supported() else "fp32"
+    if precision == "fp16" and not on_gpu:
+        raise InputError(f"{name}: fp16 on {device.type}; take auto, bf16 or fp32")
+    return precision

@@ -45,3 +45,22 @@ def test_weight_decay_is_apart_from_the_gradient():
     network["encoder"].weight.grad = torch.zeros(1, 1)
     optimiser.step()
     assert network["encoder"].weight.item() == pytest.approx(before * 0.95)
+
+
+def test_updates_are_adamws_with_weights_that_lie_channels_last():
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 5, 3), torch.nn.Conv2d(5, 2, 3))
+    plain = torch.nn.Sequential(torch.nn.Conv2d(3, 5, 3), torch.nn.Conv2d(5, 2, 3))
+    plain.load_state_dict(network.state_dict())
+    torch.nn.utils.convert_conv2d_weight_memory_format(network, torch.channels_last)
+    settings = Optimiser(learning_rate=1e-2, eps=1e-8, decoder_weight_decay=0.1)
+    ours = make_optimiser(network, settings)
+    expected = torch.optim.AdamW(plain.parameters(), lr=1e-2, eps=1e-8, weight_decay=0.1)
+    image = torch.randn(2, 3, 9, 9)
+    for _ in range(5):
+        for net, optimiser in ((network, ours), (plain, expected)):
+            optimiser.zero_grad()
+            net(image).square().mean().backward()
+            optimiser.step()
+    for (name, value), other in zip(network.named_parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(value, other, rtol=1e-5, atol=1e-6, msg=name)

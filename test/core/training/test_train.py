@@ -177,7 +177,7 @@ def test_nan_in_the_real_losses_is_named(tiny_config):
 
 
 def test_fp16_stops_when_no_scale_makes_the_gradient_finite(monkeypatch):
-    monkeypatch.setattr("lircdepth_core.training.learner.check_precision", lambda *_: None)
+    monkeypatch.setattr("lircdepth_core.training.learner.usable_precision", lambda *_: "fp16")
     task = FailingTask(TinyNetwork(), "gradient")
     learner = Learner(task, Optimiser(precision="fp16", ema_decay=0.5), ALONE, 0)
     before = learner.network.decoder.bias.clone()
@@ -272,7 +272,7 @@ def test_a_damaged_checkpoint_is_refused(tiny_config, tmp_path):
         ("data.validation=[{data}/train/scene-1.tar]", "scene-1.tar is in data.train too"),
         ("data.batch_size=12", "smaller batch"),
         ("optimiser.accumulate=6", "11 samples are less than the 12 images of an update"),
-        ("optimiser.precision=fp16", "fp16 on cpu; take bf16"),
+        ("optimiser.precision=fp16", "fp16 on cpu; take auto, bf16"),
         ("data.train=[{data}/nowhere/*.tar]", "no shards there"),
     ],
 )

@@ -1,0 +1,32 @@
+"""What precision a device is given."""
+
+import pytest
+import torch
+
+from lircdepth_core.errors import InputError
+from lircdepth_core.training.precision import usable_precision
+
+CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
+
+
+@pytest.mark.parametrize(("amx", "expected"), [(True, "bf16"), (False, "fp32")])
+def test_auto_takes_half_precision_on_a_cpu_that_has_it_in_hardware(amx, expected, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    assert usable_precision("optimiser.precision", "auto", CPU) == expected
+
+
+@pytest.mark.parametrize(("bf16", "expected"), [(True, "bf16"), (False, "fp16")])
+def test_auto_takes_half_precision_on_every_gpu(bf16, expected, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: bf16)
+    assert usable_precision("optimiser.precision", "auto", CUDA) == expected
+
+
+@pytest.mark.parametrize("device", [CPU, CUDA])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_what_is_asked_for_is_given(precision, device):
+    assert usable_precision("optimiser.precision", precision, device) == precision
+
+
+def test_fp16_on_a_cpu_is_refused():
+    with pytest.raises(InputError, match="teacher_precision: fp16 on cpu; take auto"):
+        usable_precision("teacher_precision", "fp16", CPU)
