@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from sklearn.isotonic import IsotonicRegression
 
-from lircdepth_core.calibration.pixel_errors import PixelErrors
+from lircdepth_core.calibration.pixel_errors import EXPOSURES, PixelErrors
 from lircdepth_core.errors import InputError
 from lircdepth_core.inference.calibration import Calibration
 from lircdepth_core.network import MAX_DEPTH
@@ -38,7 +38,8 @@ def fit_calibration(errors: PixelErrors) -> Calibration:
     uncertainty (isotonic regression) nor with the share. In the end each share's half-widths are
     scaled so that they hold that share of the pixels given, at every depth and altogether, as
     split conformal prediction does (Vovk et al., 2005; Angelopoulos and Bates, arXiv 2107.07511),
-    though without its guarantee, because pixels of an image are not independent.
+    though without its guarantee, because pixels of an image are not independent. The scale is that
+    of images as they are; badly exposed ones only shape the table.
 
     Raises:
         InputError: fewer than `LEAST_PIXELS` pixels.
@@ -54,10 +55,11 @@ def fit_calibration(errors: PixelErrors) -> Calibration:
     trust = weight / (weight + PRIOR_PIXELS)
     width = np.exp(trust * np.log(own + _TINY) + (1 - trust) * np.log(prior + _TINY))
     width = _not_falling_with_uncertainty(width, weight)
+    ordinary = errors.of(errors.exposure == EXPOSURES.index("as it is"))
     for factors in (_by_depth, _overall):
         width = np.maximum.accumulate(width, axis=0)
         raw = Calibration(np.array(SHARES), DEPTH_KNOTS, UNCERTAINTY_KNOTS, width)
-        width = width * _needed(errors, raw, factors)[:, :, None]
+        width = width * _needed(ordinary, raw, factors)[:, :, None]
     width = np.round(np.maximum.accumulate(width, axis=0), 3)
     return Calibration(np.array(SHARES), DEPTH_KNOTS, UNCERTAINTY_KNOTS, width)
 
