@@ -14,6 +14,7 @@ from fuzz.mutations import changed_fields, damaged
 from fuzz.target import Target
 from lircdepth_core.inference.calibration import SIGMA_SHARE, Calibration
 from lircdepth_core.inference.model_description import (
+    Int8Form,
     ModelDescription,
     NetworkInput,
     StoredWeights,
@@ -38,6 +39,7 @@ _MODEL = format_description(
             np.array([0.0, 1]),
             np.arange(8.0).reshape(2, 2, 2),
         ),
+        int8=Int8Form("int8.onnx", "1" * 64, "0" * 64),
     )
 )
 _POSE = {"translation": [1.0, 2.0, 3.0], "rotation": [0.0, 0.0, 0.0, 1.0]}
