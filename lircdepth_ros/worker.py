@@ -52,7 +52,10 @@ _STOP_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Answer:
-    """A prediction, the image it is for, and the images that it was written into."""
+    """A prediction, the image it is for, and the images that it was written into.
+
+    The next image is written into the same: it holds only while it is published.
+    """
 
     image: Image | CompressedImage
     frame: str

@@ -23,7 +23,7 @@ from soak.feed import HEIGHT, WIDTH, camera_info
 from soak.node_process import start_node
 
 WARM_UP = 5
-"""Images before those that count; the node's own medians are of the last 200."""
+"""Images more than are asked for: the node's medians, of its last 200, hold the slow first ones."""
 
 
 def measure(model: str, compressed: bool, images: int, points: int, out: Path) -> dict[str, Any]:

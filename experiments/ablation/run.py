@@ -96,8 +96,8 @@ def with_needed(runs: list[Run], wanted: set[str], trained: Callable[[str], bool
     while to_look_at:
         name = to_look_at.pop()
         found.add(name)
-        needed = {other for other in by_name[name].needs if not trained(other)}
-        to_look_at |= needed - found
+        if not trained(name):
+            to_look_at |= {other for other in by_name[name].needs if not trained(other)} - found
     return [run for run in runs if run.name in found]
 
 
@@ -174,6 +174,7 @@ def train(run: Run, out: Path, device: str, workers: int) -> None:
     ]
     if run.network == "student":
         settings.append(f"teacher={model_of(run.teacher, out) if run.teacher else 'null'}")
+        settings.append("teacher_precision=fp32")
     if run.starts_from:
         settings.append(f"start.model={model_of(run.starts_from, out)}")
     lircdepth(
@@ -199,8 +200,7 @@ def test(run: Run, rows: Crop, out: Path, device: str) -> None:
     figures = {"arm": run.arm, "seed": run.seed, "network": run.network, "settings": run.settings}
     figures |= training_figures(out / "runs" / run.name) | test_figures(evaluation)
     if run.starts_from:
-        before = json.loads(results_of(run.starts_from).read_text())
-        figures["image_steps"] += before["image_steps"]
+        figures["image_steps"] += training_figures(out / "runs" / run.starts_from)["image_steps"]
     results_of(run.name).parent.mkdir(exist_ok=True)
     results_of(run.name).write_text(json.dumps(figures, indent=1) + "\n")
 

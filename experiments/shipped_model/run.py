@@ -63,13 +63,13 @@ def train(recipe: dict[str, Any], out: Path, device: str) -> Path:
             f"data.train=[{','.join(str(places[name]) for name in stage['data'])}]",
             f"data.validation=[{out / 'samples' / 'validation'}]",
         ]
-        if not (folder / "model").exists():
-            launcher: tuple[Any, ...] = ()
-            if stage["processes"] > 1:
-                launcher = ("-m", "torch.distributed.run", "--nproc-per-node", stage["processes"])
-            config = CONFIGS / f"{stage.get('config', 'train_student_scratch')}.yaml"
-            command = ("train", "student", "--config", config, "--out", folder, "--device", device)
-            run(*launcher, *LIRCDEPTH, *command, "--set", *settings)
+        launcher: tuple[Any, ...] = ()
+        if stage["processes"] > 1:
+            launcher = ("-m", "torch.distributed.run", "--nproc-per-node", stage["processes"])
+        config = CONFIGS / f"{stage.get('config', 'train_student_scratch')}.yaml"
+        command = ("train", "student", "--config", config, "--out", folder, "--device", device)
+        # It goes on where it was, and where it was done only writes the model again.
+        run(*launcher, *LIRCDEPTH, *command, "--set", *settings)
         model = folder / "model"
     return model
 

@@ -20,7 +20,7 @@ from lircdepth_core.benchmark.measure import Speed, as_record, machine, measure
 from lircdepth_core.errors import InputError
 from lircdepth_core.inference.backends import BACKENDS, requested_backend
 from lircdepth_core.inference.device import choose_device, cuda_devices
-from lircdepth_core.inference.model_files import find_model, read_description
+from lircdepth_core.inference.model_files import find_model, int8_network, read_description
 from lircdepth_core.network import SIZE_MULTIPLE
 from lircdepth_core.output_folder import output_folder
 from lircdepth_core.text_table import Table
@@ -84,7 +84,8 @@ def run(args: argparse.Namespace) -> int:
     device = choose_device(args.device, cuda_devices())
     folder = find_model(args.model)
     description = read_description(folder)
-    names = _backends(args.backends, device, quantised=description.int8 is not None)
+    int8 = int8_network(folder, description)
+    names = _backends(args.backends, device, quantised=int8 is not None and int8.of_these_weights)
     if args.out is None:
         _measure_and_tell(args, folder, device, names)
         return 0

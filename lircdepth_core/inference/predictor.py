@@ -275,9 +275,11 @@ class Predictor:
 
     def _framing_of(self, camera: Camera) -> Framing:
         """Made anew only for another camera."""
-        if self._framing is None or self._framing.camera is not camera:
-            self._framing = frame(camera, self.model.input, self._max_network_pixels)
-        return self._framing
+        framing = self._framing
+        if framing is None or framing.camera is not camera:
+            framing = frame(camera, self.model.input, self._max_network_pixels)
+            self._framing = framing
+        return framing
 
     def _notes(self, framing: Framing, radar_points: int) -> tuple[str, ...]:
         """What a user should know about a prediction."""
@@ -293,10 +295,11 @@ class Predictor:
                 f"max_network_pixels {self._max_network_pixels}; depth is scaled for it"
             )
         crop = self.model.input.crop
-        if crop is not None and framing.seen.height < round(crop.height * framing.ratio):
+        wanted = 0 if crop is None else round(crop.height * framing.ratio)
+        if framing.seen.height < wanted:
             notes.append(
-                f"the image gives {framing.seen.height} of the {crop.height} rows that the model "
-                "was taught with; the rest is padding, which it measures wrong from"
+                f"the image gives {framing.seen.height} of the {wanted} rows that the model was "
+                "taught with; it measures from the edges and may be wrong"
             )
         if framing.enlargement > _NOTABLE_ENLARGEMENT:
             notes.append(

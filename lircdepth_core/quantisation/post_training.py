@@ -18,8 +18,9 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 
+from lircdepth_core.errors import InputError
 from lircdepth_core.inference.onnx_export import INPUTS, export_onnx
-from lircdepth_core.network import DeploymentGraph
+from lircdepth_core.network import DeploymentGraph, Student
 
 CONVOLUTIONS = ("Conv", "ConvTranspose")
 ACTIVATIONS = ("Clip", "Relu")
@@ -48,6 +49,9 @@ def quantise(
         graph: the network.
         examples: images (h, w, 3) uint8 and radar (4, h, w) float32, as a `Backend` takes them.
         path: of the file to make.
+
+    Raises:
+        InputError: the exporter has renamed layers that must stay in float32.
     """
     with tempfile.TemporaryDirectory(dir=path.parent) as folder, _quiet():
         in_float = Path(folder) / "float.onnx"
@@ -62,12 +66,25 @@ def quantise(
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax,
             op_types_to_quantize=[*CONVOLUTIONS, *ACTIVATIONS],
-            nodes_to_exclude=_left_in_float(onnx.load(in_float)),
+            nodes_to_exclude=_left_in_float(
+                onnx.load(in_float), isinstance(graph.network, Student)
+            ),
         )
 
 
-def _left_in_float(model: onnx.ModelProto) -> list[str]:
-    """Convolutions of `FLOAT_LAYERS`, and activations that follow none that is quantised."""
+def _left_in_float(model: onnx.ModelProto, is_student: bool) -> list[str]:
+    """Convolutions of `FLOAT_LAYERS`, and activations that follow none that is quantised.
+
+    Raises:
+        InputError: a student's file has no weights of one of these names.
+    """
+    weights = [node.input[1] for node in model.graph.node if node.op_type in CONVOLUTIONS]
+    for layer in FLOAT_LAYERS if is_student else ():
+        if not any(name.startswith(layer) for name in weights):
+            raise InputError(
+                f"{layer}: no weights of this name in the exported network; take another version "
+                "of torch or onnxscript"
+            )
     makers = {output: node for node in model.graph.node for output in node.output}
     left: set[str] = {
         node.name

@@ -155,16 +155,15 @@ def _train_student(config: StudentTraining, args: argparse.Namespace, processes:
                     f"its depth with {before.input.focal_length:g} px, give this"
                 )
             seen = before.input
-    teacher_dtype = None
-    if config.teacher_precision:
-        name = "teacher_precision"
-        teacher_dtype = DTYPES[usable_precision(name, config.teacher_precision, processes.device)]
-    teacher = None
+    teacher, teacher_dtype = None, None
     if config.loss.distils:
         if config.teacher is None:
             raise InputError(
                 "teacher: null, but a distillation weight in loss is not 0; give a model folder"
             )
+        if asked := config.teacher_precision:
+            usable = usable_precision("teacher_precision", asked, processes.device)
+            teacher_dtype = DTYPES[usable]
         teacher = load_teacher(config.teacher, config.data.focal_length)
         teacher.to(processes.device)
         nn.utils.convert_conv2d_weight_memory_format(teacher, torch.channels_last)

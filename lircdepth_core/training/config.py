@@ -11,8 +11,8 @@ from lircdepth_core.dataset.reader import DenseFrom
 from lircdepth_core.errors import InputError
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
-"""`auto`: half precision where the device computes it faster, see `usable_precision`."""
-"""What networks are run in; their parameters and the losses stay in float32."""
+"""What networks are run in; their parameters and the losses stay in float32. `auto` is half
+precision where the device computes it faster, see `usable_precision`."""
 
 
 @dataclass(frozen=True)

@@ -170,7 +170,7 @@ class Learner:
             tensors |= {f"optimiser.{number}.{name}": value for name, value in values.items()}
         # Tensors that share memory, or do not lie in a row, cannot be stored.
         stored = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-        return stored, {"scaler": self._scaler.state_dict()}
+        return stored, {"scaler": self._scaler.state_dict(), "precision": self.precision}
 
     def restore(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any], name: str) -> None:
         """Go on from a state.
@@ -181,8 +181,16 @@ class Learner:
             name: where they come from, for errors.
 
         Raises:
-            InputError: it is of another network or configuration.
+            InputError: it is of another network or configuration, or of another precision, as
+                where `auto` means another on this device.
         """
+        before = values.get("precision", self.precision)
+        if before != self.precision:
+            raise InputError(
+                f"{name}: of a run in {before}, here optimiser.precision "
+                f"{self._config.precision} is {self.precision}; go on with it on a device like "
+                "that, or begin a new run"
+            )
         load_parameters(self.network, part(tensors, "network"), name)
         if self._average:
             load_parameters(self._average, part(tensors, "average"), name)

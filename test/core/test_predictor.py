@@ -152,7 +152,7 @@ def test_an_image_lower_than_the_models_crop_is_answered_with_a_note(
     prediction = Predictor(model, constant_network(), CPU)(
         np.zeros((rows, 64, 3), np.uint8), make_camera(64, rows, 200.0), None
     )
-    note = f"the image gives {rows - 4} of the 48 rows that the model was taught with"
+    note = f"the image gives {rows - 4} of the 48 rows that the model was taught with; it measures"
     assert any(note in each for each in prediction.notes) == told
 
 

@@ -22,6 +22,11 @@ from node_rig import (
 from rclpy.context import Context
 from sensor_msgs.msg import Image
 
+from lircdepth_core.inference import Predictor
+from lircdepth_core.inference.model_description import ModelDescription, NetworkInput, SeededWeights
+from lircdepth_core.inference.model_files import write_description
+
+LOAD = Predictor.load  # the rig puts another in its place
 MS = 1_000_000
 AHEAD = [[20.0, 2.0, 0.0, 5.0, -8.0, 1.0]]
 
@@ -43,6 +48,41 @@ def test_an_answer_has_the_stamp_frame_and_size_of_its_image(make_rig, predictor
         other = wait_until(lambda topic=topic: rig.outputs[f"/depth/output/{topic}"])[0]
         assert other.header == depth.header
     assert rig.outputs["/depth/output/depth/camera_info"][0].p[0] == FOCAL
+
+
+def test_each_answer_holds_its_own_depth_and_sigma(make_rig, predictor):
+    rig = make_rig()
+    sigmas = rig.outputs["/depth/output/uncertainty/image_rect"]
+    for number in (1, 2, 3):
+        at = START + number * SECOND
+        rig.images.publish(image_message(at))
+        depth = np.frombuffer(rig.answer_to(at).data, np.float32)
+        assert (depth == 10.0 * number).all()
+        sigma = wait_until(lambda at=at: [m for m in sigmas if nanoseconds(m) == at])[0]
+        assert (np.frombuffer(sigma.data, np.float32) == number).all()
+
+
+def test_maps_of_the_networks_size_come_with_their_camera_info(make_rig, tmp_path):
+    description = ModelDescription(
+        name="small",
+        network="student",
+        trained=False,
+        uncertainty_trained=False,
+        max_depth=100.0,
+        input=NetworkInput(FOCAL / 2, "area"),
+        weights=SeededWeights(1),
+    )
+    write_description(tmp_path, description)
+    rig = make_rig(load=LOAD, model=str(tmp_path), output_size="network")
+    rig.images.publish(image_message(START))
+    depth = rig.answer_to(START, timeout=30.0)
+    assert (depth.width, depth.height) == (WIDTH // 2, HEIGHT // 2)
+    values = np.frombuffer(depth.data, np.float32)
+    assert len(values) == WIDTH * HEIGHT // 4
+    assert (values > 0).all()
+    info = wait_until(lambda: rig.outputs["/depth/output/depth/camera_info"])[0]
+    assert (info.width, info.height) == (WIDTH // 2, HEIGHT // 2)
+    assert info.k[0] == info.p[0] == FOCAL / 2
 
 
 def test_radar_is_moved_to_the_camera(make_rig, predictor):

@@ -94,3 +94,13 @@ def test_another_configuration_is_not_mixed_in(tiny_config, tmp_path):
         run_tiny(tiny_config, tmp_path / "out", ["length.steps=2", "optimiser.eps=1e-3"])
     outcome = run_tiny(tiny_config, tmp_path / "out", ["length.steps=2", "record.keep=1"])
     assert outcome.progress.step == 2
+
+
+def test_a_run_does_not_go_on_in_another_precision(tiny_config, tmp_path, monkeypatch):
+    out, auto = tmp_path / "out", ["optimiser.precision=auto"]
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    run_tiny(tiny_config, out, auto, max_steps=3)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
+    with pytest.raises(InputError, match=r"a run in fp32, here .*auto is bf16; go on"):
+        run_tiny(tiny_config, out, auto)
+    monkeypatch.undo()
