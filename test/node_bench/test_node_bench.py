@@ -12,26 +12,15 @@ os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
-from lircdepth_core.inference.model_description import ModelDescription, NetworkInput, SeededWeights
-from lircdepth_core.inference.model_files import write_description
+from untrained_model import write_untrained_model
+
 from node_bench.__main__ import measure, network_size
 from node_bench.floor import floor_steps, median_seconds
 
 
 @pytest.fixture
 def model(tmp_path):
-    description = ModelDescription(
-        name="small",
-        network="student",
-        trained=False,
-        uncertainty_trained=False,
-        max_depth=100.0,
-        input=NetworkInput(100.0, "area_linear"),
-        weights=SeededWeights(1),
-    )
-    (tmp_path / "model").mkdir()
-    write_description(tmp_path / "model", description)
-    return str(tmp_path / "model")
+    return write_untrained_model(tmp_path / "model", 100.0)
 
 
 def test_the_floor_decodes_only_what_is_compressed():

@@ -21,10 +21,9 @@ from node_rig import (
 )
 from rclpy.context import Context
 from sensor_msgs.msg import Image
+from untrained_model import write_untrained_model
 
 from lircdepth_core.inference import Predictor
-from lircdepth_core.inference.model_description import ModelDescription, NetworkInput, SeededWeights
-from lircdepth_core.inference.model_files import write_description
 
 LOAD = Predictor.load  # the rig puts another in its place
 MS = 1_000_000
@@ -63,17 +62,8 @@ def test_each_answer_holds_its_own_depth_and_sigma(make_rig, predictor):
 
 
 def test_maps_of_the_networks_size_come_with_their_camera_info(make_rig, tmp_path):
-    description = ModelDescription(
-        name="small",
-        network="student",
-        trained=False,
-        uncertainty_trained=False,
-        max_depth=100.0,
-        input=NetworkInput(FOCAL / 2, "area"),
-        weights=SeededWeights(1),
-    )
-    write_description(tmp_path, description)
-    rig = make_rig(load=LOAD, model=str(tmp_path), output_size="network")
+    model = write_untrained_model(tmp_path / "model", FOCAL / 2)
+    rig = make_rig(load=LOAD, model=model, output_size="network")
     rig.images.publish(image_message(START))
     depth = rig.answer_to(START, timeout=30.0)
     assert (depth.width, depth.height) == (WIDTH // 2, HEIGHT // 2)

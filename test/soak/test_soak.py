@@ -12,26 +12,16 @@ os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 pytest.importorskip("matplotlib", reason="needs the extra 'train'")
 
-from lircdepth_core.inference.model_description import ModelDescription, NetworkInput, SeededWeights
-from lircdepth_core.inference.model_files import write_description
+from untrained_model import write_untrained_model
+
 from soak.__main__ import draw, soak
 from soak.feed import IMAGE_FAULTS
 
 
 def test_every_image_of_a_short_run_is_answered_or_dropped_with_a_reason(tmp_path, monkeypatch):
     monkeypatch.setattr("soak.feed.IMAGE_FAULTS", {**IMAGE_FAULTS, "cut": 0.1, "another size": 0.1})
-    description = ModelDescription(
-        name="small",
-        network="student",
-        trained=False,
-        uncertainty_trained=False,
-        max_depth=100.0,
-        input=NetworkInput(100.0, "area_linear"),
-        weights=SeededWeights(1),
-    )
-    (tmp_path / "model").mkdir()
-    write_description(tmp_path / "model", description)
-    verdict, watch = soak(str(tmp_path / "model"), 0.2, 1, tmp_path)
+    model = write_untrained_model(tmp_path / "model", 100.0)
+    verdict, watch = soak(model, 0.2, 1, tmp_path)
     found = verdict.figures
     assert found["received"] + found["lost_on_the_way"] == sum(found["sent"].values()) > 50
     assert found["received"] == found["answered"] + sum(found["dropped"].values())
