@@ -105,14 +105,14 @@ class StudentTask:
             losses |= self._distillation_losses(student, self._taught(batch), batch)
         return combine(losses, self.config.weights, batch.image.device)
 
-    def _taught(self, batch: Batch) -> TeacherOutput:
+    def _taught(self, batch: Batch) -> StudentOutput | TeacherOutput:
         assert self._teacher is not None
         dtype, device = self._teacher_dtype, batch.image.device.type
         precision: AbstractContextManager[object] = nullcontext()
         if dtype is not None:
             precision = torch.autocast(device, dtype, enabled=dtype != torch.float32)
         with torch.no_grad(), precision:
-            taught: TeacherOutput = self._teacher(batch.image, batch.radar)
+            taught: StudentOutput | TeacherOutput = self._teacher(batch.image, batch.radar)
         return taught
 
     def _own_losses(self, student: StudentOutput, batch: Batch) -> Losses:
@@ -130,7 +130,7 @@ class StudentTask:
         }
 
     def _distillation_losses(
-        self, student: StudentOutput, teacher: TeacherOutput, batch: Batch
+        self, student: StudentOutput, teacher: StudentOutput | TeacherOutput, batch: Batch
     ) -> Losses:
         return {
             "image_feature": lambda: image_feature_loss(

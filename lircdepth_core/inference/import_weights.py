@@ -12,14 +12,13 @@ from lircdepth_core.inference.model_description import (
     MAX_FOCAL_LENGTH,
     MAX_NAME,
     MAX_ROWS,
-    NETWORKS,
     Crop,
     ModelDescription,
     NetworkInput,
     StoredWeights,
 )
 from lircdepth_core.inference.model_files import write_model
-from lircdepth_core.inference.published import load_published
+from lircdepth_core.inference.published import PUBLISHED, load_published
 from lircdepth_core.network import MAX_DEPTH, Student
 from lircdepth_core.output_folder import output_folder
 
@@ -73,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `lircdepth import-weights`."""
     parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="the published file")
     parser.add_argument("out", type=Path, metavar="OUT", help="model folder, to be made")
-    parser.add_argument("--kind", required=True, choices=NETWORKS, help="which network it holds")
+    parser.add_argument("--kind", required=True, choices=PUBLISHED, help="which network it holds")
     parser.add_argument(
         "--focal-length",
         type=float,

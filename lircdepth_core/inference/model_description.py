@@ -14,14 +14,12 @@ import yaml
 from lircdepth_core.errors import InputError
 from lircdepth_core.image_scaling import INTERPOLATIONS
 from lircdepth_core.inference.calibration import Calibration
-from lircdepth_core.network import MAX_DEPTH
+from lircdepth_core.network import MAX_DEPTH, NETWORKS
 from lircdepth_core.plain_yaml import parse_plain_yaml
 from lircdepth_core.radar import RADAR_CHANNELS
 
 FORMAT = 1
 """Version of model.yaml that this code reads and writes."""
-
-NETWORKS = ("student", "teacher")
 
 MAX_FOCAL_LENGTH = 100_000.0
 MAX_ROWS = 100_000
@@ -87,7 +85,7 @@ class ModelDescription:
 
     Attributes:
         name: a short name for logs.
-        network: `student` or `teacher`.
+        network: one of `NETWORKS`.
         trained: whether depth was learned; False means that its output is meaningless.
         uncertainty_trained: whether the uncertainty head was learned.
         max_depth: metres, the largest depth that the network can give.
@@ -123,7 +121,7 @@ def parse_description(text: str) -> ModelDescription:
         )
     description = ModelDescription(
         name=fields.text("name", MAX_NAME),
-        network=fields.choice("network", NETWORKS),
+        network=fields.choice("network", tuple(NETWORKS)),
         trained=fields.boolean("trained"),
         uncertainty_trained=fields.boolean("uncertainty_trained"),
         max_depth=fields.number("max_depth", MAX_DEPTH, MAX_DEPTH),

@@ -27,7 +27,7 @@ from lircdepth_core.inference.model_description import (
     format_description,
     parse_description,
 )
-from lircdepth_core.network import Student, Teacher
+from lircdepth_core.network import NETWORKS
 from lircdepth_core.network.parameters import load_parameters
 
 DESCRIPTION_FILE = "model.yaml"
@@ -136,7 +136,7 @@ def read_weights(path: Path, sha256: str) -> dict[str, torch.Tensor]:
 
 def build_network(description: ModelDescription) -> torch.nn.Module:
     """The network that a description names, with fresh parameters."""
-    return Student() if description.network == "student" else Teacher()
+    return NETWORKS[description.network]()
 
 
 def write_model(

@@ -35,8 +35,8 @@ def load_published(source: str | Path | Mapping[str, Any], kind: str) -> Student
         InputError: the file cannot be read, is damaged or would run something; or one line names
             every key that is missing, unexpected or of the wrong shape.
     """
-    if kind not in NETWORKS:
-        raise InputError(f"kind: {kind!r}, give one of {', '.join(NETWORKS)}")
+    if kind not in PUBLISHED:
+        raise InputError(f"kind: {kind!r}, give one of {', '.join(PUBLISHED)}")
     if isinstance(source, Mapping):
         name, checkpoint = "checkpoint", source
     else:
@@ -48,10 +48,10 @@ def load_published(source: str | Path | Mapping[str, Any], kind: str) -> Student
         )
     parameters = {str(key).removeprefix("module."): value for key, value in parameters.items()}
 
-    network = NETWORKS[kind]()
+    network = PUBLISHED[kind]()
     head = {key for key in network.state_dict() if key.startswith("uncertainty_head.")}
     load_parameters(network, parameters, name, optional=head if head.isdisjoint(parameters) else ())
     return network.eval()
 
 
-NETWORKS: dict[str, type[Student] | type[Teacher]] = {"student": Student, "teacher": Teacher}
+PUBLISHED: dict[str, type[Student] | type[Teacher]] = {"student": Student, "teacher": Teacher}

@@ -74,6 +74,16 @@ class TransposedBottleneck(nn.Module):
         return self.pointwise_layer_transpose(x)
 
 
+def affinity(inputs: tuple[int, ...], outputs: tuple[int, ...]) -> nn.ModuleList:
+    """One pointwise layer per tap."""
+    return nn.ModuleList(map(PointwiseReLU, inputs, outputs))
+
+
+def tap_by_tap(layers: nn.ModuleList, taps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Each tap through its own layer."""
+    return tuple(layer(tap) for layer, tap in zip(layers, taps, strict=True))
+
+
 def xavier_uniform_(module: nn.Module) -> None:
     """Start every convolution of a module from Xavier-uniform weights."""
     for layer in module.modules():

@@ -8,13 +8,14 @@ from torch.nn import functional
 
 from lircdepth_core.network.blocks import (
     ConvInFloat32,
-    PointwiseReLU,
     TransposedBottleneck,
+    affinity,
+    tap_by_tap,
     xavier_uniform_,
 )
-from lircdepth_core.network.inputs import check_inputs
 from lircdepth_core.network.mobilenet import MobileNetV2
-from lircdepth_core.network.output import MAX_DEPTH, StudentOutput
+from lircdepth_core.network.output import MAX_DEPTH
+from lircdepth_core.network.student_network import StudentNetwork
 from lircdepth_core.network.uncertainty import UncertaintyHead
 
 IMAGE_WIDTHS = (64, 64, 128, 256, 512)
@@ -24,82 +25,27 @@ RADAR_WIDTHS = (64, 128, 128, 512, 512)
 """Channels of the radar features at 1/2 ... 1/32, the teacher's gated ones too."""
 
 
-class Student(nn.Module):
+class Student(StudentNetwork):
     """Small radar-camera network: depth and its uncertainty.
 
     12.65 million parameters under the names of the published checkpoint, and 0.02 million more
     under `uncertainty_head`, which no published checkpoint holds.
 
     Args:
-        uncertainty_shapes_features: whether the uncertainty's gradient flows on into the decoder
-            and the depth. By default it stops at the head, so that learning uncertainty leaves
-            the depth as it is.
+        uncertainty_shapes_features: see `StudentNetwork`.
     """
 
+    encoder: ImageEncoder
+    encoder_radar: RadarEncoder
+
     def __init__(self, uncertainty_shapes_features: bool = False) -> None:
-        super().__init__()
-        self.uncertainty_shapes_features = uncertainty_shapes_features
-        self.encoder = ImageEncoder()
-        self.encoder_radar = RadarEncoder()
-        self.decoder = Decoder()
-        self.uncertainty_head = UncertaintyHead(context_channels=128, feature_channels=32)
-        self._depth_is_frozen = False
-
-    def freeze_depth(self) -> Student:
-        """Let only the uncertainty head learn; batch statistics stay as they are too.
-
-        Returns:
-            Itself.
-        """
-        self._depth_is_frozen = True
-        for part in (self.encoder, self.encoder_radar, self.decoder):
-            part.requires_grad_(False)
-        return self.train(self.training)
-
-    def train(self, mode: bool = True) -> Student:
-        """As every module's, but what is frozen stays as in inference."""
-        super().train(mode)
-        if self._depth_is_frozen:
-            for part in (self.encoder, self.encoder_radar, self.decoder):
-                part.eval()
-        return self
-
-    def forward(self, image: Tensor, radar: Tensor) -> StudentOutput:
-        """Depth and uncertainty of a batch.
-
-        Args:
-            image: (N, 3, H, W) RGB, normalised by `IMAGE_MEAN` and `IMAGE_STD`.
-            radar: (N, 4, H, W) of `RADAR_CHANNELS`: m, dBsm, m/s, m/s; zero where no return.
-
-        Raises:
-            InputError: shapes that do not fit, or H or W not a multiple of 32.
-        """
-        check_inputs(image, radar)
-        image_features = self.encoder(image)
-        radar_features = self.encoder_radar(radar)
-        depth, inter_depths, decoder_features = self.decoder(image_features, radar_features)
-        uncertainty = self._uncertainty(depth, inter_depths, decoder_features, radar)
-        return StudentOutput(
-            depth=depth,
-            uncertainty=uncertainty,
-            inter_depths=inter_depths[:3],
-            decoder_features=decoder_features,
-            image_features=image_features,
-            radar_features=radar_features,
+        super().__init__(
+            ImageEncoder(),
+            RadarEncoder(),
+            Decoder(),
+            UncertaintyHead(context_channels=128, feature_channels=32, compared=4),
+            uncertainty_shapes_features,
         )
-
-    def _uncertainty(
-        self,
-        depth: Tensor,
-        inter_depths: tuple[Tensor, ...],
-        decoder_features: tuple[Tensor, ...],
-        radar: Tensor,
-    ) -> Tensor:
-        context, feature = decoder_features[1], decoder_features[4]
-        if not self.uncertainty_shapes_features:
-            depth, feature, context = depth.detach(), feature.detach(), context.detach()
-            inter_depths = tuple(inter.detach() for inter in inter_depths)
-        return self.uncertainty_head(depth, inter_depths, feature, context, radar)
 
 
 class ImageEncoder(nn.Module):
@@ -173,16 +119,6 @@ class Decoder(nn.Module):
         feature = self.conv1(torch.cat([up1, d8, d4, d2, d1], 1))
         depth = MAX_DEPTH * self.get_depth(feature)
         return depth, (d8, d4, d2, d1), (up5, up4, up3, up2, feature)
-
-
-def affinity(inputs: tuple[int, ...], outputs: tuple[int, ...]) -> nn.ModuleList:
-    """One pointwise layer per tap."""
-    return nn.ModuleList(map(PointwiseReLU, inputs, outputs))
-
-
-def tap_by_tap(layers: nn.ModuleList, taps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """Each tap through its own layer."""
-    return tuple(layer(tap) for layer, tap in zip(layers, taps, strict=True))
 
 
 def up_stage(inputs: int, inner: int, blocks: int, outputs: int) -> nn.Sequential:

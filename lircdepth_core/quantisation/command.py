@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"--images {args.images}: give 2 or more")
     folder = find_model(args.model)
     description = read_description(folder)
-    if description.network != "student" or not description.trained:
+    if description.network == "teacher" or not description.trained:
         raise InputError(f"{folder}: give the folder of a trained student")
     assert isinstance(description.weights, StoredWeights)  # as of every trained network
     samples = spread_samples(args.data, args.images)
@@ -64,7 +64,8 @@ def run(args: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(dir=folder, prefix=".quantising-") as staging:
         quantised = Path(staging) / "int8.onnx"
         _tell(f"exporting the network and quantising it on {len(ranges)} samples")
-        quantise(graph, network_inputs(ranges, description.input), quantised)
+        examples = network_inputs(ranges, description.input)
+        quantise(graph, examples, quantised)
         description = add_int8(folder, description, quantised)
     assert description.int8 is not None
     path = folder / description.int8.file

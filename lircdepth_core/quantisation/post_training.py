@@ -17,24 +17,35 @@ from onnxruntime.quantization import (
     QuantType,
     quantize_static,
 )
+from torch import nn
 
 from lircdepth_core.errors import InputError
 from lircdepth_core.inference.onnx_export import INPUTS, export_onnx
-from lircdepth_core.network import DeploymentGraph, Student
+from lircdepth_core.network import DeploymentGraph, SmallStudent, Student
 
 CONVOLUTIONS = ("Conv", "ConvTranspose")
 ACTIVATIONS = ("Clip", "Relu")
 
-FLOAT_LAYERS = (
-    *(f"network.encoder.base_model.{block}." for block in range(5)),
-    "network.encoder_radar.conv.",
-    *(f"network.encoder_radar.base_model.{block}." for block in range(8)),
-    "network.decoder.scale",
-    "network.decoder.get_depth.",
-)
-"""Beginnings of the names of weights that stay in float32, because they cost little and 8 bits do
-harm: radar is nearly empty, but what there is reaches from 0 to 200 (its first convolutions alone
-move depth by 66 %); the first image layers (3 %); those that answer with a depth (0.6 % each)."""
+_FIRST_IMAGE_LAYERS = tuple(f"network.encoder.base_model.{block}." for block in range(5))
+_DEPTH_LAYERS = ("network.decoder.scale", "network.decoder.get_depth.")
+
+FLOAT_LAYERS: dict[type[nn.Module], tuple[str, ...]] = {
+    Student: (
+        *_FIRST_IMAGE_LAYERS,
+        "network.encoder_radar.conv.",
+        *(f"network.encoder_radar.base_model.{block}." for block in range(8)),
+        *_DEPTH_LAYERS,
+    ),
+    SmallStudent: (
+        *_FIRST_IMAGE_LAYERS,
+        "network.encoder_radar.scales.",
+        *_DEPTH_LAYERS,
+    ),
+}
+"""By network, beginnings of the names of weights that stay in float32, because they cost little
+and 8 bits do harm: radar is nearly empty, but what there is reaches from 0 to 200 (the student's
+first radar convolutions alone move depth by 66 %); the first image layers (3 %); those that answer
+with a depth (0.6 % each)."""
 
 
 def quantise(
@@ -67,19 +78,19 @@ def quantise(
             calibrate_method=CalibrationMethod.MinMax,
             op_types_to_quantize=[*CONVOLUTIONS, *ACTIVATIONS],
             nodes_to_exclude=_left_in_float(
-                onnx.load(in_float), isinstance(graph.network, Student)
+                onnx.load(in_float), FLOAT_LAYERS.get(type(graph.network), ())
             ),
         )
 
 
-def _left_in_float(model: onnx.ModelProto, is_student: bool) -> list[str]:
-    """Convolutions of `FLOAT_LAYERS`, and activations that follow none that is quantised.
+def _left_in_float(model: onnx.ModelProto, layers: tuple[str, ...]) -> list[str]:
+    """Convolutions of these layers, and activations that follow none that is quantised.
 
     Raises:
-        InputError: a student's file has no weights of one of these names.
+        InputError: the file has no weights of one of these names.
     """
     weights = [node.input[1] for node in model.graph.node if node.op_type in CONVOLUTIONS]
-    for layer in FLOAT_LAYERS if is_student else ():
+    for layer in layers:
         if not any(name.startswith(layer) for name in weights):
             raise InputError(
                 f"{layer}: no weights of this name in the exported network; take another version "
@@ -89,7 +100,7 @@ def _left_in_float(model: onnx.ModelProto, is_student: bool) -> list[str]:
     left: set[str] = {
         node.name
         for node in model.graph.node
-        if node.op_type in CONVOLUTIONS and node.input[1].startswith(FLOAT_LAYERS)
+        if node.op_type in CONVOLUTIONS and node.input[1].startswith(layers)
     }
     for node in model.graph.node:
         if node.op_type in ACTIVATIONS:

@@ -20,10 +20,10 @@ from lircdepth_core.distillation import (
 )
 from lircdepth_core.errors import InputError
 from lircdepth_core.inference.model_description import NetworkInput
-from lircdepth_core.network import Student
+from lircdepth_core.network import NETWORKS, StudentNetwork
 from lircdepth_core.training.config import Precision, TrainingConfig
 from lircdepth_core.training.config_files import read_config
-from lircdepth_core.training.networks import load_teacher, starting_network
+from lircdepth_core.training.networks import TEACHERS, load_teacher, starting_network
 from lircdepth_core.training.precision import DTYPES, usable_precision
 from lircdepth_core.training.processes import Processes, joined
 from lircdepth_core.training.stopping import SIGNALS
@@ -31,10 +31,11 @@ from lircdepth_core.training.stopping import SIGNALS
 
 @dataclass(frozen=True, kw_only=True)
 class StudentTraining(TrainingConfig):
-    """What `lircdepth train student` is told.
+    """What `lircdepth train student` and `small_student` are told.
 
     Attributes:
-        teacher: model folder or published checkpoint; null needs a loss without distillation.
+        teacher: model folder or published checkpoint; a small student's may also be a student's
+            folder. null needs a loss without distillation.
         teacher_precision: what the teacher runs in; null: as the student.
         loss: what the student optimises.
         learns: all of it, or the uncertainty head alone, which gives it to any student whose
@@ -76,7 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `lircdepth train`."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = _DESCRIPTION
-    parser.add_argument("network", choices=("teacher", "student"), help="which network learns")
+    parser.add_argument("network", choices=sorted(NETWORKS), help="which network learns")
     parser.add_argument(
         "--config",
         type=Path,
@@ -135,16 +136,22 @@ def run(args: argparse.Namespace) -> int:
     if args.max_steps is not None and args.max_steps < 1:
         raise InputError(f"--max-steps {args.max_steps}: give 1 or more")
     with joined(args.device) as processes:
-        if args.network == "student":
-            return _train_student(
-                read_config(StudentTraining, args.config, args.set), args, processes
-            )
-        return _train_teacher(read_config(TeacherTraining, args.config, args.set), args, processes)
+        if args.network == "teacher":
+            teacher = read_config(TeacherTraining, args.config, args.set)
+            return _train_teacher(teacher, args, processes)
+        student = read_config(StudentTraining, args.config, args.set)
+        return _train_student(student, args, processes)
 
 
 def _train_student(config: StudentTraining, args: argparse.Namespace, processes: Processes) -> int:
-    network, before = starting_network("student", config.start, config.seed)
-    assert isinstance(network, Student)
+    if args.network == "small_student":
+        for name in ("image_feature", "radar_feature"):
+            if config.loss.weights[name]:
+                raise InputError(
+                    f"loss.{name}: a small student's features are narrower than a teacher's; give 0"
+                )
+    network, before = starting_network(args.network, config.start, config.seed)
+    assert isinstance(network, StudentNetwork)
     seen = NetworkInput(config.data.focal_length, config.data.interpolation)
     if config.learns == "uncertainty":
         network.freeze_depth()
@@ -164,7 +171,8 @@ def _train_student(config: StudentTraining, args: argparse.Namespace, processes:
         if asked := config.teacher_precision:
             usable = usable_precision("teacher_precision", asked, processes.device)
             teacher_dtype = DTYPES[usable]
-        teacher = load_teacher(config.teacher, config.data.focal_length)
+        kinds = TEACHERS[args.network]
+        teacher = load_teacher(config.teacher, config.data.focal_length, kinds)
         teacher.to(processes.device)
         nn.utils.convert_conv2d_weight_memory_format(teacher, torch.channels_last)
     task = StudentTask(network, teacher, config.loss, teacher_dtype)

@@ -128,15 +128,22 @@ class Start:
 
     Attributes:
         model: a model folder or a published checkpoint to go on from; null starts from scratch.
-        imagenet: for the backbones, if there is no model.
+        image_encoder: a student's model folder, whose MobileNetV2 a small student's image encoder
+            starts as, if there is no model.
+        imagenet: for the backbones, if there is neither.
     """
 
     model: str | None = None
+    image_encoder: str | None = None
     imagenet: ImageNet = field(default_factory=ImageNet)
 
     def __post_init__(self) -> None:
         if self.model is not None and self.imagenet != ImageNet():
             raise InputError("imagenet: the model has its own backbones; give null or no model")
+        if self.model is not None and self.image_encoder is not None:
+            raise InputError("image_encoder: the model has its own; give null or no model")
+        if self.image_encoder is not None and self.imagenet.mobilenet_v2 is not None:
+            raise InputError("imagenet.mobilenet_v2: image_encoder is given; give one of them")
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ def export_chosen(
         out: folder of a run that was validated.
         config: of the run.
         outcome: of the run.
-        kind: `student` or `teacher`.
+        kind: one of `NETWORKS`.
         uncertainty_trained: whether the uncertainty head has learned.
         seen: what images its depth was taught with.
 

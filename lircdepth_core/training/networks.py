@@ -10,17 +10,29 @@ import torch
 from lircdepth_core.errors import InputError
 from lircdepth_core.inference import ModelDescription, find_model, load_published
 from lircdepth_core.inference.model_files import load_network, read_description
-from lircdepth_core.network import Student, Teacher, load_imagenet
+from lircdepth_core.inference.published import PUBLISHED
+from lircdepth_core.network import (
+    NETWORKS,
+    SmallStudent,
+    Student,
+    StudentNetwork,
+    Teacher,
+    load_imagenet,
+)
+from lircdepth_core.network.mobilenet import MobileNetV2
 from lircdepth_core.training.config import Start
+
+TEACHERS = {"student": ("teacher",), "small_student": ("teacher", "student")}
+"""Which networks can teach a student."""
 
 
 def starting_network(
     kind: str, start: Start, seed: int
-) -> tuple[Student | Teacher, ModelDescription | None]:
+) -> tuple[StudentNetwork | Teacher, ModelDescription | None]:
     """The network that is to learn, and what it was before, if it comes from a model folder.
 
     Args:
-        kind: `student` or `teacher`.
+        kind: one of `NETWORKS`.
         start: where the parameters come from.
         seed: of those that come from nowhere.
 
@@ -29,43 +41,56 @@ def starting_network(
     """
     if start.model is not None:
         if Path(start.model).is_file():
+            if kind not in PUBLISHED:
+                raise InputError(f"start.model: no {kind} was published; give a model folder")
             return load_published(start.model, kind), None
-        folder, description = _described(start.model, kind, "start.model")
+        folder, description = _described(start.model, (kind,), "start.model")
         known = load_network(folder, description)
-        assert isinstance(known, Student | Teacher)
+        assert isinstance(known, StudentNetwork | Teacher)
         return known, description
     torch.manual_seed(seed)
-    network = Student() if kind == "student" else Teacher()
+    network = NETWORKS[kind]()
     files = start.imagenet
-    if isinstance(network, Student):
-        _refuse(kind, resnet34=files.resnet34, resnet18=files.resnet18)
-        if files.mobilenet_v2:
-            load_imagenet(network.encoder.base_model, files.mobilenet_v2)
-            load_imagenet(network.encoder_radar.base_model, files.mobilenet_v2)
-    else:
+    if not isinstance(network, SmallStudent) and start.image_encoder:
+        raise InputError(f"start.image_encoder: not for a {kind}; give null")
+    if isinstance(network, Teacher):
         _refuse(kind, mobilenet_v2=files.mobilenet_v2)
         if files.resnet34:
             load_imagenet(network.encoder.base_model, files.resnet34)
         if files.resnet18:
             load_imagenet(network.encoder_radar1.base_model_radar, files.resnet18)
             load_imagenet(network.encoder_radar2.base_model_radar, files.resnet18)
+        return network, None
+    _refuse(kind, resnet34=files.resnet34, resnet18=files.resnet18)
+    if isinstance(network, SmallStudent):
+        if files.mobilenet_v2:
+            load_imagenet(network.encoder.base_model, files.mobilenet_v2)
+        if start.image_encoder:
+            backbone = _student_backbone(start.image_encoder)
+            network.encoder.base_model.load_state_dict(backbone.state_dict())
+    elif isinstance(network, Student) and files.mobilenet_v2:
+        load_imagenet(network.encoder.base_model, files.mobilenet_v2)
+        load_imagenet(network.encoder_radar.base_model, files.mobilenet_v2)
     return network, None
 
 
-def load_teacher(source: str, focal_length: float) -> Teacher:
-    """A trained teacher, of a model folder or a published checkpoint.
+def load_teacher(
+    source: str, focal_length: float, kinds: tuple[str, ...] = ("teacher",)
+) -> StudentNetwork | Teacher:
+    """A trained network to learn from, of a model folder or a published checkpoint.
 
     Args:
-        source: path or name of a model folder, or a file of `torch.save`.
+        source: path or name of a model folder, or a teacher's file of `torch.save`.
         focal_length: pixels, of the images it is shown. A model folder's must be the same, because
             its depths have that scale.
+        kinds: which networks may be the teacher.
 
     Raises:
         InputError: it cannot be read, is not trained, or learned another focal length.
     """
     if Path(source).is_file():
         return load_published(source, "teacher")
-    folder, description = _described(source, "teacher", "teacher")
+    folder, description = _described(source, kinds, "teacher")
     if not description.trained:
         raise InputError(f"teacher: {source} is not trained; train it first")
     learned = description.input.focal_length
@@ -75,16 +100,25 @@ def load_teacher(source: str, focal_length: float) -> Teacher:
             f"data.focal_length, not {focal_length:g}"
         )
     teacher = load_network(folder, description)
-    assert isinstance(teacher, Teacher)
+    assert isinstance(teacher, StudentNetwork | Teacher)
     return teacher
 
 
-def _described(source: str, kind: str, field: str) -> tuple[Path, ModelDescription]:
-    """A model folder, if it is of this kind."""
+def _student_backbone(source: str) -> MobileNetV2:
+    """The image backbone of a student in a model folder."""
+    folder, description = _described(source, ("student",), "start.image_encoder")
+    student = load_network(folder, description)
+    assert isinstance(student, Student)
+    return student.encoder.base_model
+
+
+def _described(source: str, kinds: tuple[str, ...], field: str) -> tuple[Path, ModelDescription]:
+    """A model folder, if it is of one of these kinds."""
     folder = find_model(source)
     description = read_description(folder)
-    if description.network != kind:
-        raise InputError(f"{field}: {source} is a {description.network}; give a {kind}")
+    if description.network not in kinds:
+        wanted = " or ".join(f"a {kind}" for kind in kinds)
+        raise InputError(f"{field}: {source} is a {description.network}; give {wanted}")
     return folder, description
 
 

@@ -1,14 +1,23 @@
-"""What both networks promise."""
+"""What every network promises."""
 
 import math
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from lircdepth_core.errors import InputError
-from lircdepth_core.network import Student, Teacher
+from lircdepth_core.network import (
+    IMAGE_MEAN,
+    IMAGE_STD,
+    NETWORKS,
+    DeploymentGraph,
+    SmallStudent,
+    Student,
+    StudentNetwork,
+    Teacher,
+)
 
-NETWORKS = {"student": Student, "teacher": Teacher}
 UNUSED = ("fc.weight", "fc.bias", "sparsity.weight")
 every_network = pytest.mark.parametrize("kind", NETWORKS)
 
@@ -22,7 +31,7 @@ def network(request, filled):
 every_filled_network = pytest.mark.parametrize("network", NETWORKS, indirect=True)
 
 
-@every_network
+@pytest.mark.parametrize("kind", ["student", "teacher"])
 def test_parameters_are_named_and_shaped_as_published(kind, published_keys):
     with torch.device("meta"):
         state = NETWORKS[kind]().state_dict()
@@ -48,8 +57,50 @@ def count(module):
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-@every_filled_network
-def test_output_shapes(network, golden_input):
+def multiplications(network):
+    """Of convolutions, for an image of 704x384."""
+    image, radar = torch.zeros(1, 3, 384, 704), torch.zeros(1, 4, 384, 704)
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        network.eval()(image, radar)
+    return counter.get_total_flops() / 2
+
+
+def test_the_small_student_takes_less_than_a_quarter_of_the_students_multiplications():
+    assert multiplications(SmallStudent()) < 0.25 * multiplications(Student())
+
+
+def test_the_small_students_output_shapes(filled, golden_input):
+    with torch.inference_mode():
+        output = filled(SmallStudent())(*golden_input)
+    full = (1, 1, 64, 96)
+    for tensor in (output.depth, output.uncertainty, *output.inter_depths):
+        assert tensor.shape == full
+    pyramid = [(32, 48), (16, 24), (8, 12), (4, 6), (2, 3)]
+    features = [(width, *size) for width, size in zip((32, 48, 80, 128, 192), pyramid, strict=True)]
+    for found in (output.image_features, output.radar_features):
+        assert [tuple(tensor.shape[1:]) for tensor in found] == features
+    decoded = [*features[3::-1], features[0]]
+    assert [tuple(tensor.shape[1:]) for tensor in output.decoder_features] == decoded
+
+
+@pytest.mark.parametrize("row_of_cell", [0, 1])
+def test_each_pixel_at_half_size_answers_for_the_four_that_it_covers(row_of_cell, golden_input):
+    """Odd rows from a bias of their own: depth and uncertainty of every second row change."""
+    small = SmallStudent().eval()
+    with torch.inference_mode():
+        before = small(*golden_input)
+        for answer in (small.decoder.get_depth, small.uncertainty_head.answer):
+            answer.bias[2 * row_of_cell : 2 * row_of_cell + 2] += 1.0
+        after = small(*golden_input)
+    for old, new in ((before.depth, after.depth), (before.uncertainty, after.uncertainty)):
+        changed = (old != new)[0, 0].all(1)
+        assert changed[row_of_cell::2].all()
+        if old is before.depth:  # on which the uncertainty hangs, of both rows
+            assert not changed[1 - row_of_cell :: 2].any()
+
+
+@pytest.mark.parametrize("network", ["student", "teacher"], indirect=True)
+def test_the_published_networks_output_shapes(network, golden_input):
     with torch.inference_mode():
         output = network(*golden_input)
     full = (1, 64, 96)
@@ -130,7 +181,7 @@ def test_gradient_reaches_all_that_trains(kind, filled, golden_input):
     network = filled(NETWORKS[kind]()).train()
     output = network(*golden_input)
     total = output.depth.mean()
-    total = total + (output.uncertainty if kind == "student" else output.radar_depth).mean()
+    total = total + (output.radar_depth if kind == "teacher" else output.uncertainty).mean()
     total.backward()
 
     frozen = {key for key, value in network.named_parameters() if not value.requires_grad}
@@ -164,6 +215,22 @@ def test_the_students_decoder_starts_from_xavier_uniform_weights():
 
 
 @every_filled_network
+def test_the_deployment_graph_answers_the_same(network):
+    generator = torch.Generator().manual_seed(1)
+    image = torch.randint(0, 256, (1, 64, 96, 3), dtype=torch.uint8, generator=generator)
+    radar = torch.zeros(1, 4, 64, 96)
+    radar[0, :, 10::20, 5::9] = torch.rand(4, 1, 1, generator=generator) * 50
+    mean, std = (255 * torch.tensor(values).view(3, 1, 1) for values in (IMAGE_MEAN, IMAGE_STD))
+    with torch.inference_mode():
+        expected = network((image.permute(0, 3, 1, 2) - mean) / std, radar)
+        found = DeploymentGraph(network)(image, radar)
+    error = (found.depth - expected.depth[:, 0]).abs().max() / expected.depth.max()
+    assert error <= 1e-4
+    if isinstance(network, StudentNetwork):
+        assert (found.uncertainty - expected.uncertainty[:, 0]).abs().max() <= 1e-4
+
+
+@every_filled_network
 def test_depth_comes_in_fine_steps_in_half_precision(network, golden_input):
     """64x96 pixels; from a logit in bfloat16 some hundred depths would be left of them."""
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
@@ -172,8 +239,9 @@ def test_depth_comes_in_fine_steps_in_half_precision(network, golden_input):
     assert len(output.depth.unique()) > 4000
 
 
-def test_the_student_runs_in_half_precision_throughout(filled, golden_input):
-    student = filled(Student()).to(torch.bfloat16)
+@pytest.mark.parametrize("kind", ["student", "small_student"])
+def test_students_run_in_half_precision_throughout(kind, filled, golden_input):
+    student = filled(NETWORKS[kind]()).to(torch.bfloat16)
     with torch.inference_mode():
         output = student(*(values.to(torch.bfloat16) for values in golden_input))
     assert output.depth.dtype == output.uncertainty.dtype == torch.float32

@@ -19,7 +19,7 @@ from lircdepth_core.inference.backends import BACKENDS, open_backend
 from lircdepth_core.inference.model_description import StoredWeights
 from lircdepth_core.inference.model_files import int8_network, read_description
 from lircdepth_core.inference.onnx_export import export_onnx
-from lircdepth_core.network import DeploymentGraph, Student
+from lircdepth_core.network import DeploymentGraph, SmallStudent, Student
 from lircdepth_core.quantisation import post_training
 from lircdepth_core.quantisation.post_training import quantise
 
@@ -95,7 +95,7 @@ def test_convolutions_compute_in_integers_but_for_layers_that_cannot(tmp_path, m
         return sum(n.op_type == "Conv" and set(n.input[:2]) <= dequantised for n in nodes)
 
     assert in_integers() == 2
-    monkeypatch.setattr("lircdepth_core.quantisation.post_training.FLOAT_LAYERS", ("network.mix.",))
+    monkeypatch.setitem(post_training.FLOAT_LAYERS, SmallNetwork, ("network.mix.",))
     assert in_integers() == 1
 
 
@@ -162,17 +162,18 @@ def test_one_sample_is_too_few(model, tmp_path, capsys):
     assert "--images 1: give 2 or more" in capsys.readouterr().err
 
 
-def test_the_students_sensitive_layers_keep_their_names_in_its_file(tmp_path):
+@pytest.mark.parametrize(("network", "least", "most"), [(Student, 30, 50), (SmallStudent, 30, 45)])
+def test_sensitive_layers_keep_their_names_in_the_file(network, least, most, tmp_path):
     path = tmp_path / "student.onnx"
-    export_onnx(DeploymentGraph(Student()), path, (32, 64))
+    export_onnx(DeploymentGraph(network()), path, (32, 64))
     exported = onnx.load(path)
-    left = post_training._left_in_float(exported, is_student=True)
+    left = post_training._left_in_float(exported, post_training.FLOAT_LAYERS[network])
     convolutions = [n.name for n in exported.graph.node if n.op_type in post_training.CONVOLUTIONS]
-    assert 30 < len(set(left) & set(convolutions)) < 50 < len(convolutions)
+    assert least < len(set(left) & set(convolutions)) < most < len(convolutions)
 
 
 def test_renamed_layers_are_no_longer_quantised_unnoticed(tmp_path):
     path = tmp_path / "small.onnx"
     export_onnx(DeploymentGraph(SmallNetwork()), path, (32, 64))
     with pytest.raises(InputError, match=r"network\.encoder\.base_model\.0\.: no weights"):
-        post_training._left_in_float(onnx.load(path), is_student=True)
+        post_training._left_in_float(onnx.load(path), post_training.FLOAT_LAYERS[Student])

@@ -17,6 +17,8 @@ from lircdepth_core.errors import InputError
 from lircdepth_core.inference import Predictor
 from lircdepth_core.inference.model_description import (
     Crop,
+    ModelDescription,
+    NetworkInput,
     SeededWeights,
     StoredWeights,
     format_description,
@@ -25,8 +27,9 @@ from lircdepth_core.inference.model_files import (
     load_network,
     read_description,
     write_description,
+    write_model,
 )
-from lircdepth_core.network import Student
+from lircdepth_core.network import MAX_DEPTH, SmallStudent, Student
 from lircdepth_core.radar import RadarReturns
 from lircdepth_core.training.checkpoints import read_checkpoint
 from lircdepth_core.training.command import StudentTraining
@@ -136,6 +139,67 @@ def test_a_teacher_learns_and_then_teaches(config, tmp_path):
     step = run("student", f"teacher={model}", "loss.uncertainty=0")
     assert all(step[name] > 0 for name in DISTILLATION)
     assert not read_description(tmp_path / "student" / "model").uncertainty_trained
+
+
+def test_a_small_student_starts_from_a_student_and_learns_from_it(config, tmp_path, capsys):
+    torch.manual_seed(3)
+    folder = tmp_path / "student"
+    student = Student()
+    seen = NetworkInput(200.0, "area")
+    weights = StoredWeights("", "")
+    described = ModelDescription("s", "student", True, True, MAX_DEPTH, seen, weights)
+    write_model(folder, student, described, "card")
+
+    def run(*changes: str) -> int:
+        arguments = ["train", "small_student", "--config", str(config)]
+        changes = (f"teacher={folder}", f"start.image_encoder={folder}", *changes)
+        return cli.main([*arguments, "--out", str(tmp_path / "run"), "--set", *changes])
+
+    assert run() == 2
+    assert "loss.image_feature: a small student's features are narrower" in capsys.readouterr().err
+    assert run("loss.image_feature=0", "loss.radar_feature=0", "optimiser.learning_rate=1e-9") == 0
+    records = map(json.loads, (tmp_path / "run" / "log.jsonl").open())
+    step = next(record for record in records if record["event"] == "step")
+    assert step["structure"] > 0
+    assert step["inter_depth"] > 0
+    trained = tmp_path / "run" / "model"
+    network = load_network(trained, read_description(trained))
+    assert isinstance(network, SmallStudent)
+    name = "encoder.base_model.5.conv.0.0.weight"
+    torch.testing.assert_close(network.state_dict()[name], student.state_dict()[name])
+    predictor = Predictor.load(trained, "cpu")
+    assert predictor.warm_up(64, 32) is None
+
+
+@pytest.mark.parametrize(
+    ("network", "changes", "words"),
+    [
+        ("student", ["start.image_encoder={teacher}"], "start.image_encoder: not for a student"),
+        ("small_student", ["start.image_encoder={teacher}"], "is a teacher; give a student"),
+        ("small_student", ["start.model={teacher}"], "is a teacher; give a small_student"),
+        ("small_student", ["start.model={teacher}/model.yaml"], "no small_student was published"),
+        (
+            "small_student",
+            ["start.model=a", "start.image_encoder=b"],
+            "image_encoder: the model has its own",
+        ),
+        (
+            "small_student",
+            ["start.image_encoder=a", "start.imagenet.mobilenet_v2=b"],
+            "imagenet.mobilenet_v2: image_encoder is given",
+        ),
+    ],
+)
+def test_what_no_encoder_can_start_from_is_one_line(
+    network, changes, words, config, teacher, tmp_path, capsys
+):
+    changes = [change.format(teacher=teacher) for change in changes]
+    alone = ["teacher=null", *(f"loss.{name}=0" for name in DISTILLATION)]
+    arguments = ["train", network, "--config", str(config), "--out", str(tmp_path / "run")]
+    assert cli.main([*arguments, "--set", *alone, *changes]) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
 
 
 def test_the_head_learns_alone_and_the_depth_stays_bit_by_bit(config, tmp_path):

@@ -22,6 +22,7 @@ CONFIG_FOLDER = Path(__file__).resolve().parents[3] / "config"
         ("train_student_scratch.yaml", StudentTraining),
         ("train_teacher_scratch.yaml", TeacherTraining),
         ("train_uncertainty.yaml", StudentTraining),
+        ("train_small_student.yaml", StudentTraining),
     ],
 )
 def test_each_example_is_read_and_what_is_saved_reads_back(name, kind, tmp_path):
