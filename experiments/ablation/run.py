@@ -259,6 +259,7 @@ def main() -> int:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--processes", type=int, help="for data (default: one per processor)")
     parser.add_argument("--only", nargs="+", metavar="RUN", help="such as all-0 none-1")
+    parser.add_argument("--data-only", action="store_true", help="drives and samples, no runs")
     args = parser.parse_args()
     plan = yaml.safe_load((HERE / "arms.yaml").read_text())
     out = args.out.resolve()
@@ -270,6 +271,8 @@ def main() -> int:
     wanted = set(args.only or ()) or {name for name in names if not results_of(name).exists()}
     runs = with_needed(every, wanted, lambda name: is_trained(name, out))
     make_data(plan, out, args.processes)
+    if args.data_only:
+        return 0
 
     def make(run: Run) -> None:
         train(run, out, args.device, args.workers)

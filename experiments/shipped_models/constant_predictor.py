@@ -1,6 +1,6 @@
 """The error of the simplest predictor: for every pixel the median depth of the training drives.
 
-    python experiments/shipped_model/constant_predictor.py TRAIN TEST --out FILE.json
+    python experiments/shipped_models/constant_predictor.py TRAIN TEST --out FILE.json
 
 Truth is exact depth up to 80 m, in the median as in the error; the error is averaged over images,
 as `lircdepth evaluate` does.

@@ -1,9 +1,9 @@
-"""The model card of the shipped student, every figure from files that other commands wrote.
+"""The model card of a shipped model, every figure from files that other commands wrote.
 
-    python experiments/shipped_model/card.py OUT MODEL
+    python experiments/shipped_models/card.py OUT/NAME MODEL
 
-OUT is the folder of run.py, when it is done; with an evaluation of a real frame in OUT/real_frame
-the card tells of it. The card becomes MODEL/README.md.
+OUT is the folder of run.py, when it is done; with an evaluation of a real frame in
+OUT/NAME/real_frame the card tells of it. The card becomes MODEL/README.md.
 """
 
 from __future__ import annotations
@@ -34,7 +34,11 @@ def card(out: Path, model: Path) -> str:
         truth = read("real_frame/evaluation.json")["truths"]["single_scan"]
         real = truth["by_radar"]["full"]
     exact, scan = evaluation["truths"]["exact"], evaluation["truths"]["single_scan"]
-    recipe = yaml.safe_load((HERE / "recipe.yaml").read_text(encoding="utf-8"))
+    description = read_description(model)
+    recipe, drives = (
+        yaml.safe_load((HERE / f"{name}.yaml").read_text(encoding="utf-8"))
+        for name in (description.name, "drives")
+    )
     settings = [setting for stage in recipe["stages"] for setting in stage["settings"]]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE),
@@ -45,8 +49,10 @@ def card(out: Path, model: Path) -> str:
     environment.filters["percent"] = lambda share: f"{100 * share:.1f} %"
     environment.filters["thousands"] = lambda number: f"{number:,}"
     return environment.get_template("card.md.j2").render(
-        seen=read_description(model).input,
-        recipe=recipe,
+        name=description.name,
+        about=recipe["card"],
+        drives=drives,
+        seen=description.input,
         steps=[int(s.partition("=")[2]) for s in settings if s.startswith("length.image_steps")],
         evaluation=evaluation,
         exact=exact,
@@ -62,7 +68,7 @@ def card(out: Path, model: Path) -> str:
 def main() -> None:
     """Write the card."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("out", type=Path, help="folder of run.py")
+    parser.add_argument("out", type=Path, help="folder of a model of run.py")
     parser.add_argument("model", type=Path, help="model folder whose README.md it becomes")
     args = parser.parse_args()
     (args.model / "README.md").write_text(card(args.out, args.model), encoding="utf-8")

@@ -1,9 +1,11 @@
-"""Makes the shipped student: drives, samples, training, calibration, and its figures.
+"""Makes a shipped model: drives, samples, training, calibration, and its figures.
 
-    python experiments/shipped_model/run.py OUT
+    python experiments/shipped_models/run.py OUT lircdepth
+    python experiments/shipped_models/run.py OUT lircdepth-s
 
-What is done is kept in OUT: the same command goes on after an interruption. In the end OUT/model is
-the model folder with its card, OUT/evaluation its figures on the test drives.
+What is done is kept in OUT: the same command goes on after an interruption, and the models share
+drives and samples. In the end OUT/NAME/model is the model folder with its card, OUT/NAME/evaluation
+its figures on the test drives. lircdepth-s learns from the lircdepth in `models`.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ ABLATION = HERE.parent / "ablation" / "run.py"
 UNCERTAINTY = HERE.parent / "uncertainty" / "measure.py"
 CONFIGS = HERE.parents[1] / "config"
 SPLITS = ("train", "validation", "calibration", "test")
+MODELS = ("lircdepth", "lircdepth-s")
 
 LIRCDEPTH = ("-m", "lircdepth_core.cli")
 
@@ -45,42 +48,46 @@ def make_data(drives: dict[str, Any], out: Path) -> None:
         run(*LIRCDEPTH, "prepare", root, out / "samples" / split, *leave_out)
 
 
-def train(recipe: dict[str, Any], out: Path, device: str) -> Path:
+def train(name: str, recipe: dict[str, Any], out: Path, device: str) -> Path:
     """The stages, each from the one before; the last one's model."""
     ablation = out / "ablation"
-    run(ABLATION, ablation, "--only", recipe["begins_with"], "--device", device)
+    begins_with = recipe.get("begins_with")
+    # Without a run to begin with, the ablation is only asked for its data.
+    wanted = ("--only", begins_with) if begins_with else ("--data-only",)
+    run(ABLATION, ablation, *wanted, "--device", device)
     places = {
         "ablation": ablation / "samples" / "train",
         "drives": out / "samples" / "train",
     }
-    model = ablation / "runs" / recipe["begins_with"] / "model"
+    model = ablation / "runs" / begins_with / "model" if begins_with else None
     for stage in recipe["stages"]:
-        folder = out / "runs" / stage["name"]
+        folder = out / name / "runs" / stage["name"]
         settings = [
             *recipe["settings"],
             *stage["settings"],
-            f"start.model={model}",
-            f"data.train=[{','.join(str(places[name]) for name in stage['data'])}]",
+            *((f"start.model={model}", "start.image_encoder=null") if model else ()),
+            f"data.train=[{','.join(str(places[place]) for place in stage['data'])}]",
             f"data.validation=[{out / 'samples' / 'validation'}]",
         ]
         launcher: tuple[Any, ...] = ()
         if stage["processes"] > 1:
             launcher = ("-m", "torch.distributed.run", "--nproc-per-node", stage["processes"])
-        config = CONFIGS / f"{stage.get('config', 'train_student_scratch')}.yaml"
-        command = ("train", "student", "--config", config, "--out", folder, "--device", device)
+        config = CONFIGS / f"{stage.get('config', recipe['config'])}.yaml"
+        command = ("train", recipe["network"], "--config", config, "--out", folder)
         # It goes on where it was, and where it was done only writes the model again.
-        run(*launcher, *LIRCDEPTH, *command, "--set", *settings)
+        run(*launcher, *LIRCDEPTH, *command, "--device", device, "--set", *settings)
         model = folder / "model"
+    assert model is not None
     return model
 
 
-def ship(trained: Path, crop: Crop, out: Path) -> Path:
+def ship(name: str, trained: Path, crop: Crop, out: Path) -> Path:
     """A copy of a model in half precision, which halves the file, that sees some of the rows."""
     description = read_description(trained)
     network = load_network(trained, description)
     description = dataclasses.replace(
         description,
-        name="lircdepth",
+        name=name,
         input=dataclasses.replace(description.input, crop=crop),
         weights=StoredWeights("", ""),
     )
@@ -90,24 +97,30 @@ def ship(trained: Path, crop: Crop, out: Path) -> Path:
     return folder
 
 
-def main() -> None:
-    """Make what is not there yet."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("out", type=Path, help="folder of drives, samples, runs and the model")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    args = parser.parse_args()
-    recipe = yaml.safe_load((HERE / "recipe.yaml").read_text())
-    out = args.out.resolve()
-    make_data(recipe["drives"], out)
-    model = ship(train(recipe, out, args.device), Crop(**recipe["crop"]), out)
-    samples = out / "samples"
+def measure(model: Path, samples: Path, out: Path, device: str) -> None:
+    """Calibrate, then all that the card tells."""
     run(*LIRCDEPTH, "calibrate", model, samples / "calibration", "--truth", "exact")
     evaluation = ("--out", out / "evaluation", "--radar", "none")
-    run(*LIRCDEPTH, "evaluate", model, samples / "test", *evaluation, "--device", args.device)
+    run(*LIRCDEPTH, "evaluate", model, samples / "test", *evaluation, "--device", device)
     run(UNCERTAINTY, model, samples / "test", "--out", out / "uncertainty.json")
     constant = ("--out", out / "constant.json")
     run(HERE / "constant_predictor.py", samples / "train", samples / "test", *constant)
     run(HERE / "card.py", out, model)
+
+
+def main() -> None:
+    """Make what is not there yet."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("out", type=Path, help="folder of drives, samples, runs and the models")
+    parser.add_argument("name", choices=MODELS, help="which one")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    args = parser.parse_args()
+    recipe = yaml.safe_load((HERE / f"{args.name}.yaml").read_text())
+    out = args.out.resolve()
+    make_data(yaml.safe_load((HERE / "drives.yaml").read_text()), out)
+    trained = train(args.name, recipe, out, args.device)
+    model = ship(args.name, trained, Crop(**recipe["crop"]), out / args.name)
+    measure(model, out / "samples", out / args.name, args.device)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,68 @@
+"""The recipes of the shipped models can be trained by."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+pytest.importorskip("webdataset", reason="needs the extra 'train'")
+
+from lircdepth_core.inference.model_files import find_model, read_description
+from lircdepth_core.training.command import StudentTraining
+from lircdepth_core.training.config_files import read_config
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "experiments" / "shipped_models"
+DRIVES = yaml.safe_load((FOLDER / "drives.yaml").read_text())
+RECIPES = {
+    name: yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
+    for name in ("lircdepth", "lircdepth-s")
+}
+ABLATION = yaml.safe_load((ROOT / "experiments" / "ablation" / "arms.yaml").read_text())
+
+
+@pytest.mark.parametrize(
+    ("name", "stage"),
+    [
+        pytest.param(name, number, id=f"{name}-{stage['name']}")
+        for name, recipe in RECIPES.items()
+        for number, stage in enumerate(recipe["stages"])
+    ],
+)
+def test_each_stage_is_a_configuration(name, stage):
+    recipe = RECIPES[name]
+    begins = stage == 0 and "begins_with" not in recipe
+    stage = recipe["stages"][stage]
+    config = read_config(
+        StudentTraining,
+        ROOT / "config" / f"{stage.get('config', recipe['config'])}.yaml",
+        [
+            *recipe["settings"],
+            *stage["settings"],
+            *(() if begins else ("start.model=before", "start.image_encoder=null")),
+        ],
+    )
+    assert config.loss.distils == (stage["name"] == "distilled")
+    assert set(stage["data"]) <= {"ablation", "drives"}
+    seen = read_description(ROOT / "models" / "lircdepth").input
+    assert (config.data.focal_length, config.data.interpolation) == (
+        seen.focal_length,
+        seen.interpolation,
+    )
+    assert (config.data.truth, config.data.dense_from) == ("exact", "exact")
+    for source in (config.start.image_encoder, config.teacher if config.loss.distils else None):
+        if source:
+            assert read_description(find_model(source)).network == "student"
+
+
+def test_no_drive_serves_two_purposes():
+    splits = [DRIVES[name] for name in ("train", "validation", "calibration", "test")]
+    splits += [ABLATION["data"][name] for name in ("train", "validation", "test")]
+    assert len({split["seed"] for split in splits}) == len(splits)
+
+
+def test_the_student_begins_with_a_run_of_the_ablation():
+    arm, _, seed = RECIPES["lircdepth"]["begins_with"].rpartition("-")
+    assert int(seed) in ABLATION["arms"][arm]["seeds"]
