@@ -1,4 +1,7 @@
-"""`python -m node_bench`: run the node on raw and on JPEG images and compare it with the floor."""
+"""`python -m node_bench`: run the node on raw and on JPEG images and compare it with the floor.
+
+With --cameras, run a node for each camera instead, and tell how the work of several adds up.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
 
 from lircdepth_core.inference.framing import frame
 from lircdepth_core.inference.model_files import find_model, read_description
 from lircdepth_core.text_table import Table
 from lircdepth_ros.conversions import camera_from_message
+from node_bench.cameras import measure_cameras, smooth_image
 from node_bench.floor import floor_steps, median_seconds
 from node_bench.rig import Rig
 from soak.feed import HEIGHT, WIDTH, camera_info
@@ -43,8 +46,7 @@ def measure(model: str, compressed: bool, images: int, points: int, out: Path) -
     Raises:
         RuntimeError: the node does not start, answer or end.
     """
-    coarse = np.random.default_rng(0).integers(0, 256, (HEIGHT // 50, WIDTH // 50, 3), np.uint8)
-    image = cv2.resize(coarse, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR)
+    image = smooth_image()
     jpeg = cv2.imencode(".jpg", image)[1].tobytes() if compressed else None
     kind = "compressed" if compressed else "raw"
     out.mkdir(parents=True, exist_ok=True)
@@ -84,9 +86,16 @@ def main() -> int:
     parser.add_argument(
         "--out", type=Path, default=Path("out/node_bench"), help="(default: out/node_bench)"
     )
+    parser.add_argument(
+        "--cameras", type=int, nargs="+", metavar="N", help="only this: so many nodes at a time"
+    )
     args = parser.parse_args()
+    if min(args.cameras or [1]) < 1:
+        parser.error("--cameras: give 1 or more")
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+    if args.cameras:
+        return _several_cameras(args)
     found = {
         name: measure(args.model, compressed, args.images, args.points, args.out / name)
         for name, compressed in (("raw", False), ("JPEG", True))
@@ -99,6 +108,28 @@ def main() -> int:
         rows.append(("node without the network", f"{figures['besides_network']:.1f}"))
         rows.append(("of the floor", f"{figures['ratio']:.2f}"))
         print(Table(f"{name}, {WIDTH}x{HEIGHT}", ("median", "ms"), rows).text())
+    return 0
+
+
+def _several_cameras(args: argparse.Namespace) -> int:
+    found = [
+        measure_cameras(
+            args.model, number, args.images, args.points, args.out / f"cameras-{number}"
+        )
+        for number in args.cameras
+    ]
+    (args.out / "cameras.json").write_text(json.dumps(found, indent=1) + "\n")
+    rows = [
+        (
+            str(figures["cameras"]),
+            f"{figures['p50_ms']:.0f}",
+            f"{figures['images_per_second']:.1f}",
+            f"{figures['memory_mb']:.0f}",
+        )
+        for figures in found
+    ]
+    columns = ("cameras", "all answered, p50 ms", "images/s", "memory MB")
+    print(Table(f"one node for each camera, {WIDTH}x{HEIGHT}, raw", columns, rows).text())
     return 0
 
 

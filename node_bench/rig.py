@@ -20,6 +20,8 @@ from soak.feed import IMAGE_TOPIC, camera_info, header, make_context, radar_clou
 
 START_SECONDS, ANSWER_SECONDS = 120.0, 20.0
 OUTPUTS = ("/depth/output/depth/image_rect", "/depth/output/uncertainty/image_rect")
+PAUSE_SECONDS = 0.02
+"""Between an image and the radar before it, so that no wait for radar is measured."""
 
 
 class Rig:
@@ -30,6 +32,7 @@ class Rig:
         jpeg: images are sent compressed, as this; None sends them raw.
         image: (H, W, 3) uint8 BGR.
         points: how many radar points come before each image.
+        namespace: of the node.
 
     Attributes:
         node: for publishers of one's own.
@@ -37,7 +40,12 @@ class Rig:
     """
 
     def __init__(
-        self, process: subprocess.Popen[bytes], jpeg: bytes | None, image: np.ndarray, points: int
+        self,
+        process: subprocess.Popen[bytes],
+        jpeg: bytes | None,
+        image: np.ndarray,
+        points: int,
+        namespace: str = "",
     ) -> None:
         self._process, self._jpeg, self._image, self._points = process, jpeg, image, points
         self._context = make_context()
@@ -46,11 +54,13 @@ class Rig:
         self._executor.add_node(self.node)
         kind: type = Image if jpeg is None else CompressedImage
         create = self.node.create_publisher
-        self._images = create(kind, IMAGE_TOPIC, 10)
-        self._infos = create(CameraInfo, "/depth/input/camera_info", 10)
-        self._radar = create(PointCloud2, "/depth/input/radar", 10)
+        self._images = create(kind, namespace + IMAGE_TOPIC, 10)
+        self._infos = create(CameraInfo, f"{namespace}/depth/input/camera_info", 10)
+        self._radar = create(PointCloud2, f"{namespace}/depth/input/radar", 10)
         self._heard: dict[str, int] = {}
-        for topic in OUTPUTS:
+        self._stamp = 0
+        self._outputs = tuple(namespace + topic for topic in OUTPUTS)
+        for topic in self._outputs:
             self.node.create_subscription(Image, topic, self._hearing(topic), 10)
         self.diagnostics: dict[str, str] = {}
         self.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
@@ -103,13 +113,29 @@ class Rig:
         Raises:
             RuntimeError: there is none, or the node has ended.
         """
-        stamp = time.time_ns()
+        self.send_radar()
+        self._spin(PAUSE_SECONDS)
+        self.send_image()
+        self.wait_for_answers()
+
+    def send_radar(self) -> None:
+        """Send what comes before the next image."""
+        self._stamp = time.time_ns()
         self._infos.publish(camera_info())
-        self._radar.publish(radar_cloud(radar_points(self._rng, self._points), stamp))
-        self._spin(0.02)  # so that no wait for radar is measured
-        self._images.publish(self._message(stamp))
+        self._radar.publish(radar_cloud(radar_points(self._rng, self._points), self._stamp))
+
+    def send_image(self) -> None:
+        """Send an image of the last radar's stamp."""
+        self._images.publish(self._message(self._stamp))
+
+    def wait_for_answers(self) -> None:
+        """Until depth and sigma of the last image are there.
+
+        Raises:
+            RuntimeError: they do not come, or the node has ended.
+        """
         self._wait(
-            lambda: all(self._heard.get(topic) == stamp for topic in OUTPUTS),
+            lambda: all(self._heard.get(topic) == self._stamp for topic in self._outputs),
             ANSWER_SECONDS,
             "an image was not answered",
         )

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from sensor_msgs.msg import Image
 
 from soak.feed import IMAGE_TOPIC, Feed
+from soak.node_process import resident_bytes
 
 PERIOD = 1.0
 """Seconds between two looks at the process."""
@@ -48,10 +48,8 @@ class Watch:
         now = time.monotonic()
         if self.looks and now - self.looks[-1][0] < PERIOD:
             return
-        proc = Path("/proc") / str(self.process)
-        pages = int((proc / "statm").read_text().split()[1])
-        files = len(os.listdir(proc / "fd"))  # noqa: PTH208 as many, not which
-        self.looks.append((now, pages * os.sysconf("SC_PAGE_SIZE"), files))
+        files = len(os.listdir(f"/proc/{self.process}/fd"))  # noqa: PTH208 as many, not which
+        self.looks.append((now, resident_bytes(self.process), files))
 
     def _on_depth(self, message: Image) -> None:
         now = time.monotonic()

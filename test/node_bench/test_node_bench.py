@@ -15,6 +15,7 @@ pytest.importorskip("rclpy", reason="rclpy is not installed")
 from untrained_model import write_untrained_model
 
 from node_bench.__main__ import measure, network_size
+from node_bench.cameras import measure_cameras
 from node_bench.floor import floor_steps, median_seconds
 
 
@@ -61,6 +62,15 @@ def test_what_the_node_takes_besides_the_network_is_compared_with_the_floor(
     assert node["in all"] > node["infer"] > 0
     assert found["besides_network"] == pytest.approx(node["in all"] - node["infer"])
     assert found["ratio"] == pytest.approx(found["besides_network"] / sum(floor.values()))
+
+
+def test_several_cameras_are_answered_by_a_node_each(model, tmp_path):
+    found = measure_cameras(str(model), 2, 3, 50, tmp_path / "out")
+    assert found["cameras"] == 2
+    assert found["images_per_second"] == pytest.approx(2000 / found["p50_ms"])
+    assert found["memory_mb"] > 100
+    logs = [(tmp_path / "out" / str(number) / "node.log").read_text() for number in range(2)]
+    assert all("camera" in log for log in logs)
 
 
 def test_the_networks_size_is_that_of_the_camera_at_its_focal_length(model):
