@@ -19,6 +19,8 @@ from launch import LaunchContext, LaunchDescription
 PACKAGE = "lircdepth"
 SHARE = Path(get_package_share_directory(PACKAGE))
 SHOWN = ("depth_color", "uncertainty_color")
+RESPAWN_DELAY = 2.0
+"""Seconds, in which DDS and a device let go of what ended."""
 AS_FILE = "Empty: as in params_file."
 
 
@@ -64,6 +66,11 @@ ARGUMENTS = (
     Argument("use_sim_time", "", f"true: take the time from /clock. {AS_FILE}", bool),
     Argument("params_file", str(SHARE / "config" / "depth.yaml"), "YAML file of parameters."),
     Argument("namespace", "", "Namespace of the node."),
+    Argument(
+        "respawn",
+        "false",
+        "true: start the node again when it ends, as it does with the parameter exit_when_hung.",
+    ),
     Argument("log_level", "info", "debug, info, warn, error or fatal."),
     Argument(
         "bag", "", "Bag to replay once the node listens to its image topic; sets use_sim_time."
@@ -87,7 +94,7 @@ def generate_launch_description() -> LaunchDescription:
                     argument.name,
                     default_value=argument.default,
                     description=argument.description,
-                    choices=["true", "false"] if argument.name == "rviz" else None,
+                    choices=["true", "false"] if argument.name in ("respawn", "rviz") else None,
                 )
                 for argument in ARGUMENTS
             ),
@@ -129,6 +136,8 @@ def processes(context: LaunchContext) -> list[Node]:
             remappings=node_remappings(given),
             ros_arguments=["--log-level", given["log_level"]],
             additional_env=environment,
+            respawn=given["respawn"] == "true",
+            respawn_delay=RESPAWN_DELAY,
             output="screen",
         )
     )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import textwrap
 import threading
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
@@ -56,6 +57,9 @@ class DepthNode(LifecycleNode):
     Configure loads the model and warms it up, activate subscribes and answers images, deactivate
     stops, cleanup forgets the model. Parameters: depth_node_parameters.yaml.
 
+    Attributes:
+        gave_up: an image hangs, and the parameter `exit_when_hung` is set: the process should end.
+
     Raises:
         InputError, rclpy.exceptions.ParameterException: a parameter cannot be used.
     """
@@ -65,6 +69,8 @@ class DepthNode(LifecycleNode):
         self._settings = NodeParameters(self)
         self._state = "unconfigured"
         self._failure = ""
+        self._abandoned: DepthWorker | None = None
+        self.gave_up = False
         self._health = Health(warn=self.get_logger().warning)
         self._predictor: Predictor | CpuFallback | None = None
         self._poses: PoseSource | None = None
@@ -85,6 +91,11 @@ class DepthNode(LifecycleNode):
             return
         if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
             self.trigger_activate()
+
+    @property
+    def hangs(self) -> bool:
+        """Whether an image of before it was deactivated still hangs in the network."""
+        return self._abandoned is not None and not self._abandoned.has_ended
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load and warm up the model; advertise."""
@@ -180,6 +191,8 @@ class DepthNode(LifecycleNode):
     def _activate(self, state: LifecycleState) -> None:
         assert self._predictor is not None
         assert self._poses is not None
+        if self.hangs:
+            raise InputError("an image of before still hangs in the network; start the node again")
         values = self._settings.values
         radars = self._resolve_inputs([topic for topic in values.radar_topics if topic])
         self._worker = worker = DepthWorker(
@@ -308,6 +321,7 @@ class DepthNode(LifecycleNode):
             self._synchroniser = None
         if self._worker is not None:
             self._worker.stop()
+            self._abandoned = None if self._worker.has_ended else self._worker
             self._worker = None
 
     def _cleanup(self) -> None:
@@ -327,9 +341,22 @@ class DepthNode(LifecycleNode):
             self._health.fact("device", device)
             self._health.fact("back end", predictor.backend)
         name = self.get_fully_qualified_name().lstrip("/")
-        array = self._health.diagnostics(name, self._state, device, self._failure)
+        hang = self._hang()
+        array = self._health.diagnostics(name, self._state, device, self._failure or hang)
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(array)
+        if hang and self._settings.values.exit_when_hung and not self.gave_up:
+            self.get_logger().fatal(f"{hang}; ending, as exit_when_hung asks for")
+            self.gave_up = True
+
+    def _hang(self) -> str:
+        """What hangs and since when; empty if nothing does."""
+        limit = self._settings.values.hang_after
+        in_work = self._worker and self._worker.in_work
+        if not in_work or not 0 < limit < in_work[1]:
+            return ""
+        stage, seconds = in_work
+        return f"{stage} hangs: an image has been in work for {seconds:.0f} s"
 
 
 def _always(message_type: type) -> Callable[[list[str]], type]:
@@ -338,7 +365,7 @@ def _always(message_type: type) -> Callable[[list[str]], type]:
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run the node until SIGINT or SIGTERM; the exit code."""
+    """Run the node until SIGINT or SIGTERM; the exit code. Where an image hangs, it ends here."""
     argv = sys.argv if args is None else ["lircdepth_node", *args]
     # With rclpy's own handlers the context would end under callbacks that still publish.
     try:
@@ -358,11 +385,22 @@ def main(args: list[str] | None = None) -> int:
     try:
         node.start()
         _spin(node, stop)
+        if node.gave_up:
+            _end_now(1)
     finally:
         node.close()
+        if node.hangs:
+            _end_now(0)
         node.destroy_node()
         rclpy.try_shutdown()
     return 0
+
+
+def _end_now(code: int) -> NoReturn:
+    """End the process whatever its threads do; a back end's own clean-up would wait for them."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _argument_parser() -> argparse.ArgumentParser:
@@ -382,14 +420,14 @@ def _help_of(entry: ParameterDescription) -> str:
 
 
 def _spin(node: DepthNode, stop: threading.Event) -> None:
-    """Run callbacks until told to stop; what one of them raises is said, and survived.
+    """Run callbacks until told to stop, or it gives up; what one of them raises is survived.
 
     rclpy itself raises here, for example where someone asks for a transition that the current
     state does not have.
     """
     executor = SingleThreadedExecutor()
     executor.add_node(node)
-    while not stop.is_set():
+    while not stop.is_set() and not node.gave_up:
         try:
             executor.spin_once(timeout_sec=_SIGNAL_POLL_SECONDS)
         except ExternalShutdownException:

@@ -123,6 +123,8 @@ class DepthWorker:
         self._last_stamp: int | None = None
         self._stopping = False
         self._stage = ""
+        self._work_began: float | None = None
+        self._abandoned = False
         self._camera_model: tuple[tuple, CameraModel] | None = None
         self._maps: tuple[FloatImage, FloatImage] | None = None
         self._thread = threading.Thread(target=self._run, name="depth worker", daemon=True)
@@ -131,13 +133,32 @@ class DepthWorker:
         """Begin to answer."""
         self._thread.start()
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing of it runs any more."""
+        return not self._thread.is_alive()
+
+    @property
+    def in_work(self) -> tuple[str, float] | None:
+        """The stage that an image is in, and for how many seconds it has been worked on.
+
+        None while there is none, and while one waits for what belongs to it.
+        """
+        began = self._work_began
+        return None if began is None else (self._stage, time.monotonic() - began)
+
     def stop(self) -> None:
-        """End after the image in work; one that waits is counted as dropped."""
+        """End after the image in work; one that waits is counted as dropped.
+
+        Work that has not ended within 10 s is left alone: see `has_ended`. Nothing will be
+        published of it.
+        """
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
         if self._thread.is_alive():
             self._thread.join(_STOP_SECONDS)
+        self._abandoned = self._thread.is_alive()
         if self._pending is not None:
             self._health.image_dropped("node stopped")
             self._pending = None
@@ -214,6 +235,8 @@ class DepthWorker:
             except Exception as error:  # noqa: BLE001 whatever fails, the next image is tried
                 detail = f"{type(error).__name__}: {' '.join(str(error).split())}"
                 self._health.image_dropped(f"{self._stage} failed", detail)
+            finally:
+                self._work_began = None
 
     def _answer(self, job: _Job, values: SimpleNamespace) -> None:
         self._stage = "synchronising"
@@ -225,6 +248,7 @@ class DepthWorker:
             self._health.image_dropped("older than max_image_age")
             return
         self._stage = "preparing"
+        self._work_began = started
         try:
             model = self._model_of(inputs.info, values)
         except InputError as error:
@@ -241,6 +265,9 @@ class DepthWorker:
         depth, sigma = self._maps_for(model.camera)
         prediction = self._predictor(image, model.camera, radar, (depth.pixels, sigma.pixels))
         predicted = time.monotonic()
+        if self._abandoned:
+            self._health.image_dropped("node stopped")
+            return
         self._stage = "publishing"
         self._publish(Answer(job.message, inputs.frame, prediction, depth, sigma))
         published = time.monotonic()

@@ -20,6 +20,7 @@ from node_rig import (
     wait_until,
 )
 from rclpy.context import Context
+from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 
@@ -155,6 +156,38 @@ def test_inference_that_always_fails_is_an_error_until_it_can(make_rig, predicto
     predictor.failures = 0
     ask(rig, START + 10 * SECOND)
     wait_until(lambda: rig.level == DiagnosticStatus.OK, what="a good status again")
+
+
+def test_inference_that_hangs_is_an_error_until_it_answers(make_rig, predictor):
+    rig = make_rig(topics=(), hang_after=0.5)
+    ask(rig, START)
+    predictor.gate.clear()
+    rig.images.publish(image_message(START + SECOND))
+    wait_until(lambda: rig.level == DiagnosticStatus.ERROR, what="an error in the diagnostics")
+    assert "inference hangs: an image has been in work for" in rig.message
+    assert not rig.node.gave_up
+    predictor.gate.set()
+    rig.answer_to(START + SECOND)
+    wait_until(lambda: rig.level == DiagnosticStatus.OK, what="a good status again")
+
+
+def test_what_hung_while_it_was_deactivated_is_not_published(make_rig, predictor, monkeypatch):
+    monkeypatch.setattr("lircdepth_ros.worker._STOP_SECONDS", 0.2)
+    rig = make_rig(topics=())
+    predictor.gate.clear()
+    rig.images.publish(image_message(START))
+    wait_until(lambda: predictor.calls, what="the image in the network")
+    assert rig.node.trigger_deactivate() == TransitionCallbackReturn.SUCCESS
+    assert rig.node.trigger_activate() == TransitionCallbackReturn.FAILURE
+    wait_until(lambda: "still hangs in the network" in rig.message, what="the reason")
+    predictor.gate.set()
+    wait_until(lambda: rig.counts().get("dropped: node stopped") == 1, what="the image dropped")
+    wait_until(lambda: not rig.node.hangs, what="the worker's end")
+    assert rig.node.trigger_activate() == TransitionCallbackReturn.SUCCESS
+    wait_until(lambda: rig.images.get_subscription_count(), what="the subscription")
+    rig.infos.publish(camera_info_message())
+    ask(rig, START + SECOND)
+    assert [nanoseconds(m) for m in rig.depths] == [START + SECOND]
 
 
 @pytest.mark.parametrize("allowed", [True, False])

@@ -186,7 +186,7 @@ def test_every_argument_is_explained(launch_file):
     assert {argument.name for argument in arguments} == {
         *("image", "camera_info", "radar", "odometry"),
         *("model", "device", "backend", "params_file", "autostart", "use_sim_time"),
-        *("namespace", "log_level", "bag", "rviz", "fastdds_profile"),
+        *("namespace", "respawn", "log_level", "bag", "rviz", "fastdds_profile"),
     }
     assert all(argument.description for argument in arguments)
 

@@ -34,6 +34,19 @@ ROOT = Path(__file__).resolve().parents[2]
 ENDS_WITHIN = 2.0
 """Seconds from a signal to the end, nothing being in work."""
 
+NODE = ("-m", "lircdepth_ros.depth_node")
+HANGING_NODE = (
+    "-c",
+    """
+import sys, time
+from lircdepth_ros import depth_node
+depth_node.Predictor.warm_up = lambda *_: None
+depth_node.Predictor.__call__ = lambda *_: time.sleep(600)
+sys.exit(depth_node.main(sys.argv[1:]))
+""",
+)
+"""The node with a network that never answers."""
+
 PATIENT = ("radar_wait:=2.0", "radar_silence:=60.0")
 TOPICS = {
     "image": "/CAM_FRONT/image_rect_compressed",
@@ -67,12 +80,12 @@ def model(tmp_path_factory):
 class NodeProcess:
     """lircdepth_node with its output in a file."""
 
-    def __init__(self, log, *parameters, remaps=(), environment=None):
+    def __init__(self, log, *parameters, remaps=(), environment=None, run=NODE):
         self.log = log
         arguments = [item for text in parameters for item in ("-p", text)]
         arguments += [item for text in remaps for item in ("-r", text)]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "lircdepth_ros.depth_node", "--ros-args", *arguments],
+            [sys.executable, *run, "--ros-args", *arguments],
             stdout=log.open("w"),
             stderr=subprocess.STDOUT,
             env=python_environment() | (environment or {}),
@@ -332,6 +345,41 @@ def test_any_number_of_interrupts_end_a_replay_cleanly(tmp_path):
     assert any("waiting" in line for line in iter(player.stderr.readline, ""))
     interrupt_until_it_ends(player)
     assert player.returncode == 0
+
+
+def send_until(listener, process, what):
+    """Images, until the process ends; a supervisor cannot tell when the node takes one."""
+
+    def ended():
+        listener.infos.publish(camera_info_message())
+        listener.images.publish(image_message(START))
+        return process.poll() is not None
+
+    listener.wait(ended, what=what)
+
+
+def test_a_hung_network_ends_the_process_where_that_is_asked_for(start_node, listener, model):
+    calibration = ROOT / "test" / "data" / "calibration.yaml"
+    parameters = (f"model:={model}", f"calibration_file:={calibration}", "hang_after:=0.5")
+    node = start_node(*parameters, "exit_when_hung:=true", run=HANGING_NODE)
+    node.wait_for("answering images of")
+    send_until(listener, node.process, "the end of the node")
+    assert node.process.returncode == 1
+    assert "inference hangs: an image has been in work for" in node.output()
+    assert "ending, as exit_when_hung asks for" in node.output()
+
+
+def test_a_signal_ends_it_although_the_network_hangs(start_node, listener, model):
+    calibration = ROOT / "test" / "data" / "calibration.yaml"
+    parameters = (f"model:={model}", f"calibration_file:={calibration}", "hang_after:=0.5")
+    node = start_node(*parameters, run=HANGING_NODE)
+    node.wait_for("answering images of")
+    listener.wait_for_node()
+    listener.wait(listener.images.get_subscription_count, what="the node's subscription")
+    listener.infos.publish(camera_info_message())
+    listener.images.publish(image_message(START))
+    listener.wait(lambda: listener.values.get("received") == "1", what="the image's arrival")
+    assert node.stop() == 0
 
 
 TRANSITIONS = {

@@ -92,6 +92,8 @@ class RecordingPredictor:
     def __init__(self):
         self.calls = []
         self.seconds = 0.0
+        self.gate = threading.Event()
+        self.gate.set()
         self.failures = 0
         self.error = RuntimeError("the network broke")
 
@@ -104,6 +106,7 @@ class RecordingPredictor:
     def __call__(self, image, camera, radar, out):
         self.calls.append(SimpleNamespace(image=image, camera=camera, radar=radar))
         time.sleep(self.seconds)
+        self.gate.wait(60)
         if self.failures:
             self.failures -= 1
             raise self.error
