@@ -69,6 +69,8 @@ class Data:
         workers: processes that load samples, for each process that trains; 0 for none.
         radar_dropout: see there.
         exposure_faults: see there.
+        other_cameras: probability that an image looks as if another camera had taken it: tone,
+            white balance, sharpness, noise, JPEG; see `with_other_cameras`.
         padding: probability that the last rows, or columns, of a sample are padding, as the
             Predictor gives it where an image is no multiple of 32: a network that has never
             seen any is worse there.
@@ -86,6 +88,7 @@ class Data:
     workers: int = 2
     radar_dropout: RadarDropout = field(default_factory=RadarDropout)
     exposure_faults: ExposureFaults = field(default_factory=ExposureFaults)
+    other_cameras: float = 0.0
     padding: float = 0.0
 
     def __post_init__(self) -> None:
@@ -95,6 +98,7 @@ class Data:
         _at_least("batch_size", self.batch_size, 1)
         _at_least("workers", self.workers, 0)
         _positive("focal_length", self.focal_length)
+        _within("other_cameras", self.other_cameras, 0, 1)
         _within("padding", self.padding, 0, 1)
         try:
             _ = self.spec
