@@ -8,6 +8,7 @@ import os
 import sys
 import textwrap
 import threading
+import traceback
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
 _REVIEW_PERIOD_SECONDS = 0.2
 _SIGNAL_POLL_SECONDS = 0.2
 _WARM_UP_SIZE = (704, 384)
+_BUILDING_FACTOR = 10
+"""How much longer the first image of a size may take before it counts as hung."""
 _IMAGE_TYPES = {"raw": Image, "compressed": CompressedImage}
 
 
@@ -176,6 +179,9 @@ class DepthNode(LifecycleNode):
 
     def _tell_of_fallback(self, reason: str) -> None:
         self._health.notice("GPU", reason)
+        worker = self._worker
+        if worker is not None:
+            worker.expect_building()
 
     def _make_pose_source(self) -> PoseSource:
         values = self._settings.values
@@ -352,11 +358,13 @@ class DepthNode(LifecycleNode):
     def _hang(self) -> str:
         """What hangs and since when; empty if nothing does."""
         limit = self._settings.values.hang_after
-        in_work = self._worker and self._worker.in_work
-        if not in_work or not 0 < limit < in_work[1]:
+        worker = self._worker or self._abandoned
+        work = None if worker is None else worker.in_work
+        if work is None or limit == 0:
             return ""
-        stage, seconds = in_work
-        return f"{stage} hangs: an image has been in work for {seconds:.0f} s"
+        if work.seconds < limit * (_BUILDING_FACTOR if work.may_build else 1):
+            return ""
+        return f"{work.stage} hangs: an image has been in work for {work.seconds:.0f} s"
 
 
 def _always(message_type: type) -> Callable[[list[str]], type]:
@@ -365,7 +373,7 @@ def _always(message_type: type) -> Callable[[list[str]], type]:
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run the node until SIGINT or SIGTERM; the exit code. Where an image hangs, it ends here."""
+    """Run the node until SIGINT or SIGTERM; the exit code. If an image hangs, the process ends."""
     argv = sys.argv if args is None else ["lircdepth_node", *args]
     # With rclpy's own handlers the context would end under callbacks that still publish.
     try:
@@ -382,25 +390,35 @@ def main(args: list[str] | None = None) -> int:
         print(f"lircdepth_node: {error}", file=sys.stderr)
         rclpy.try_shutdown()
         return 2
+    _run(node, stop)
+    return 0
+
+
+def _run(node: DepthNode, stop: threading.Event) -> None:
+    """Start it, let it work until told to stop, and free everything."""
     try:
         node.start()
         _spin(node, stop)
         if node.gave_up:
-            _end_now(1)
+            _end_now()
     finally:
         node.close()
         if node.hangs:
-            _end_now(0)
+            _end_now()
         node.destroy_node()
         rclpy.try_shutdown()
-    return 0
 
 
-def _end_now(code: int) -> NoReturn:
-    """End the process whatever its threads do; a back end's own clean-up would wait for them."""
+def _end_now() -> NoReturn:
+    """End the process with status 1 whatever its threads do.
+
+    A back end's own clean-up would wait for the one that hangs.
+    """
+    if sys.exc_info()[0] is not None:
+        traceback.print_exc()
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(code)
+    os._exit(1)
 
 
 def _argument_parser() -> argparse.ArgumentParser:

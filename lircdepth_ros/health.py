@@ -156,7 +156,8 @@ class Health:
             node_name: with its namespace.
             state: of the lifecycle.
             hardware: the device in use.
-            failure: why the last transition failed; empty if it did not.
+            failure: what is worse than all that was counted: why the last transition failed, or
+                what hangs; empty if nothing is.
         """
         now = self._clock()
         with self._lock:

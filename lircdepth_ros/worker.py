@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from lircdepth_core.errors import InputError
 from lircdepth_core.radar import RadarReturns
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 _POSE_POLL_SECONDS = 0.01
 """TF tells nobody when it has heard more, so it is asked this often."""
 
-_STOP_SECONDS = 10.0
+_STOP_SECONDS = 6.0
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,21 @@ class _Inputs:
     info: CameraInfo
     frame: str
     sweeps: list[tuple[Sweep, RadarPose]]
+
+
+class Work(NamedTuple):
+    """What is being done to an image.
+
+    Attributes:
+        stage: preparing, inference or publishing.
+        seconds: since it was begun.
+        may_build: no image of this size was answered before, so a back end may still build what
+            it needs for one.
+    """
+
+    stage: str
+    seconds: float
+    may_build: bool
 
 
 class DepthWorker:
@@ -124,6 +139,8 @@ class DepthWorker:
         self._stopping = False
         self._stage = ""
         self._work_began: float | None = None
+        self._size = (0, 0)
+        self._answered: set[tuple[int, int]] = set()
         self._abandoned = False
         self._camera_model: tuple[tuple, CameraModel] | None = None
         self._maps: tuple[FloatImage, FloatImage] | None = None
@@ -139,26 +156,34 @@ class DepthWorker:
         return not self._thread.is_alive()
 
     @property
-    def in_work(self) -> tuple[str, float] | None:
-        """The stage that an image is in, and for how many seconds it has been worked on.
+    def in_work(self) -> Work | None:
+        """What is being done to an image.
 
         None while there is none, and while one waits for what belongs to it.
         """
         began = self._work_began
-        return None if began is None else (self._stage, time.monotonic() - began)
+        if began is None:
+            return None
+        return Work(self._stage, time.monotonic() - began, self._size not in self._answered)
+
+    def expect_building(self) -> None:
+        """The network is about to be loaded anew, amid an image, and builds what it needs."""
+        self._answered.clear()
+        self._work_began = time.monotonic()
 
     def stop(self) -> None:
         """End after the image in work; one that waits is counted as dropped.
 
-        Work that has not ended within 10 s is left alone: see `has_ended`. Nothing will be
-        published of it.
+        Work that has not ended within 6 s is left alone: see `has_ended`. Its answer will not be
+        published.
         """
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
         if self._thread.is_alive():
             self._thread.join(_STOP_SECONDS)
-        self._abandoned = self._thread.is_alive()
+        with self._changed:
+            self._abandoned = self._thread.is_alive()
         if self._pending is not None:
             self._health.image_dropped("node stopped")
             self._pending = None
@@ -262,12 +287,15 @@ class DepthWorker:
         radar = self._radar_of(inputs, _radar_fields(values))
         prepared = time.monotonic()
         self._stage = "inference"
+        self._size = (model.camera.width, model.camera.height)
         depth, sigma = self._maps_for(model.camera)
         prediction = self._predictor(image, model.camera, radar, (depth.pixels, sigma.pixels))
         predicted = time.monotonic()
-        if self._abandoned:
-            self._health.image_dropped("node stopped")
-            return
+        self._answered.add(self._size)
+        with self._changed:
+            if self._abandoned:
+                self._health.image_dropped("node stopped")
+                return
         self._stage = "publishing"
         self._publish(Answer(job.message, inputs.frame, prediction, depth, sigma))
         published = time.monotonic()

@@ -6,7 +6,7 @@ import signal
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from subprocess import Popen
+from subprocess import Popen, TimeoutExpired
 from typing import Any
 
 import cv2
@@ -36,7 +36,7 @@ def measure_cameras(
         all cameras together at that pace; `memory_mb`, resident, of all nodes in the end.
 
     Raises:
-        RuntimeError: a node does not start, answer or end.
+        RuntimeError: a node does not start or answer.
     """
     image = smooth_image()
     times = []
@@ -83,6 +83,6 @@ def _end(process: Popen[bytes]) -> None:
         process.send_signal(signal.SIGINT)
     try:
         process.wait(20)
-    finally:
-        if process.poll() is None:
-            process.kill()
+    except TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -59,6 +59,8 @@ class Rig:
         self._radar = create(PointCloud2, f"{namespace}/depth/input/radar", 10)
         self._heard: dict[str, int] = {}
         self._stamp = 0
+        name = f"{namespace}/depth".lstrip("/")
+        self._told = {f"{name}: stages", f"{name}: images"}
         self._outputs = tuple(namespace + topic for topic in OUTPUTS)
         for topic in self._outputs:
             self.node.create_subscription(Image, topic, self._hearing(topic), 10)
@@ -170,7 +172,7 @@ class Rig:
 
     def _on_diagnostics(self, array: DiagnosticArray) -> None:
         for status in array.status:
-            if status.name.endswith((": stages", ": images")):
+            if status.name in self._told:
                 self.diagnostics |= {value.key: value.value for value in status.values}
 
     def _spin(self, seconds: float) -> None:

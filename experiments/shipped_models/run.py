@@ -5,7 +5,8 @@
 
 What is done is kept in OUT: the same command goes on after an interruption, and the models share
 drives and samples. In the end OUT/NAME/model is the model folder with its card, OUT/NAME/evaluation
-its figures on the test drives. lircdepth-s learns from the lircdepth in `models`.
+its figures on the test drives. lircdepth-s begins with the image encoder of the lircdepth in
+`models`, and says so if that is another than it was.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ HERE = Path(__file__).resolve().parent
 ABLATION = HERE.parent / "ablation" / "run.py"
 UNCERTAINTY = HERE.parent / "uncertainty" / "measure.py"
 CONFIGS = HERE.parents[1] / "config"
+MODELS_FOLDER = HERE.parents[1] / "models"
 SPLITS = ("train", "validation", "calibration", "test")
 MODELS = ("lircdepth", "lircdepth-s")
 
@@ -60,12 +62,13 @@ def train(name: str, recipe: dict[str, Any], out: Path, device: str) -> Path:
         "drives": out / "samples" / "train",
     }
     model = ablation / "runs" / begins_with / "model" if begins_with else None
+    start = (f"start.model={model}",) if model else (f"start.image_encoder={encoder_of(recipe)}",)
     for stage in recipe["stages"]:
         folder = out / name / "runs" / stage["name"]
         settings = [
             *recipe["settings"],
             *stage["settings"],
-            *((f"start.model={model}", "start.image_encoder=null") if model else ()),
+            *start,
             f"data.train=[{','.join(str(places[place]) for place in stage['data'])}]",
             f"data.validation=[{out / 'samples' / 'validation'}]",
         ]
@@ -77,8 +80,23 @@ def train(name: str, recipe: dict[str, Any], out: Path, device: str) -> Path:
         # It goes on where it was, and where it was done only writes the model again.
         run(*launcher, *LIRCDEPTH, *command, "--device", device, "--set", *settings)
         model = folder / "model"
+        start = (f"start.model={model}", "start.image_encoder=null")
     assert model is not None
     return model
+
+
+def encoder_of(recipe: dict[str, Any]) -> Path:
+    """The model folder whose image encoder a recipe begins with."""
+    begins = recipe["image_encoder"]
+    folder = MODELS_FOLDER / begins["of"]
+    weights = read_description(folder).weights
+    assert isinstance(weights, StoredWeights)
+    if weights.sha256 != begins["sha256"]:
+        raise SystemExit(
+            f"{folder}: its weights are other ones than this recipe began with; check out a commit "
+            f"whose model.yaml has {begins['sha256']}, or change image_encoder in the recipe"
+        )
+    return folder
 
 
 def ship(name: str, trained: Path, crop: Crop, out: Path) -> Path:

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from lircdepth_core.errors import InputError
+
 
 @dataclass(frozen=True)
 class StructureDistillation:
@@ -32,11 +34,20 @@ class StructureDistillation:
 
         Returns:
             (N,)
+
+        Raises:
+            InputError: features of other sizes, as a small student's last, are pooled to other
+                numbers of pixels.
         """
-        distances = [
-            2.0**-i * (self.affinity(theirs) - self.affinity(ours)).square().flatten(1).mean(1)
-            for i, (ours, theirs) in enumerate(zip(student[::-1], teacher[::-1], strict=True))
-        ]
+        distances = []
+        for i, (ours, theirs) in enumerate(zip(student[::-1], teacher[::-1], strict=True)):
+            a_s, a_t = self.affinity(ours), self.affinity(theirs)
+            if a_s.shape != a_t.shape:
+                raise InputError(
+                    f"pooling: {self.pooling} makes {a_s.shape[1]} pixels of the student's feature "
+                    f"and {a_t.shape[1]} of the teacher's; give another share, such as 0.2"
+                )
+            distances.append(2.0**-i * (a_t - a_s).square().flatten(1).mean(1))
         return torch.stack(distances).sum(0)
 
     def affinity(self, feature: Tensor) -> Tensor:

@@ -7,7 +7,9 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,6 +22,8 @@ from lircdepth_core.errors import InputError
 from lircdepth_core.inference.model_description import ModelDescription, StoredWeights
 
 _LIST = "files.json"
+_BUILDING = ".building-"
+_ABANDONED_AFTER_SECONDS = 86_400
 
 
 def cache_folder() -> Path:
@@ -78,7 +82,8 @@ class Artefacts:
 
     def _fill(self, entry: Path, build: Callable[[Path], None]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(prefix=".building-", dir=self.folder))
+        self._remove_abandoned()
+        staging = Path(tempfile.mkdtemp(prefix=_BUILDING, dir=self.folder))
         try:
             build(staging)
             files = {
@@ -97,6 +102,14 @@ class Artefacts:
                         raise
         finally:
             shutil.rmtree(staging, ignore_errors=True)
+
+    def _remove_abandoned(self) -> None:
+        """What processes began to build that were killed."""
+        for folder in self.folder.glob(f"{_BUILDING}*"):
+            # Another process may have finished it since it was listed.
+            with suppress(FileNotFoundError):
+                if time.time() - folder.stat().st_mtime > _ABANDONED_AFTER_SECONDS:
+                    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _basis() -> dict[str, str]:

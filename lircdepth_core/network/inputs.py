@@ -1,4 +1,4 @@
-"""What both networks are fed."""
+"""What the networks are fed."""
 
 from __future__ import annotations
 

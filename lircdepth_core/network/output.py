@@ -17,7 +17,8 @@ class StudentOutput(NamedTuple):
         depth: (N, 1, H, W) metres along the optical axis, 0..100.
         uncertainty: (N, 1, H, W) in 0..1, the expected U = 1 - exp(-5 |D - depth| / (D + depth))
             against the true depth D.
-        inter_depths: d8, d4, d2, each (N, 1, H, W) in units of 100 m, not negative, unbounded.
+        inter_depths: d8, d4, d2, each (N, 1, H, W) in units of 100 m, not negative, unbounded (the
+            small student's up to 1). Depths only where they were taught by a teacher's.
         decoder_features: 512, 128, 128, 64, 32 channels at 1/16, 1/8, 1/4, 1/2, 1/1; the small
             student's 128, 80, 48, 32, 32, the last at 1/2.
         image_features: 64, 64, 128, 256, 512 channels at 1/2 ... 1/32; the small student's 32, 48,

@@ -70,7 +70,8 @@ def of_another_camera(image: np.ndarray, rng: np.random.Generator) -> np.ndarray
     if sharpness:
         values = _refocused(values, rng)
     if corners:
-        values *= _corners(values.shape[:2], float(rng.uniform(*VIGNETTING)))
+        rows, columns = image.shape[:2]
+        values *= _corners(rows, columns, float(rng.uniform(*VIGNETTING)))
     if noise:
         deviation = _between(NOISE_GREY_LEVELS, rng) / 255
         # Half of its variance is that of photons, which grows with the light.
@@ -94,10 +95,10 @@ def _refocused(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return values + np.float32(rng.uniform(*SHARPENING)) * (values - soft)
 
 
-def _corners(size: tuple[int, int], darkness: float) -> np.ndarray:
+def _corners(height: int, width: int, darkness: float) -> np.ndarray:
     """(H, W, 1): 1 in the middle, 1 - darkness in the corners."""
-    rows, columns = (np.linspace(-1, 1, length, dtype=np.float32) ** 2 for length in size)
-    return (1 - darkness / 2 * (rows[:, None] + columns))[..., None]
+    down, across = (np.linspace(-1, 1, n, dtype=np.float32) ** 2 for n in (height, width))
+    return (1 - darkness / 2 * (down[:, None] + across))[..., None]
 
 
 def _developed(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -173,6 +173,11 @@ def _train_student(config: StudentTraining, args: argparse.Namespace, processes:
             teacher_dtype = DTYPES[usable]
         kinds = TEACHERS[args.network]
         teacher = load_teacher(config.teacher, config.data.focal_length, kinds)
+        if isinstance(teacher, StudentNetwork) and config.loss.inter_depth:
+            raise InputError(
+                f"loss.inter_depth: {config.teacher} is a student, whose intermediate depths are "
+                "depths only if it was taught so; give 0"
+            )
         teacher.to(processes.device)
         nn.utils.convert_conv2d_weight_memory_format(teacher, torch.channels_last)
     task = StudentTask(network, teacher, config.loss, teacher_dtype)

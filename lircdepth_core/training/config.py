@@ -116,7 +116,7 @@ class ImageNet:
     """Files of torchvision's ImageNet weights for the backbones; null for none.
 
     Attributes:
-        mobilenet_v2: for both of the student's encoders.
+        mobilenet_v2: for both of the student's encoders; for the small student's of images.
         resnet34: for the teacher's image encoder.
         resnet18: for the teacher's two radar encoders.
     """

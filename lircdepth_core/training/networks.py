@@ -107,6 +107,8 @@ def load_teacher(
 def _student_backbone(source: str) -> MobileNetV2:
     """The image backbone of a student in a model folder."""
     folder, description = _described(source, ("student",), "start.image_encoder")
+    if not description.trained:
+        raise InputError(f"start.image_encoder: {source} is not trained; give null")
     student = load_network(folder, description)
     assert isinstance(student, Student)
     return student.encoder.base_model

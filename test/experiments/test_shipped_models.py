@@ -9,7 +9,7 @@ import yaml
 
 pytest.importorskip("webdataset", reason="needs the extra 'train'")
 
-from lircdepth_core.inference.model_files import find_model, read_description
+from lircdepth_core.inference.model_files import read_description
 from lircdepth_core.training.command import StudentTraining
 from lircdepth_core.training.config_files import read_config
 
@@ -33,7 +33,6 @@ ABLATION = yaml.safe_load((ROOT / "experiments" / "ablation" / "arms.yaml").read
 )
 def test_each_stage_is_a_configuration(name, stage):
     recipe = RECIPES[name]
-    begins = stage == 0 and "begins_with" not in recipe
     stage = recipe["stages"][stage]
     config = read_config(
         StudentTraining,
@@ -41,10 +40,10 @@ def test_each_stage_is_a_configuration(name, stage):
         [
             *recipe["settings"],
             *stage["settings"],
-            *(() if begins else ("start.model=before", "start.image_encoder=null")),
+            *("start.model=before", "start.image_encoder=null"),
         ],
     )
-    assert config.loss.distils == (stage["name"] == "distilled")
+    assert not config.loss.distils
     assert set(stage["data"]) <= {"ablation", "drives"}
     seen = read_description(ROOT / "models" / "lircdepth").input
     assert (config.data.focal_length, config.data.interpolation) == (
@@ -52,9 +51,13 @@ def test_each_stage_is_a_configuration(name, stage):
         seen.interpolation,
     )
     assert (config.data.truth, config.data.dense_from) == ("exact", "exact")
-    for source in (config.start.image_encoder, config.teacher if config.loss.distils else None):
-        if source:
-            assert read_description(find_model(source)).network == "student"
+
+
+def test_the_small_student_begins_with_an_encoder_that_the_repository_has():
+    begins = RECIPES["lircdepth-s"]["image_encoder"]
+    description = read_description(ROOT / "models" / begins["of"])
+    assert description.network == "student"
+    assert description.weights.sha256 == begins["sha256"]
 
 
 def test_no_drive_serves_two_purposes():

@@ -160,7 +160,9 @@ def test_inference_that_always_fails_is_an_error_until_it_can(make_rig, predicto
 
 def test_inference_that_hangs_is_an_error_until_it_answers(make_rig, predictor):
     rig = make_rig(topics=(), hang_after=0.5)
+    predictor.seconds = 1.0  # the first of its size: an engine may be built
     ask(rig, START)
+    assert rig.level != DiagnosticStatus.ERROR
     predictor.gate.clear()
     rig.images.publish(image_message(START + SECOND))
     wait_until(lambda: rig.level == DiagnosticStatus.ERROR, what="an error in the diagnostics")
@@ -173,13 +175,14 @@ def test_inference_that_hangs_is_an_error_until_it_answers(make_rig, predictor):
 
 def test_what_hung_while_it_was_deactivated_is_not_published(make_rig, predictor, monkeypatch):
     monkeypatch.setattr("lircdepth_ros.worker._STOP_SECONDS", 0.2)
-    rig = make_rig(topics=())
+    rig = make_rig(topics=(), hang_after=0.05)
     predictor.gate.clear()
     rig.images.publish(image_message(START))
     wait_until(lambda: predictor.calls, what="the image in the network")
     assert rig.node.trigger_deactivate() == TransitionCallbackReturn.SUCCESS
     assert rig.node.trigger_activate() == TransitionCallbackReturn.FAILURE
     wait_until(lambda: "still hangs in the network" in rig.message, what="the reason")
+    assert rig.level == DiagnosticStatus.ERROR
     predictor.gate.set()
     wait_until(lambda: rig.counts().get("dropped: node stopped") == 1, what="the image dropped")
     wait_until(lambda: not rig.node.hangs, what="the worker's end")

@@ -55,6 +55,14 @@ def test_structure_pools_to_a_few_pixels(size, pixels):
     assert affinity.shape == (2, pixels, pixels)
 
 
+def test_structure_refuses_what_it_pools_to_other_pixels():
+    """192 rows in pieces of 9 are 22; 96 in pieces of 4 are 24."""
+    large, small = torch.ones(1, 2, 192, 32), torch.ones(1, 2, 96, 16)
+    with pytest.raises(InputError, match=r"pooling: 0\.05 makes"):
+        StructureDistillation(0.05)([small], [large])
+    assert StructureDistillation(0.2)([small], [large]) == 0
+
+
 def test_structure_pools_by_the_maximum_row_by_row():
     feature = torch.zeros(1, 2, 10, 10)
     feature[0, 0], feature[0, 1, 3, 5] = 1, 1  # its cell of 2x2 is row 1, column 2

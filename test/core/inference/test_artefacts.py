@@ -1,6 +1,8 @@
 """What is built once is used as long as it holds, and no longer."""
 
 import json
+import os
+import time
 
 import pytest
 
@@ -88,6 +90,17 @@ def test_a_build_that_fails_leaves_nothing(kept):
     with pytest.raises(InputError, match=r"^no$"):
         kept.get({}, fail)
     assert list(kept.folder.iterdir()) == []
+
+
+def test_what_a_killed_process_left_goes_after_a_day(kept, build):
+    old, new = kept.folder / ".building-old", kept.folder / ".building-new"
+    for folder in (old, new):
+        folder.mkdir(parents=True)
+    before = time.time() - 90_000
+    os.utime(old, (before, before))
+    kept.get({"size": "64x96"}, build)
+    assert not old.exists()
+    assert new.exists()
 
 
 def test_a_folder_that_cannot_be_is_one_line(tmp_path, build):

@@ -26,7 +26,7 @@ from lircdepth_core.inference.backends import (
 )
 from lircdepth_core.inference.backends.catalogue import BackendKind
 from lircdepth_core.inference.model_description import SeededWeights
-from lircdepth_core.network import DeploymentGraph, Student
+from lircdepth_core.network import DeploymentGraph, SmallStudent, Student
 from lircdepth_core.radar import RadarReturns
 
 # What runs integers needs a quantised model: test/core/quantisation.
@@ -80,19 +80,21 @@ def test_what_was_built_serves_the_next_start(name, artefacts, monkeypatch, smal
 
 @pytest.fixture(scope="module")
 def student_files(tmp_path_factory):
-    """Where the student is kept: its export takes ten seconds."""
-    return Artefacts(tmp_path_factory.mktemp("student"), "student")
+    """Where the students are kept: an export takes ten seconds."""
+    folder = tmp_path_factory.mktemp("students")
+    return {network: Artefacts(folder, network.__name__) for network in (Student, SmallStudent)}
 
 
+@pytest.mark.parametrize("network", [Student, SmallStudent])
 @pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
-def test_the_student_answers_as_in_torch(name, student_files):
+def test_students_answer_as_in_torch(name, network, student_files):
     skip_without(name)
-    student = fill(Student())
+    student = fill(network())
     torch.manual_seed(0)
     nn.init.normal_(student.uncertainty_head.answer.weight)
     image, radar = sample(64, 96)
     graph = DeploymentGraph(student)
-    answer = open_backend(name, graph, "cpu", student_files, print)(image, radar)
+    answer = open_backend(name, graph, "cpu", student_files[network], print)(image, radar)
     correct = expected(graph, image, radar)
     np.testing.assert_allclose(answer.depth, correct.depth, rtol=1e-4)
     np.testing.assert_allclose(answer.uncertainty, correct.uncertainty, atol=1e-4)

@@ -157,11 +157,13 @@ def test_a_small_student_starts_from_a_student_and_learns_from_it(config, tmp_pa
 
     assert run() == 2
     assert "loss.image_feature: a small student's features are narrower" in capsys.readouterr().err
-    assert run("loss.image_feature=0", "loss.radar_feature=0", "optimiser.learning_rate=1e-9") == 0
+    narrower = ("loss.image_feature=0", "loss.radar_feature=0")
+    assert run(*narrower) == 2
+    assert "is a student, whose intermediate depths are depths only if" in capsys.readouterr().err
+    assert run(*narrower, "loss.inter_depth=0", "optimiser.learning_rate=1e-9") == 0
     records = map(json.loads, (tmp_path / "run" / "log.jsonl").open())
     step = next(record for record in records if record["event"] == "step")
     assert step["structure"] > 0
-    assert step["inter_depth"] > 0
     trained = tmp_path / "run" / "model"
     network = load_network(trained, read_description(trained))
     assert isinstance(network, SmallStudent)
@@ -176,6 +178,7 @@ def test_a_small_student_starts_from_a_student_and_learns_from_it(config, tmp_pa
     [
         ("student", ["start.image_encoder={teacher}"], "start.image_encoder: not for a student"),
         ("small_student", ["start.image_encoder={teacher}"], "is a teacher; give a student"),
+        ("small_student", ["start.image_encoder={untrained}"], "is not trained; give null"),
         ("small_student", ["start.model={teacher}"], "is a teacher; give a small_student"),
         ("small_student", ["start.model={teacher}/model.yaml"], "no small_student was published"),
         (
@@ -191,9 +194,13 @@ def test_a_small_student_starts_from_a_student_and_learns_from_it(config, tmp_pa
     ],
 )
 def test_what_no_encoder_can_start_from_is_one_line(
-    network, changes, words, config, teacher, tmp_path, capsys
+    network, changes, words, config, teacher, make_model, tmp_path, capsys
 ):
-    changes = [change.format(teacher=teacher) for change in changes]
+    untrained = tmp_path / "untrained"
+    untrained.mkdir()
+    described = make_model(trained=False, uncertainty_trained=False, weights=SeededWeights(1))
+    (untrained / "model.yaml").write_text(format_description(described))
+    changes = [change.format(teacher=teacher, untrained=untrained) for change in changes]
     alone = ["teacher=null", *(f"loss.{name}=0" for name in DISTILLATION)]
     arguments = ["train", network, "--config", str(config), "--out", str(tmp_path / "run")]
     assert cli.main([*arguments, "--set", *alone, *changes]) == 2
