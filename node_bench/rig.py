@@ -49,7 +49,9 @@ class Rig:
     ) -> None:
         self._process, self._jpeg, self._image, self._points = process, jpeg, image, points
         self._context = make_context()
-        self.node = rclpy.create_node("node_bench", context=self._context)
+        self.node = rclpy.create_node(
+            f"node_bench{namespace.replace('/', '_')}", context=self._context
+        )
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self.node)
         kind: type = Image if jpeg is None else CompressedImage

@@ -67,6 +67,9 @@ def export_onnx(
             verbose=False,
         )
     assert program is not None
+    # What the exporter notes of each node, such as stack traces, names folders of this machine.
+    for node in program.model.graph:
+        node.metadata_props.clear()
     program.model.metadata_props.update(metadata or {})
     program.save(path, external_data=False)
 

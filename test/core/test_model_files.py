@@ -313,11 +313,14 @@ def test_a_model_that_is_nowhere_lists_where_it_was_looked_for(tmp_path, monkeyp
     assert str(tmp_path / "share" / "lircdepth" / "models" / "no-such-model") in str(caught.value)
 
 
-def test_the_shipped_model_is_trained_and_calibrated_and_small(make_camera):
-    predictor = Predictor.load("models/lircdepth", "cpu", max_network_pixels=64 * 64)
+@pytest.mark.parametrize(
+    ("name", "megabytes"), [("lircdepth", 30), ("lircdepth-s", 7)], ids=["student", "small"]
+)
+def test_a_shipped_model_is_trained_and_calibrated_and_small(name, megabytes, make_camera):
+    predictor = Predictor.load(f"models/{name}", "cpu", max_network_pixels=64 * 64)
     assert "trained, calibrated" in predictor.description
-    weights = find_model("models/lircdepth") / predictor.model.weights.file
-    assert weights.stat().st_size < 30_000_000
+    weights = find_model(f"models/{name}") / predictor.model.weights.file
+    assert weights.stat().st_size < 1e6 * megabytes
     image = np.random.default_rng(2).integers(0, 255, (90, 160, 3), np.uint8)
     prediction = predictor(image, make_camera(160, 90, 126.6), None)
     seen = np.isfinite(prediction.depth)
@@ -327,7 +330,7 @@ def test_the_shipped_model_is_trained_and_calibrated_and_small(make_camera):
     assert (np.isfinite(prediction.sigma) == seen).all()
     assert (prediction.sigma[seen] > 0).all()
     assert (prediction.interval(0.95)[seen] > prediction.sigma[seen]).all()
-    again = Predictor.load("lircdepth", "cpu", max_network_pixels=64 * 64)
+    again = Predictor.load(name, "cpu", max_network_pixels=64 * 64)
     np.testing.assert_array_equal(
         again(image, make_camera(160, 90, 126.6), None).depth, prediction.depth
     )

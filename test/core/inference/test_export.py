@@ -1,14 +1,18 @@
 """`lircdepth export`: a file that answers as the model does."""
 
+from pathlib import Path
+
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 import torch
+from small_network import SmallNetwork
 
 from lircdepth_core import cli
 from lircdepth_core.inference import export_command
 from lircdepth_core.inference.model_description import format_description, parse_description
+from lircdepth_core.inference.onnx_export import export_onnx
 from lircdepth_core.network import DeploymentGraph
 
 UNTRAINED = {"trained": False, "uncertainty_trained": False}
@@ -104,3 +108,11 @@ def test_a_file_that_answers_otherwise_is_not_written(model, tmp_path, monkeypat
     assert cli.main(arguments) == 2
     assert "not written, ONNX Runtime's answer is" in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_a_file_names_no_folder_of_the_machine_that_wrote_it(tmp_path):
+    path = tmp_path / "network.onnx"
+    export_onnx(DeploymentGraph(SmallNetwork()), path, (32, 64))
+    content = path.read_bytes()
+    assert str(Path(__file__).parents[3]).encode() not in content
+    assert b"stack_trace" not in content
