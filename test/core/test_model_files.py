@@ -181,7 +181,7 @@ def test_a_pickle_is_not_opened(folder):
         ({"colour": "red"}, "colour: this field is unknown"),
         ({"input__size": 5}, "input.size: this field is unknown"),
         ({"network": "teacher"}, "uncertainty_trained: a teacher has no"),
-        ({"network": "resnet"}, "network: give one of student, teacher"),
+        ({"network": "resnet"}, "network: give one of student, small_student, teacher"),
         ({"trained": "yes"}, "trained: give true or false"),
         ({"max_depth": 80}, "max_depth: give a number"),
         ({"input": 5}, "input: give a mapping"),

@@ -15,7 +15,7 @@ def test_untrained_it_answers_one_half_and_says_so(golden_input):
 
 
 def test_a_training_step_ends_untrained():
-    head = UncertaintyHead(context_channels=4, feature_channels=4)
+    head = UncertaintyHead(context_channels=4, feature_channels=4, compared=4)
     optimizer = torch.optim.SGD(head.parameters(), lr=0.1)
     head(*head_inputs()).mean().backward()
     optimizer.step()
@@ -45,7 +45,7 @@ def test_its_gradient_stops_at_the_head_unless_asked(filled, golden_input):
 
 
 def test_radar_is_seen_around_its_return_and_no_farther(filled):
-    head = filled(UncertaintyHead(context_channels=4, feature_channels=4))
+    head = filled(UncertaintyHead(context_channels=4, feature_channels=4, compared=4))
     depth, inter_depths, feature, context, radar = head_inputs(height=256, width=256)
     without = radar.clone()
     without[0, 0, 128, 128] = 0
@@ -61,7 +61,7 @@ def test_radar_is_seen_around_its_return_and_no_farther(filled):
 def test_it_learns_where_radar_bears_the_depth_out():
     """Two samples alike in all but the radar depth, which agrees in one and not in the other."""
     torch.manual_seed(0)
-    head = UncertaintyHead(context_channels=4, feature_channels=4)
+    head = UncertaintyHead(context_channels=4, feature_channels=4, compared=4)
     optimizer = torch.optim.Adam(head.parameters(), lr=1e-2)
     depth, inter_depths, feature, context, radar = head_inputs(radar_everywhere=True)
     wrong = torch.tensor([1.0, 3.0]).reshape(2, 1, 1, 1)
