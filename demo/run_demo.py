@@ -134,6 +134,7 @@ def main(out: Path) -> int:
                 *(tools / "lircdepth_replay", bag, "--lockstep", "--answer-timeout", "60"),
                 *("--topics", IMAGE, CAMERA_INFO, RADAR, ODOMETRY),
                 *("--wait", IMAGE, CAMERA_INFO, RADAR, ODOMETRY),
+                *("--wait-readers", "2"),  # the node, and the recorder here
             ],
             check=False,
         )

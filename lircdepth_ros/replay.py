@@ -123,6 +123,11 @@ def parse_arguments(arguments: Sequence[str]) -> ReplayOptions:
         "Without --wait the first messages may be gone before a reader is connected",
     )  # fmt: skip
     wait.add_argument(
+        "--wait-readers", type=_count, default=1, metavar="N",
+        help="wait for N readers on each TOPIC of --wait (default 1), as where others listen "
+        "besides the node",
+    )  # fmt: skip
+    wait.add_argument(
         "--wait-timeout", type=_positive, default=60.0, metavar="S",
         help="give up with exit status 2 after S seconds (default 60)",
     )  # fmt: skip
@@ -162,6 +167,7 @@ def parse_arguments(arguments: Sequence[str]) -> ReplayOptions:
             "best_effort": ReliabilityPolicy.BEST_EFFORT,
         }.get(given.qos_reliability),
         wait=None if given.wait is None else tuple(given.wait),
+        wait_readers=given.wait_readers,
         wait_timeout=given.wait_timeout,
         lockstep=given.lockstep,
         image_topic=given.image_topic,

@@ -30,7 +30,9 @@ class ReplayOptions:
     clock: float | None = None
     reliability: ReliabilityPolicy | None = None
     wait: tuple[str, ...] | None = None
-    """None: not at all; empty: for any reader; else for a reader on each."""
+    """None: not at all; empty: for any reader; else for readers on each."""
+    wait_readers: int = 1
+    """How many on each that is waited for by name."""
     wait_timeout: float = 60.0
     lockstep: bool = False
     image_topic: str | None = None

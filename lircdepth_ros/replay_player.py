@@ -243,10 +243,12 @@ class _Player:
         some = sorted(self.message_classes) if self.options.wait == () else []
         if self.options.lockstep:
             some = self._image_topics()
+        wanted = self.options.wait_readers
         if named:
+            few = "no reader" if wanted == 1 else f"fewer than {wanted} readers"
             self._wait_until(
-                lambda: all(self._readers(x) for x in named),
-                lambda: f"no reader on {', '.join(x for x in named if not self._readers(x))}",
+                lambda: all(self._readers(x) >= wanted for x in named),
+                lambda: f"{few} on {', '.join(x for x in named if self._readers(x) < wanted)}",
             )
         if some:
             self._wait_until(

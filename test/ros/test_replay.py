@@ -415,6 +415,20 @@ def test_first_message_waits_for_its_reader(
         play(bag, wait=("/nowhere",))
 
 
+def test_first_message_waits_for_as_many_readers_as_are_wanted(
+    tmp_path: Path, readers: Readers, play: Callable[..., ReplayReport]
+) -> None:
+    bag = write_bag(tmp_path / "bag", [("/note", 0, text("a"))])
+    readers.read(String, "/note")
+    with pytest.raises(InputError, match=r"fewer than 2 readers on /note after 0\.5 s"):
+        play(bag, wait=("/note",), wait_readers=2, wait_timeout=0.5)
+    timer = threading.Timer(0.7, lambda: readers.read(String, "/note"))
+    timer.start()
+    play(bag, wait=("/note",), wait_readers=2)
+    readers.expect("/note", 2)
+    assert readers.texts("/note") == ["a", "a"]
+
+
 class SlowNode:
     """Answers each image after a while, as the depth node does, and keeps the order of events."""
 
