@@ -24,6 +24,9 @@ from soak.verdict import Verdict, judge
 from soak.watch import Watch
 
 START_SECONDS, LAST_SECONDS = 120.0, 5.0
+SETTLE_SECONDS = 1.0
+"""The publishers here know of the node's readers before these know of them; what is sent in between
+is lost, and nobody counts it."""
 
 
 def soak(model: str, minutes: float, seed: int, out: Path) -> tuple[Verdict, Watch]:
@@ -54,6 +57,7 @@ def soak(model: str, minutes: float, seed: int, out: Path) -> tuple[Verdict, Wat
         go_on(START_SECONDS, False, until=lambda: feed.ready and bool(watch.values))
         if not (feed.ready and watch.values):
             raise RuntimeError(f"the node does not listen; see {out}/node.log")
+        go_on(SETTLE_SECONDS, False)
         go_on(60 * minutes, True)
         go_on(LAST_SECONDS, False)
         verdict = judge(feed.sent, watch.values, watch.lost, watch.latencies, watch.looks)
