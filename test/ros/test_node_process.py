@@ -13,7 +13,7 @@ import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
+from lifecycle_msgs.srv import ChangeState, GetState
 from node_rig import START, camera_info_message, image_message, nanoseconds, wait_until
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
@@ -171,6 +171,39 @@ class Listener:
         """
         self.values.clear()
         self.wait(lambda: self.values, what="the node's diagnostics")
+
+    def bring(self, node, transitions, to):
+        """Ask the node for the transitions in turn; it must then be in that state."""
+        change = self.node.create_client(ChangeState, f"{node}/change_state")
+        state = self.node.create_client(GetState, f"{node}/get_state")
+        self.wait(change.service_is_ready, what="the node's services")
+        self.wait(state.service_is_ready, what="the node's services")
+        # A service answers before it has heard of the answer's reader, and the answer is lost. A
+        # state can be asked for again, a transition can not: the node hears of readers in the
+        # order of their making, so that once it has answered the second client it knows the first.
+        self.state(state)
+        for transition in transitions:
+            request = ChangeState.Request(transition=Transition(id=transition))
+            future = change.call_async(request)
+            self.wait(future.done, what=f"transition {transition}")
+            assert future.result().success
+        assert self.state(state) == to
+
+    def state(self, client):
+        """The label of the node's lifecycle state."""
+        answers = []
+
+        def asked_and_answered():
+            future = client.call_async(GetState.Request())
+            end = time.monotonic() + 1
+            while not future.done() and time.monotonic() < end:
+                self.executor.spin_once(timeout_sec=0.05)
+            if future.done():
+                answers.append(future.result().current_state.label)
+            return answers
+
+        self.wait(asked_and_answered, what="the node's state")
+        return answers[0]
 
     def ask(self, at):
         """Send an image as soon as the node listens, and wait for its answer."""
@@ -412,12 +445,7 @@ def test_a_signal_ends_it_in_every_state_within_two_seconds(
     # A name of its own: DDS remembers for a while the services of a node that was killed before.
     namespace = f"/ends_when_{state}_by_{number:d}"
     node = start_node(*parameters, remaps=[f"__ns:={namespace}"])
-    client = listener.node.create_client(ChangeState, f"{namespace}/depth/change_state")
-    listener.wait(client.service_is_ready, what="the node's services")
-    for transition in TRANSITIONS[state]:
-        future = client.call_async(ChangeState.Request(transition=Transition(id=transition)))
-        listener.wait(future.done, what=f"transition {transition}")
-        assert future.result().success
+    listener.bring(f"{namespace}/depth", TRANSITIONS[state], to=state)
     begin = time.monotonic()
     node.process.send_signal(number)
     assert node.process.wait(20) == 0, node.output()
