@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 
 import cv2
 import torch
@@ -14,6 +15,8 @@ from torch.utils.data import DataLoader, IterableDataset
 from lircdepth_core.dataset.reader import Batch
 from lircdepth_core.dataset.shards import Shard, find_shards
 from lircdepth_core.errors import InputError
+
+_SECONDS_AFTER_SIGTERM = 60
 
 
 def load(dataset: IterableDataset[Batch], workers: int, device: torch.device) -> Iterator[Batch]:
@@ -70,8 +73,17 @@ def _place(shard: Shard) -> str:
 
 
 def _prepare_worker(number: int) -> None:
-    """Leave Ctrl-C to the process that trains, and the cores too."""
+    """Leave signals to the process that trains, and the cores too."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, _end_later)
     cv2.setNumThreads(1)
     threadpool_limits(1)
+
+
+def _end_later(number: int, frame: FrameType | None) -> None:
+    """Go on until the process that trains has finished its update, or for a minute.
+
+    systemd, Slurm and others send SIGTERM to all processes of a job at once.
+    """
+    signal.alarm(_SECONDS_AFTER_SIGTERM)

@@ -122,6 +122,21 @@ def test_a_student_goes_on_bit_by_bit_and_its_best_becomes_a_model(
     assert "MAE" in (folder / "README.md").read_text()
 
 
+def test_denormals_are_flushed_while_a_network_learns(config, tmp_path, monkeypatch):
+    if not torch.set_flush_denormal(False):
+        pytest.skip("this CPU cannot flush denormals")
+    quarters = []
+
+    def train(*_):
+        quarters.append(float(torch.tensor([1.2e-38]) / 4))
+        return 0
+
+    monkeypatch.setattr("lircdepth_core.training.command._train_teacher", train)
+    out = ["--out", str(tmp_path / "out")]
+    assert cli.main(["train", "teacher", "--config", str(config), *out]) == 0
+    assert quarters == [0]
+
+
 def test_a_teacher_learns_and_then_teaches(config, tmp_path):
     def run(network: str, *changes: str) -> dict:
         out = tmp_path / network

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lircdepth_core.errors import InputError
-from lircdepth_core.training.precision import usable_precision
+from lircdepth_core.training.precision import denormals_flushed, usable_precision
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
 
@@ -30,3 +30,15 @@ def test_what_is_asked_for_is_given(precision, device):
 def test_fp16_on_a_cpu_is_refused():
     with pytest.raises(InputError, match="teacher_precision: fp16 on cpu; take auto"):
         usable_precision("teacher_precision", "fp16", CPU)
+
+
+def test_denormals_are_zero_only_while_flushed():
+    smallest = torch.tensor([1.2e-38])
+    if not torch.set_flush_denormal(False):
+        pytest.skip("this CPU cannot flush denormals")
+    with denormals_flushed():
+        assert float(smallest / 4) == 0
+    assert float(smallest / 4) > 0
+    with pytest.raises(KeyError), denormals_flushed():
+        raise KeyError
+    assert float(smallest / 4) > 0

@@ -33,10 +33,15 @@ def assert_equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -
 def start(config: Path, out: Path, *changes: str) -> Process:
     """The run as a process of its own, whose updates take 0.1 s."""
     process = multiprocessing.get_context("fork").Process(
-        target=run_tiny, args=(config, out, changes, 0.1), daemon=False
+        target=_run_in_a_group, args=(config, out, changes, 0.1), daemon=False
     )
     process.start()
     return process
+
+
+def _run_in_a_group(*args: object) -> None:
+    os.setsid()
+    run_tiny(*args)
 
 
 def wait_for(path: Path, process: Process) -> None:
@@ -73,11 +78,12 @@ def test_a_killed_and_resumed_run_ends_with_the_same_parameters_bit_by_bit(
     assert without == events(tmp_path / "whole")
 
 
+@pytest.mark.parametrize("send", [os.kill, os.killpg])  # the loader process too, as systemd does
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_with_a_checkpoint(number, tiny_config, tmp_path):
+def test_a_signal_stops_with_a_checkpoint(number, send, tiny_config, tmp_path):
     process = start(tiny_config, tmp_path / "out", "data.workers=1")
     wait_for(tmp_path / "out" / "checkpoints" / "step-000000003.safetensors", process)
-    os.kill(process.pid, number)
+    send(process.pid, number)
     process.join(60)
     assert process.exitcode == 0
     step = Checkpoints(tmp_path / "out" / "checkpoints", 1).steps()[-1]
