@@ -8,6 +8,7 @@ import os
 import sys
 import textwrap
 import threading
+import time
 import traceback
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -34,6 +35,7 @@ from lircdepth_ros.conversions import (
     colour_image_message,
 )
 from lircdepth_ros.health import Health
+from lircdepth_ros.meanwhile import meanwhile
 from lircdepth_ros.parameters import NodeParameters, ParameterDescription, describe_parameters
 from lircdepth_ros.signals import stop_at_signals
 from lircdepth_ros.subscriptions import InputSubscription
@@ -50,7 +52,7 @@ _REVIEW_PERIOD_SECONDS = 0.2
 _SIGNAL_POLL_SECONDS = 0.2
 _WARM_UP_SIZE = (704, 384)
 _BUILDING_FACTOR = 10
-"""How much longer the first image of a size may take before it counts as hung."""
+"""How much longer the first image of a size, and loading the model, may take before they hang."""
 _IMAGE_TYPES = {"raw": Image, "compressed": CompressedImage}
 
 
@@ -61,7 +63,7 @@ class DepthNode(LifecycleNode):
     stops, cleanup forgets the model. Parameters: depth_node_parameters.yaml.
 
     Attributes:
-        gave_up: an image hangs, and the parameter `exit_when_hung` is set: the process should end.
+        gave_up: something hangs, and the parameter `exit_when_hung` is set: the process should end.
 
     Raises:
         InputError, rclpy.exceptions.ParameterException: a parameter cannot be used.
@@ -72,6 +74,7 @@ class DepthNode(LifecycleNode):
         self._settings = NodeParameters(self)
         self._state = "unconfigured"
         self._failure = ""
+        self._configuring_since: float | None = None
         self._abandoned: DepthWorker | None = None
         self.gave_up = False
         self._health = Health(warn=self.get_logger().warning)
@@ -100,9 +103,19 @@ class DepthNode(LifecycleNode):
         """Whether an image of before it was deactivated still hangs in the network."""
         return self._abandoned is not None and not self._abandoned.has_ended
 
+    @property
+    def loading_hangs(self) -> bool:
+        """Whether loading the model takes too long."""
+        return bool(self._loading_hang())
+
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Load and warm up the model; advertise."""
-        return self._transition("configure", self._configure, "inactive", self._cleanup)
+        """Load and warm up the model; advertise. Diagnostics are published meanwhile."""
+        self._configuring_since = time.monotonic()
+        try:
+            with meanwhile(self._publish_diagnostics, self._settings.values.diagnostics_period):
+                return self._transition("configure", self._configure, "inactive", self._cleanup)
+        finally:
+            self._configuring_since = None
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Subscribe and answer."""
@@ -347,16 +360,27 @@ class DepthNode(LifecycleNode):
             self._health.fact("device", device)
             self._health.fact("back end", predictor.backend)
         name = self.get_fully_qualified_name().lstrip("/")
-        hang = self._hang()
-        array = self._health.diagnostics(name, self._state, device, self._failure or hang)
+        hang = self._loading_hang() or self._hang()
+        state = self._state if self._configuring_since is None else "configuring"
+        array = self._health.diagnostics(name, state, device, hang or self._failure)
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(array)
         if hang and self._settings.values.exit_when_hung and not self.gave_up:
             self.get_logger().fatal(f"{hang}; ending, as exit_when_hung asks for")
             self.gave_up = True
 
+    def _loading_hang(self) -> str:
+        """Since when loading the model hangs; empty if it does not."""
+        since, limit = self._configuring_since, self._settings.values.hang_after
+        if since is None or limit == 0:
+            return ""
+        seconds = time.monotonic() - since
+        if seconds < limit * _BUILDING_FACTOR:
+            return ""
+        return f"loading the model hangs: the node has been configuring for {seconds:.0f} s"
+
     def _hang(self) -> str:
-        """What hangs and since when; empty if nothing does."""
+        """Which image hangs and since when; empty if none does."""
         limit = self._settings.values.hang_after
         worker = self._worker or self._abandoned
         work = None if worker is None else worker.in_work
@@ -373,7 +397,7 @@ def _always(message_type: type) -> Callable[[list[str]], type]:
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run the node until SIGINT or SIGTERM; the exit code. If an image hangs, the process ends."""
+    """Run the node until SIGINT or SIGTERM; the exit code. If something hangs, the process ends."""
     argv = sys.argv if args is None else ["lircdepth_node", *args]
     # With rclpy's own handlers the context would end under callbacks that still publish.
     try:
@@ -396,17 +420,24 @@ def main(args: list[str] | None = None) -> int:
 
 def _run(node: DepthNode, stop: threading.Event) -> None:
     """Start it, let it work until told to stop, and free everything."""
-    try:
-        node.start()
-        _spin(node, stop)
-        if node.gave_up:
-            _end_now()
-    finally:
-        node.close()
-        if node.hangs:
-            _end_now()
-        node.destroy_node()
-        rclpy.try_shutdown()
+    with meanwhile(partial(_end_if_loading_hangs, node, stop), _SIGNAL_POLL_SECONDS):
+        try:
+            node.start()
+            _spin(node, stop)
+            if node.gave_up:
+                _end_now()
+        finally:
+            node.close()
+            if node.hangs:
+                _end_now()
+            node.destroy_node()
+            rclpy.try_shutdown()
+
+
+def _end_if_loading_hangs(node: DepthNode, stop: threading.Event) -> None:
+    """End the process, whose main thread is in a library that does not return, if it should end."""
+    if node.loading_hangs and (node.gave_up or stop.is_set()):
+        _end_now()
 
 
 def _end_now() -> NoReturn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import signal
 import threading
 
@@ -16,8 +17,20 @@ def stop_at_signals() -> threading.Event:
     `ros2 launch` without a terminal sends each process SIGINT a second time.
     """
     stop = threading.Event()
+    # Python calls handlers in the main thread, and only once that has left a library's function.
+    # What it writes to a pipe at once, another thread reads.
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+
+    def heed() -> None:
+        while True:
+            if os.read(reader, 1)[0] in _SIGNALS:
+                stop.set()
+
+    threading.Thread(target=heed, name="signals", daemon=True).start()
     for number in _SIGNALS:
         signal.signal(number, lambda *_: stop.set())
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
     atexit.register(_ignore_signals)
     return stop
 

@@ -51,6 +51,22 @@ sys.exit(depth_node.main(sys.argv[1:]))
 )
 """The node with a network that never answers."""
 
+LOADING_NODE = (
+    "-c",
+    """
+import ctypes, os, signal, sys
+from lircdepth_ros import depth_node
+def load(*_, **__):
+    # As in a driver, signals do not end the call, and Python sees none until it is over.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.siginterrupt(number, False)
+    ctypes.CDLL(None).read(os.pipe()[0], ctypes.create_string_buffer(1), 1)
+depth_node.Predictor.load = load
+sys.exit(depth_node.main(sys.argv[1:]))
+""",
+)
+"""The node with a model that never finishes loading."""
+
 SOON = "hang_after:=0.05"
 """Seconds; ten times as long for a first image."""
 
@@ -504,3 +520,22 @@ def test_a_parameter_out_of_bounds_ends_the_node_with_one_line(start_node, param
     assert node.process.wait(30) == 2
     assert parameter.split(":")[0] in node.output()
     assert "Traceback" not in node.output()
+
+
+def test_a_model_that_hangs_while_it_loads_is_an_error_and_a_signal_ends_it(start_node, listener):
+    calibration = f"calibration_file:={ROOT / 'test' / 'data' / 'calibration.yaml'}"
+    node = start_node(calibration, "hang_after:=0.3", "diagnostics_period:=0.1", run=LOADING_NODE)
+    listener.wait(lambda: listener.status == "configuring", what="diagnostics while it loads")
+    hangs = "loading the model hangs: the node has been configuring for"
+    listener.wait(lambda: hangs in listener.status, what="the error")
+    begin = time.monotonic()
+    node.process.send_signal(signal.SIGTERM)
+    assert node.process.wait(20) == 1, node.output()
+    assert time.monotonic() - begin < ENDS_WITHIN
+
+
+def test_a_model_that_hangs_while_it_loads_ends_the_process_where_that_is_asked_for(start_node):
+    calibration = f"calibration_file:={ROOT / 'test' / 'data' / 'calibration.yaml'}"
+    node = start_node(calibration, SOON, "exit_when_hung:=true", run=LOADING_NODE)
+    assert node.process.wait(60) == 1
+    assert "loading the model hangs" in node.output()
