@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import signal
 import sys
 from pathlib import Path
@@ -22,6 +21,7 @@ from lircdepth_ros.conversions import camera_from_message
 from node_bench.cameras import measure_cameras, smooth_image
 from node_bench.floor import floor_steps, median_seconds
 from node_bench.rig import Rig
+from soak.dds_settings import keep_to_ourselves
 from soak.feed import HEIGHT, WIDTH, camera_info
 from soak.node_process import start_node
 
@@ -92,8 +92,7 @@ def main() -> int:
     args = parser.parse_args()
     if min(args.cameras or [1]) < 1:
         parser.error("--cameras: give 1 or more")
-    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+    keep_to_ourselves()
     if args.cameras:
         return _several_cameras(args)
     found = {

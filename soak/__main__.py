@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import signal
 import sys
 import time
@@ -18,6 +17,7 @@ import matplotlib.pyplot as plt
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 
+from soak.dds_settings import keep_to_ourselves
 from soak.feed import Feed, make_context
 from soak.node_process import start_node
 from soak.verdict import Verdict, judge
@@ -96,9 +96,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("out/soak"), help="(default: out/soak)")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    # Not to be heard, and not to be disturbed, by other nodes of this machine.
-    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+    keep_to_ourselves()
     verdict, watch = soak(args.model, args.minutes, args.seed, args.out)
     text = json.dumps({**verdict.figures, "broken": verdict.broken}, indent=1)
     (args.out / "soak.json").write_text(text + "\n")
