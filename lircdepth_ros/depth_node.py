@@ -174,10 +174,12 @@ class DepthNode(LifecycleNode):
             at_network_size=values.output_size == "network",
             report=self.get_logger().info,
         )
-        self._predictor = load(device=values.device, backend=values.backend)
-        if values.cpu_fallback and self._predictor.device != "cpu":
-            on_cpu = partial(load, device="cpu", backend="auto")
-            self._predictor = CpuFallback(self._predictor, on_cpu, self._tell_of_fallback)
+        if values.cpu_fallback:
+            self._predictor = CpuFallback.load(
+                load, values.device, values.backend, self._tell_of_fallback
+            )
+        else:
+            self._predictor = load(device=values.device, backend=values.backend)
         self.get_logger().info(self._predictor.description)
         self._predictor.warm_up(*_WARM_UP_SIZE)
         self._poses = self._make_pose_source()

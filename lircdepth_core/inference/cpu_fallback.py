@@ -3,23 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 import torch
 
 from lircdepth_core.camera import Camera
+from lircdepth_core.inference.device import choose_device, cuda_devices
 from lircdepth_core.inference.predictor import Prediction, Predictor
 from lircdepth_core.radar import RadarReturns
 
-_WORDS = ("cuda", "cudnn", "cublas", "gpu", "tensorrt", "device-side", "out of memory")
+_WORDS = (
+    "cuda",
+    "cudnn",
+    "cublas",
+    "gpu",
+    "tensorrt",
+    "device-side",
+    "out of memory",
+    "failed to allocate memory",
+)
 """What errors of a device say in those back ends that have no type for them."""
+
+_ONNXRUNTIME = "onnxruntime"
+_ONNXRUNTIME_DEVICE = ("EPFail", "EngineError", "DeviceReset")
+_ONNXRUNTIME_ANY = ("Fail", "RuntimeException")
+"""ONNX Runtime's errors, which are plain Exceptions, each of a type of its own: those of what runs
+on a device, and those that may be anything's."""
+
+
+class Loader(Protocol):
+    """Gives a model on a device with a back end, see `Predictor.load`."""
+
+    def __call__(self, *, device: str, backend: str) -> Predictor:
+        """Load it."""
+        ...
 
 
 class CpuFallback:
     """A predictor that is replaced by one on the CPU once its device fails.
 
     The image at which it fails is answered by the CPU. There is no way back: a card that is lost
-    mostly stays lost until the process ends.
+    mostly stays lost until the process ends. `load` also goes on where it fails while loading.
 
     Args:
         predictor: on a device.
@@ -36,6 +61,36 @@ class CpuFallback:
         self._predictor = predictor
         self._load_on_cpu = load_on_cpu
         self._tell = tell
+
+    @classmethod
+    def load(
+        cls, load: Loader, device: str, backend: str, tell: Callable[[str], None]
+    ) -> Predictor | CpuFallback:
+        """A predictor as asked for, with a replacement on the CPU if it is on another device.
+
+        Args:
+            load: gives the model.
+            device: as `Predictor` takes it.
+            backend: as `Predictor` takes it; the CPU's is chosen automatically.
+            tell: is told why the CPU took over, once.
+
+        Raises:
+            InputError: the model or an argument cannot be used.
+        """
+        chosen = choose_device(device, cuda_devices())
+        failed = ""
+        try:
+            predictor = load(device=device, backend=backend)
+        except Exception as error:  # what a device's failure is called differs by back end
+            if chosen == "cpu" or not is_device_failure(error):
+                raise
+            failed = _told(chosen, error)
+        if failed:  # only now, that the error no longer holds what was loaded
+            tell(failed)
+            return load(device="cpu", backend="auto")
+        if predictor.device == "cpu":
+            return predictor
+        return cls(predictor, lambda: load(device="cpu", backend="auto"), tell)
 
     @property
     def description(self) -> str:
@@ -79,8 +134,7 @@ class CpuFallback:
         except Exception as error:  # what a device's failure is called differs by back end
             if self.device == "cpu" or not is_device_failure(error):
                 raise
-            reason = " ".join(str(error).split())[:200]
-            self._tell(f"{self.device} failed ({reason}); from now on the CPU answers, slower")
+            self._tell(_told(self.device, error))
             self._predictor = self._load_on_cpu()
             work()
 
@@ -92,5 +146,18 @@ def is_device_failure(error: Exception) -> bool:
     known = getattr(torch, "AcceleratorError", None)  # since torch 2.8
     if known is not None and isinstance(error, known):
         return True
+    kind = type(error)
+    # By name: ONNX Runtime may not be installed, and has no common type.
+    of_onnxruntime = kind.__module__.partition(".")[0] == _ONNXRUNTIME
+    if of_onnxruntime and kind.__name__ in _ONNXRUNTIME_DEVICE:
+        return True
+    may_be = isinstance(error, RuntimeError) or (
+        of_onnxruntime and kind.__name__ in _ONNXRUNTIME_ANY
+    )
     text = str(error).lower()
-    return isinstance(error, RuntimeError) and any(word in text for word in _WORDS)
+    return may_be and any(word in text for word in _WORDS)
+
+
+def _told(device: str, error: Exception) -> str:
+    reason = " ".join(str(error).split())[:200]
+    return f"{device} failed ({reason}); from now on the CPU answers, slower"

@@ -216,6 +216,22 @@ def test_a_gpu_that_runs_out_of_memory_is_replaced_by_the_cpu_if_allowed(
     assert rig.counts() == {"received": 2, "answered": 2}
 
 
+def test_a_gpu_that_fails_while_the_model_is_loaded_is_replaced_by_the_cpu(
+    make_rig, predictor, monkeypatch
+):
+    monkeypatch.setattr("lircdepth_core.inference.cpu_fallback.cuda_devices", lambda: 1)
+
+    def load(*_, device, **__):
+        if device == "auto":
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return predictor
+
+    rig = make_rig(topics=(), cpu_fallback=True, load=staticmethod(load))
+    ask(rig, START)
+    wait_until(lambda: rig.diagnostics.get("device") == "cpu")
+    assert rig.diagnostics["answered without: GPU"] == "1"
+
+
 def test_another_camera_info_in_the_middle_is_followed(make_rig, predictor):
     rig = make_rig(topics=())
     ask(rig, START)

@@ -186,6 +186,20 @@ def test_auto_is_the_fastest_that_is_right(choose):
     assert "torch, quick, wrong, broken" in told[0]
 
 
+@pytest.mark.parametrize(
+    ("module", "kind_of_error"),
+    [
+        ("onnxruntime.capi.onnxruntime_pybind11_state", "Fail"),
+        ("openvino._pyopenvino", "GeneralFailure"),
+    ],
+)
+def test_a_candidate_s_library_may_fail_by_an_error_of_its_own(module, kind_of_error, choose):
+    error = getattr(pytest.importorskip(module), kind_of_error)("[a library] : no kernel")
+    name, why, _ = choose(torch=kind(0.4), broken=kind(0.1, error=error))
+    assert name == "torch"
+    assert "broken fails: [a library] : no kernel" in why
+
+
 def test_the_choice_is_kept(choose):
     kinds = {"torch": kind(0.2), "other": kind(0.4)}
     assert choose(**kinds)[0] == "torch"

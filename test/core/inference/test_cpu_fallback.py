@@ -60,6 +60,104 @@ def test_other_errors_are_no_failure_of_the_device():
     assert not is_device_failure(ValueError("cuda"))
 
 
+# What ONNX Runtime says on CUDA and with TensorRT, by the type it says it with.
+OF_ONNXRUNTIME = [
+    (
+        "Fail",
+        "[ONNXRuntimeError] : 1 : FAIL : CUDA failure 700: an illegal memory access was encountered"
+        " ; GPU=0 ; hostname=car ; file=cuda_call.cc ; line=129 ; expr=cudaStreamSynchronize",
+    ),
+    (
+        "RuntimeException",
+        "[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : Non-zero status code returned while running"
+        " Conv node. Name:'' Status Message: bfc_arena.cc:376 Failed to allocate memory for"
+        " requested buffer of size 2147483648",
+    ),
+    ("EPFail", "[ONNXRuntimeError] : 11 : EP_FAIL : engine could not be deserialised"),
+]
+
+
+def onnxruntime_error(kind: str, text: str) -> Exception:
+    state = pytest.importorskip("onnxruntime.capi.onnxruntime_pybind11_state")
+    return getattr(state, kind)(text)
+
+
+@pytest.mark.parametrize(("kind", "text"), OF_ONNXRUNTIME)
+def test_onnxruntime_s_own_errors_of_a_device_are_known(kind, text):
+    error = onnxruntime_error(kind, text)
+    assert not isinstance(error, RuntimeError)  # or this test would show nothing
+    predictor = CpuFallback(
+        MadePredictor("cuda:0", error), lambda: MadePredictor("cpu"), lambda told: None
+    )
+    assert predictor(IMAGE, None, None).device == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("InvalidArgument", "[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : Got invalid dimensions"),
+        ("NoSuchFile", "[ONNXRuntimeError] : 3 : NO_SUCHFILE : Load model from /home/gpu/n.onnx"),
+        ("Fail", "[ONNXRuntimeError] : 1 : FAIL : Type Error: shapes differ"),
+    ],
+)
+def test_onnxruntime_s_other_errors_are_no_failure_of_the_device(kind, text):
+    assert not is_device_failure(onnxruntime_error(kind, text))
+
+
+@pytest.fixture
+def one_gpu(monkeypatch):
+    monkeypatch.setattr("lircdepth_core.inference.cpu_fallback.cuda_devices", lambda: 1)
+
+
+def loader(errors: dict[str, Exception]):
+    """Loads made predictors, but on devices that fail, and remembers what it was asked for."""
+    asked: list[tuple[str, str]] = []
+
+    def load(*, device: str, backend: str) -> MadePredictor:
+        asked.append((device, backend))
+        if device in errors:
+            raise errors[device]
+        return MadePredictor("cpu" if device == "cpu" else "cuda:0")
+
+    return load, asked
+
+
+@pytest.mark.parametrize("device", ["auto", "cuda"])
+def test_a_device_that_fails_while_the_model_is_loaded_is_replaced_too(device, one_gpu):
+    told: list[str] = []
+    load, asked = loader({device: OUT_OF_MEMORY})
+    predictor = CpuFallback.load(load, device, "tensorrt", told.append)
+    assert predictor(IMAGE, None, None).device == "cpu"
+    assert asked == [(device, "tensorrt"), ("cpu", "auto")]
+    assert len(told) == 1
+    assert "cuda:0 failed (CUDA out of memory" in told[0]
+
+
+def test_a_loaded_model_has_a_replacement_on_the_cpu(one_gpu):
+    load, asked = loader({})
+    predictor = CpuFallback.load(load, "auto", "torch", lambda text: None)
+    assert asked == [("auto", "torch")]
+    predictor._predictor.error = LOST
+    assert predictor(IMAGE, None, None).device == "cpu"
+    assert asked == [("auto", "torch"), ("cpu", "auto")]
+
+
+def test_what_is_wrong_with_a_model_is_no_failure_of_the_device(one_gpu):
+    load, asked = loader({"auto": InputError("model.yaml: no such model on this GPU")})
+    with pytest.raises(InputError, match="no such model"):
+        CpuFallback.load(load, "auto", "auto", pytest.fail)
+    assert len(asked) == 1
+
+
+def test_a_cpu_has_no_replacement(one_gpu):
+    load, _ = loader({})
+    assert isinstance(CpuFallback.load(load, "cpu", "auto", pytest.fail), MadePredictor)
+    load, asked = loader({"cpu": RuntimeError("out of memory")})
+    with pytest.raises(RuntimeError, match="out of memory"):
+        CpuFallback.load(load, "cpu", "auto", pytest.fail)
+    assert len(asked) == 1
+
+
 def test_a_cpu_that_fails_too_is_not_replaced():
     loads: list[int] = []
 
