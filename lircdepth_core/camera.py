@@ -9,7 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lircdepth_core.errors import InputError
+from lircdepth_core.errors import InputError, first_line
+
+MAX_SIDE = 1_000_000
+"""Pixels: largest width and height."""
+
+FOCAL_LENGTHS = (1e-3, 1e9)
+"""Pixels: a focal length outside is no camera's, and scaling by it would overflow."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +28,8 @@ class Camera:
         height: image height in pixels.
 
     Raises:
-        InputError: K is not a finite 3x3 pinhole matrix without skew, or a size is not positive.
+        InputError: K is not a finite 3x3 pinhole matrix without skew, or a focal length, the
+            principal point or a size is none that a camera can have.
     """
 
     K: np.ndarray
@@ -30,19 +37,32 @@ class Camera:
     height: int
 
     def __post_init__(self) -> None:
-        K = np.array(self.K, dtype=np.float64)
+        try:
+            K = np.array(self.K, dtype=np.float64)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise InputError(f"camera: K is no matrix of numbers ({first_line(error)})") from error
         if K.shape != (3, 3):
             raise InputError(f"camera: K has shape {K.shape}, give a 3x3 matrix")
-        if not np.isfinite(K).all() or K[0, 0] <= 0 or K[1, 1] <= 0:
+        shortest, longest = FOCAL_LENGTHS
+        if not np.isfinite(K).all() or not all(shortest <= K[i, i] <= longest for i in (0, 1)):
             raise InputError(
-                f"camera: K has fx={K[0, 0]}, fy={K[1, 1]}; give finite positive focal lengths"
+                f"camera: K has fx={K[0, 0]}, fy={K[1, 1]}; give finite positive focal lengths, "
+                f"{shortest:g} to {longest:g} pixels"
+            )
+        if np.abs(K[:2, 2]).max() > longest:
+            raise InputError(
+                f"camera: K has cx={K[0, 2]}, cy={K[1, 2]}; give a principal point within "
+                f"{longest:g} pixels"
             )
         if np.any(K[[0, 1, 2, 2], [1, 0, 0, 1]] != 0) or K[2, 2] != 1:
             raise InputError(
                 "camera: K has skew or a last row other than 0 0 1; rectify the image first"
             )
-        if self.width <= 0 or self.height <= 0:
-            raise InputError(f"camera: size {self.width}x{self.height}; give a positive size")
+        if not all(_is_size(size) for size in (self.width, self.height)):
+            raise InputError(
+                f"camera: size {self.width!r}x{self.height!r}; give a positive size of up to "
+                f"{MAX_SIDE} pixels"
+            )
         K.setflags(write=False)
         object.__setattr__(self, "K", K)
         object.__setattr__(self, "width", int(self.width))
@@ -100,3 +120,8 @@ class Camera:
         K = self.K.copy()
         K[0, 2] = self.width - 1 - K[0, 2]
         return Camera(K, self.width, self.height)
+
+
+def _is_size(value: object) -> bool:
+    """Whether a width or height can be used."""
+    return isinstance(value, int | float | np.number) and bool(1 <= value <= MAX_SIDE)

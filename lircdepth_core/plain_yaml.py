@@ -1,4 +1,4 @@
-"""YAML from anyone: data only, and no more of it than the text holds."""
+"""YAML from anyone: data only, no more of it than the text holds, every number fits a float."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from typing import Any
 import yaml
 
 from lircdepth_core.errors import InputError
+
+MAX_INTEGER_BITS = 1000
+"""An integer of more than 1024 is larger than any float, one of 15,000 cannot even be printed."""
 
 
 def parse_plain_yaml(text: str) -> Any:
@@ -36,3 +39,12 @@ class _Loader(yaml.SafeLoader):
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError("aliases (*name) are not allowed; write the value out")
         return super().compose_node(parent, index)
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        value = super().construct_yaml_int(node)
+        if value.bit_length() > MAX_INTEGER_BITS:
+            raise yaml.YAMLError("an integer of more than 300 digits")
+        return value
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)

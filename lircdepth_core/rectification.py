@@ -15,6 +15,9 @@ DISTORTION_MODELS = {
 }
 """Distortion models of sensor_msgs/CameraInfo, and how many coefficients each may have."""
 
+MAX_SIDE = 32_766
+"""Pixels: OpenCV moves pixels of no wider or higher image."""
+
 
 class Rectifier:
     """Moves the pixels of a distorted image to where a pinhole camera sees them.
@@ -33,7 +36,8 @@ class Rectifier:
             each rectified pixel is read from; None where the image stays as it is.
 
     Raises:
-        InputError: the model is unknown, or K or D are not what it needs.
+        InputError: the model is unknown, K or D are not what it needs, or the image is wider or
+            higher than `MAX_SIDE`.
     """
 
     def __init__(
@@ -62,6 +66,11 @@ class Rectifier:
         straight = model != "equidistant" and not coefficients.any()
         self.maps: tuple[np.ndarray, np.ndarray] | None = None
         if not straight or self.camera != distorted:
+            if max(width, height) > MAX_SIDE:
+                raise InputError(
+                    f"image: size {width}x{height}; images of up to {MAX_SIDE} pixels a side can "
+                    "be rectified, give a rectified one"
+                )
             undistort = (
                 cv2.fisheye.initUndistortRectifyMap
                 if model == "equidistant"

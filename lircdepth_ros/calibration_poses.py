@@ -180,14 +180,13 @@ def read_calibration(path: Path) -> tuple[str, dict[str, np.ndarray]]:
 
 def _pose_of_entry(path: Path, name: Any, entry: Any) -> np.ndarray:
     """The (4, 4) pose of one of `frames`."""
+    where = f"{path}: frames.{' '.join(str(name).split())[:60]}"
     try:
         translation = np.array(entry["translation"], dtype=np.float64).reshape(3)
         rotation = np.array(entry["rotation"], dtype=np.float64).reshape(4)
-    except (KeyError, TypeError, ValueError):
-        raise InputError(
-            f"{path}: frames.{name}: give translation [x, y, z] and rotation [x, y, z, w]"
-        ) from None
+    except (KeyError, TypeError, ValueError, OverflowError):
+        raise InputError(f"{where}: give translation [x, y, z] and rotation [x, y, z, w]") from None
     length = np.linalg.norm(rotation)
     if not np.isfinite(translation).all() or not 0.99 < length < 1.01:
-        raise InputError(f"{path}: frames.{name}: not finite, or the quaternion's length is not 1")
+        raise InputError(f"{where}: not finite, or the quaternion's length is not 1")
     return pose_matrix(translation, rotation / length)

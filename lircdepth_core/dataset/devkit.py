@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lircdepth_core.errors import InputError, first_line
+from lircdepth_core.plain_json import parse_plain_json
 
 if TYPE_CHECKING:
     from nuscenes.nuscenes import NuScenes
@@ -104,7 +104,7 @@ def reading_tables(nusc: NuScenes) -> Iterator[None]:
         raise InputError(
             f"{nusc.dataroot}: the tables refer to {error}, which is not there; unpack them again"
         ) from error
-    except (ValueError, TypeError, AttributeError, IndexError) as error:
+    except (ValueError, TypeError, AttributeError, IndexError, OverflowError) as error:
         raise InputError(
             f"{nusc.dataroot}: its tables are damaged ({first_line(error)}); unpack them again"
         ) from error
@@ -252,8 +252,8 @@ def _damaged_table(tables: Path) -> Path | None:
     """The file of a table that is not a list of rows."""
     for path in sorted(tables.glob("*.json")):
         try:
-            rows = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
+            rows = parse_plain_json(path.read_bytes())
+        except InputError:
             return path
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             return path

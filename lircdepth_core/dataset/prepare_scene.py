@@ -18,6 +18,7 @@ from lircdepth_core.dataset.scene_tables import Scene
 from lircdepth_core.dataset.shard_writer import ShardWriter, write_atomically
 from lircdepth_core.dataset.static_lidar import mask_file
 from lircdepth_core.errors import InputError
+from lircdepth_core.plain_json import parse_plain_json
 
 
 def prepare_scene(dataroot: Path, scene: Scene, out: Path, options: PrepareOptions) -> None:
@@ -108,7 +109,7 @@ def read_record(path: Path) -> dict[str, Any]:
         InputError: it is none.
     """
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = parse_plain_json(path.read_bytes())
         if {
             "scene",
             "fingerprint",

@@ -15,7 +15,14 @@ from torch.utils.data import IterableDataset, get_worker_info
 from lircdepth_core.dataset.augmentation import InputSpec, augmented, centred
 from lircdepth_core.dataset.sample import RADAR_COLUMNS, Sample
 from lircdepth_core.dataset.sample_files import decode_sample
-from lircdepth_core.dataset.shards import SeekableShard, Shard, Source, find_shards, read_shard
+from lircdepth_core.dataset.shards import (
+    SeekableShard,
+    Shard,
+    Source,
+    check_size,
+    find_shards,
+    read_shard,
+)
 from lircdepth_core.errors import InputError
 from lircdepth_core.network import IMAGE_MEAN, IMAGE_STD, MAX_DEPTH
 from lircdepth_core.radar import VisibleReturns
@@ -237,6 +244,7 @@ class TrainingBatches(IterableDataset[Batch]):
 
     def _count(self, shard: Shard) -> int:
         if shard.samples is not None:
+            check_size(shard)
             return shard.samples
         if not shard.is_local:
             raise InputError(

@@ -27,6 +27,7 @@ from lircdepth_core.dataset.sample import RADAR_COLUMNS, Sample
 from lircdepth_core.dataset.stored_arrays import decode_npy, decode_npz_member
 from lircdepth_core.encoded_image import decode_encoded
 from lircdepth_core.errors import InputError
+from lircdepth_core.plain_json import parse_plain_json
 
 SAMPLE_FORMAT = 1
 """Counts up with every change of what samples hold, so that a folder does not mix them."""
@@ -93,7 +94,8 @@ def decode_sample(files: Mapping[str, bytes], source: str) -> Sample:
         InputError: a file is missing or damaged, or a map's size is not the image's.
     """
     try:
-        record = json.loads(files["json"])
+        record = parse_plain_json(files["json"])
+        _check_record(record)
         camera = Camera(np.array(record["K"]), record["width"], record["height"])
         size = (camera.height, camera.width)
         image = decode_image(files["image.jpg"])
@@ -120,7 +122,7 @@ def decode_sample(files: Mapping[str, bytes], source: str) -> Sample:
             conditions=record["conditions"],
             annotated=record.get("annotated", True),
         )
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, OverflowError) as error:
         raise InputError(f"{source}: not a prepared sample ({error}); prepare it again") from error
     for name, values in (("image", image[..., 0]), *maps.items(), ("exact", exact)):
         if values is not None and values.shape != size:
@@ -152,6 +154,16 @@ def decode_depth(data: bytes) -> np.ndarray:
 def decode_exact(data: bytes) -> np.ndarray:
     """(H, W) float32 metres of a depth file of a generated drive; ValueError if it is none."""
     return decode_npz_member(data, "depth").astype(np.float32, copy=False)
+
+
+_FIELDS = {"key": str, "scene": str, "channel": str, "stamp": int, "conditions": dict}
+
+
+def _check_record(record: dict[str, Any]) -> None:
+    """See that its fields are of the types that a `Sample` has; ValueError if not."""
+    for name, kind in _FIELDS.items():
+        if not isinstance(record[name], kind):
+            raise ValueError(f"{name} is {record[name]!r:.80}")
 
 
 def _present(values: np.ndarray | None) -> np.ndarray:

@@ -6,7 +6,6 @@ set (gigabytes for v1.0-trainval) need not be loaded again.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from lircdepth_core.dataset.devkit import (
     stamp_of,
 )
 from lircdepth_core.errors import InputError, first_line
+from lircdepth_core.plain_json import parse_plain_json
 
 if TYPE_CHECKING:
     from nuscenes.nuscenes import NuScenes
@@ -212,7 +212,7 @@ def read_conditions(dataroot: Path) -> dict[str, dict[str, str]]:
     if not path.is_file():
         return {}
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = parse_plain_json(path.read_bytes())
         return {
             scene: {name: str(value) for name, value in values.items()}
             for scene, values in found.items()

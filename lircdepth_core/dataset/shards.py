@@ -7,7 +7,6 @@ samples, so that readers can be given equal shares without opening one.
 from __future__ import annotations
 
 import http.client
-import json
 import tarfile
 import time
 import urllib.error
@@ -23,9 +22,16 @@ from typing import IO, Any, cast
 from lircdepth_core.dataset.sample import Sample
 from lircdepth_core.dataset.sample_files import decode_sample
 from lircdepth_core.errors import InputError, first_line
+from lircdepth_core.plain_json import parse_plain_json
 
 INDEX_FILE = "index.json"
 INDEX_FORMAT = 1
+
+MAX_INDEX_BYTES = 64 << 20
+MAX_INDEX_SAMPLES = 100_000_000
+"""Of one index, all shards together; none that `lircdepth prepare` made comes near either."""
+
+_SMALLEST_SAMPLE = 2 * tarfile.BLOCKSIZE  # a header, and a file that is not empty
 
 ATTEMPTS = 3
 """How often a shard that is not on disk is asked for."""
@@ -160,6 +166,22 @@ def read_shard(shard: Shard) -> Iterator[tuple[str, dict[str, bytes]]]:
         time.sleep(attempt)
 
 
+def check_size(shard: Shard) -> None:
+    """See that a shard on disk can hold as many samples as its index says, without reading it.
+
+    Raises:
+        InputError: it cannot, or is missing.
+    """
+    if not shard.is_local or shard.samples is None:
+        return
+    try:
+        size = Path(shard.location).stat().st_size
+        if shard.samples * _SMALLEST_SAMPLE > size:
+            raise EOFError(f"{size} bytes, its index says {shard.samples} samples")
+    except (OSError, EOFError) as error:
+        raise _unreadable(shard, error) from error
+
+
 class SeekableShard:
     """A shard on disk, of which any sample can be read.
 
@@ -244,25 +266,45 @@ def _indexed(location: str) -> list[Shard]:
     """The shards of an index."""
     try:
         with closing(_open(location)) as stream:
-            index = json.loads(stream.read())
+            data = stream.read(MAX_INDEX_BYTES + 1)
+        if len(data) > MAX_INDEX_BYTES:
+            raise ValueError(f"more than {MAX_INDEX_BYTES} bytes")
+        index = parse_plain_json(data)
         if index["format"] != INDEX_FORMAT:
-            raise InputError(
-                f"{location}: of format {index['format']}, this program reads {INDEX_FORMAT}; "
-                "update it or prepare the data again"
+            raise _OtherFormatError(
+                f"{location}: of format {index['format']!r:.40}, this program reads "
+                f"{INDEX_FORMAT}; update it or prepare the data again"
             )
-        entries = [(str(shard["file"]), int(shard["samples"])) for shard in index["shards"]]
+        entries = [(str(shard["file"]), _sample_count(shard)) for shard in index["shards"]]
+    except _OtherFormatError:
+        raise
     except (OSError, KeyError, TypeError, ValueError, http.client.HTTPException) as error:
-        if isinstance(error, InputError):
-            raise
         raise InputError(
             f"{location}: no index of shards ({first_line(error)}); run `lircdepth prepare`"
         ) from error
+    if sum(count for _, count in entries) > MAX_INDEX_SAMPLES:
+        raise InputError(
+            f"{location}: says that there are more than {MAX_INDEX_SAMPLES} samples; prepare the "
+            "data again"
+        )
     for name, _ in entries:
         # An index from elsewhere must not make us open other files, or commands (`pipe:`).
         if "/" in name or "\\" in name or ":" in name or name.startswith("."):
             raise InputError(f"{location}: {name!r} is no file beside it; prepare the data again")
     folder = location.rpartition("/")[0]
     return [Shard(f"{folder}/{name}" if folder else name, count) for name, count in entries]
+
+
+class _OtherFormatError(InputError):
+    """An index that is whole, but of another version of this program."""
+
+
+def _sample_count(entry: dict[str, Any]) -> int:
+    """An index's number of samples of a shard; ValueError if it is none."""
+    count = entry["samples"]
+    if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+        raise ValueError(f"samples of {str(entry['file'])!r:.80} is {count!r:.40}")
+    return count
 
 
 def _open(location: str) -> IO[bytes]:

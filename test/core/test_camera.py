@@ -77,7 +77,15 @@ def test_resizing_back_gives_the_same_camera():
         (np.diag([0.0, 100, 1]), 10, "focal"),
         (np.diag([100, np.nan, 1]), 10, "finite"),
         (np.array([[100, 2.0, 5], [0, 100, 5], [0, 0, 1]]), 10, "skew"),
+        (np.diag([1e-310, 100, 1]), 10, "focal"),
+        (np.diag([100.0, 1e300, 1]), 10, "focal"),
+        (np.array([[100, 0, 1e300], [0, 100, 5], [0, 0, 1]]), 10, "principal point"),
+        ([[10**400, 0, 5], [0, 100, 5], [0, 0, 1]], 10, "no matrix of numbers"),
+        ("none", 10, "no matrix of numbers"),
         (np.diag([100.0, 100, 1]), 0, "size"),
+        (np.diag([100.0, 100, 1]), 10**400, "size"),
+        (np.diag([100.0, 100, 1]), np.inf, "size"),
+        (np.diag([100.0, 100, 1]), "10", "size"),
     ],
 )
 def test_an_impossible_camera_is_refused(matrix, width, complaint):

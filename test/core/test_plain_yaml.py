@@ -18,8 +18,16 @@ def test_mappings_lists_and_scalars():
 
 @pytest.mark.parametrize(
     "text",
-    ["a: [", "a: 2001-99-99", "a: !!python/object:os.system ls", "a: !!float x", "[" * 5000],
-    ids=["cut", "date", "object", "number", "deep"],
+    [
+        "a: [",
+        "a: 2001-99-99",
+        "a: !!python/object:os.system ls",
+        "a: !!float x",
+        "[" * 5000,
+        "[" * 100_000,
+    ]
+    + ["a: " + "9" * 400, "a: 0x" + "f" * 5000, "a: " + "1:" * 300 + "1"],
+    ids=["cut", "date", "object", "number", "deep", "deeper", "long", "hexadecimal", "sexagesimal"],
 )
 def test_what_is_no_data_is_refused_in_one_line(text):
     with pytest.raises(InputError, match="not YAML: ") as found:

@@ -6,12 +6,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lircdepth_core.camera import Camera
+from lircdepth_core.camera import FOCAL_LENGTHS, MAX_SIDE, Camera
 from lircdepth_core.errors import InputError
 from lircdepth_core.inference.calibration import Calibration
 from lircdepth_core.inference.device import choose_device
 from lircdepth_core.inference.framing import frame
-from lircdepth_core.inference.model_description import Crop, NetworkInput
+from lircdepth_core.inference.model_description import MAX_FOCAL_LENGTH, Crop, NetworkInput
 from lircdepth_core.inference.predictor import Predictor
 from lircdepth_core.network.inputs import IMAGE_MEAN, IMAGE_STD
 from lircdepth_core.radar import RadarReturns
@@ -287,6 +287,21 @@ def test_a_teacher_gives_depth_without_uncertainty(make_camera, make_model, stan
     )
     assert (prediction.depth == 20).all()
     assert np.isnan(prediction.expected_uncertainty).all()
+
+
+@given(
+    focal=st.tuples(*[st.sampled_from(FOCAL_LENGTHS) | st.floats(*FOCAL_LENGTHS)] * 2),
+    centre=st.tuples(*[st.floats(-1e9, 1e9)] * 2),
+    size=st.tuples(*[st.sampled_from((1, MAX_SIDE)) | st.integers(1, MAX_SIDE)] * 2),
+    of_model=st.floats(1, MAX_FOCAL_LENGTH),
+)
+def test_no_camera_overflows_the_network_s_bounds(focal, centre, size, of_model):
+    camera = Camera([[focal[0], 0, centre[0]], [0, focal[1], centre[1]], [0, 0, 1]], *size)
+    try:
+        columns, rows = frame(camera, NetworkInput(of_model, "area"), 1_000_000).network_size
+    except InputError:  # its focal length is none at that scale
+        return
+    assert 0 < columns * rows <= 1_000_000
 
 
 @given(

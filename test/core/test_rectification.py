@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from lircdepth_core.errors import InputError
-from lircdepth_core.rectification import Rectifier
+from lircdepth_core.rectification import MAX_SIDE, Rectifier
 
 K = np.array([[420.0, 0, 322.5], [0, 430, 238.0], [0, 0, 1]])
 NEW_K = np.array([[380.0, 0, 318.0], [0, 380, 241.0], [0, 0, 1]])
@@ -79,6 +79,16 @@ def test_another_focal_length_is_applied_without_distortion():
 def test_an_unusable_calibration_is_refused(D, model, complaint):
     with pytest.raises(InputError, match=complaint):
         Rectifier(K, D, model, WIDTH, HEIGHT)
+
+
+@pytest.mark.parametrize("model", DISTORTIONS)
+def test_an_image_that_opencv_cannot_rectify_is_refused(model):
+    for width, height in ((MAX_SIDE + 1, 2), (2, MAX_SIDE + 1)):
+        with pytest.raises(InputError, match=rf"image: size {width}x{height}; images of up to"):
+            Rectifier(K, DISTORTIONS[model], model, width, height)
+    image = np.zeros((2, MAX_SIDE), np.uint8)
+    assert Rectifier(K, DISTORTIONS[model], model, MAX_SIDE, 2)(image).shape == image.shape
+    Rectifier(K, [], "plumb_bob", MAX_SIDE + 1, 2)  # nothing has to move
 
 
 def test_an_image_of_another_size_is_refused():

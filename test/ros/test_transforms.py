@@ -135,6 +135,13 @@ def test_odometry_of_another_frame_or_without_a_rotation_is_refused(calibration_
         ("base_frame: b\nframes: {A: {translation: [1, 2]}}", "frames.A"),
         ("base_frame: b\nframes: {A: {translation: [1, 2, 3], rotation: [0, 0, 0, 3]}}", "length"),
         ("base_frame: b\nframes: {A: {translation: [.nan, 2, 3], rotation: [0,0,0,1]}}", "finite"),
+        (
+            "base_frame: b\nframes: {A: {translation: [1, 2, %s], rotation: [0, 0, 0, 1]}}"
+            % ("9" * 400),
+            "300 digits",
+        ),
+        ("base_frame: 0x" + "f" * 5000, "300 digits"),
+        ('base_frame: b\nframes: {"A\\nB": 3}', "frames.A B"),
         ("a: [", "YAML"),
     ],
 )

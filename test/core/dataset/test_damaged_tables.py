@@ -70,7 +70,11 @@ def test_whole_tables_are_no_error(verb: str, run: Run) -> None:
 
 @pytest.mark.parametrize("verb", ["prepare", "bag", "predict"])
 @pytest.mark.parametrize("table", ["sample", "attribute"])
-@pytest.mark.parametrize("content", ["null", '{"a": 1}', "{}", "[1]", "[{", "\xff"])
+@pytest.mark.parametrize(
+    "content",
+    ["null", '{"a": 1}', "{}", "[1]", "[{", "\xff", "[" * 100_000],
+    ids=["null", "object", "empty", "number", "cut", "bytes", "deep"],
+)
 def test_a_table_that_is_none_is_named(
     verb: str, table: str, content: str, root: Path, tmp_path: Path, run: Run
 ) -> None:
@@ -119,6 +123,7 @@ def only_cameras(change: Callable[[Rows], None]) -> Callable[[Rows], None]:
 
 
 RAGGED = only_cameras(in_all("camera_intrinsic", [[1, 0, 0], [0, 1]]))
+HUGE_MATRIX = only_cameras(in_all("camera_intrinsic", [[10**400, 0, 1], [0, 1, 1], [0, 0, 1]]))
 NO_MATRIX = only_cameras(in_all("camera_intrinsic", "none"))
 
 
@@ -147,6 +152,10 @@ NO_MATRIX = only_cameras(in_all("camera_intrinsic", "none"))
         ("predict", "sample_data", in_all("width", None), "no camera_intrinsic or size"),
         ("predict", "calibrated_sensor", RAGGED, "no camera_intrinsic or size"),
         ("predict", "ego_pose", lambda rows: rows.clear(), "which is not there"),
+        ("bag", "ego_pose", in_all("translation", [10**400, 0, 0]), "its tables are damaged"),
+        ("bag", "ego_pose", in_all("rotation", [10**400, 0, 0, 0]), "its tables are damaged"),
+        ("bag", "calibrated_sensor", HUGE_MATRIX, "no camera_intrinsic or size"),
+        ("bag", "sample_data", in_all("width", 10**400), "no camera_intrinsic or size"),
         ("predict", "ego_pose", in_all("translation", None), "its tables are damaged"),
     ],
 )
@@ -174,6 +183,7 @@ def test_a_damaged_row_is_one_line(
         ("sample_data", "timestamp", "soon", "timestamp 'soon' is none"),
         ("scene", "first_sample_token", None, "scene-0003 has no sample; unpack"),
         ("scene", "first_sample_token", ["a"], "its tables are damaged"),
+        ("sample_annotation", "size", [1, 10**400, 1], "its tables are damaged"),
     ],
 )
 def test_a_damaged_row_costs_its_scene_alone(

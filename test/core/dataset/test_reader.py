@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import shutil
 from collections import Counter
 from itertools import chain
@@ -194,3 +195,14 @@ def test_a_sample_without_the_depth_asked_for_is_named(dense_from, missing):
     sample = dataclasses.replace(make_sample(3), **{missing: None})
     with pytest.raises(InputError, match=rf"{sample.key}: no {missing} depth.*data\.dense_from"):
         collate([sample], dense_from)
+
+
+def test_an_index_that_promises_more_samples_than_the_file_can_hold_is_refused(shards, tmp_path):
+    """Their order alone would take 800 MB."""
+    folder = tmp_path / "shards"
+    shutil.copytree(shards, folder)
+    index = json.loads((folder / "index.json").read_text())
+    index["shards"][0]["samples"] = 99_000_000
+    (folder / "index.json").write_text(json.dumps(index))
+    with pytest.raises(InputError, match=r"0001-CAM_FRONT\.tar: .* its index says 99000000"):
+        TrainingBatches(folder, SPEC, 2)

@@ -135,12 +135,60 @@ def test_an_index_cannot_name_what_is_not_beside_it(name, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "index", ["", "[]", "{}", '{"format": 2, "shards": []}', '{"format": 1, "shards": [3]}']
+    "index",
+    [
+        "",
+        "[]",
+        "{}",
+        "[" * 100_000,
+        '{"format": 2, "shards": []}',
+        '{"format": 1, "shards": [3]}',
+        *(
+            f'{{"format": 1, "shards": [{{"file": "a.tar", "samples": {samples}}}]}}'
+            for samples in ("Infinity", "1e999", "NaN", "2.5", "-1", "true", "null", "9" * 400)
+        ),
+        '{"format": 1, "shards": [{"file": "a.tar", "samples": 10000000000}]}',
+    ],
+    ids=lambda index: index[-60:],
 )
 def test_a_damaged_index_is_said(index, tmp_path):
     (tmp_path / "index.json").write_text(index)
     with pytest.raises(InputError, match=r"index\.json"):
         find_shards(tmp_path)
+
+
+def test_an_index_without_end_is_not_read(tmp_path):
+    (tmp_path / "index.json").symlink_to("/dev/zero")
+    with pytest.raises(InputError, match=r"index\.json: .*more than 67108864 bytes"):
+        find_shards(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("json", b"[" * 100_000, "not JSON"),
+        ("json", b'{"K": 1}', "'key'"),
+        *(
+            ("json", {field: value}, words)
+            for field, value, words in (
+                ("K", [[10**400, 0, 16], [0, 30, 12], [0, 0, 1]], "an integer of 401 digits"),
+                ("K", [[10**290, 0, 16], [0, 30, 12], [0, 0, 1]], "focal lengths"),
+                ("width", 10**290, "size"),
+                ("width", float("inf"), "size"),
+                ("stamp", "noon", "stamp is 'noon'"),
+                ("key", 3, "key is 3"),
+                ("scene", None, "scene is None"),
+                ("conditions", [1], r"conditions is \[1\]"),
+            )
+        ),
+    ],
+)
+def test_a_damaged_record_names_its_sample(name, content, words, shards):
+    _, files = next(iter(read_shard(find_shards(shards)[0])))
+    if isinstance(content, dict):
+        content = json.dumps({**json.loads(files[name]), **content}).encode()
+    with pytest.raises(InputError, match=rf"a\.tar: 7: not a prepared sample \(.*{words}"):
+        decode_sample({**files, name: content}, "a.tar: 7")
 
 
 def test_a_cut_off_shard_is_said(shards, tmp_path):
