@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import tempfile
+import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,7 @@ from lircdepth_core.dataset.scene_tables import Measurement, measurement
 from lircdepth_core.errors import InputError
 from lircdepth_core.output_folder import output_folder
 from lircdepth_core.progress import Progress
+from lircdepth_core.unfinished_folder import unfinished_folder
 
 if TYPE_CHECKING:
     from nuscenes.nuscenes import NuScenes
@@ -127,9 +128,9 @@ def write_bag(
     typestore = get_typestore(Stores.ROS2_JAZZY)
     factory = MessageFactory(typestore.types)
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as scratch:
+        with unfinished_folder(out.parent, f".{out.name}.unfinished-") as scratch:
             # The file inside takes its name from the folder's, hence a folder of the same name.
-            unfinished = Path(scratch) / out.name
+            unfinished = scratch / out.name
             plugin = StoragePlugin[storage.upper()]
             with Writer(unfinished, version=9, storage_plugin=plugin) as writer:
                 connections: dict[str, Any] = {}
@@ -149,6 +150,8 @@ def write_bag(
             unfinished.rename(out)
     except OSError as error:
         raise InputError(f"{error.filename or out}: {error.strerror or error}") from error
+    except sqlite3.Error as error:  # what its writer says of a disk that is full
+        raise InputError(f"{out}: cannot be written ({error}); free some space") from error
     return BagSummary(
         path=out,
         messages={topic: writer.counts[connections[topic].id] for topic in sorted(connections)},

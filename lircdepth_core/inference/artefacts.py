@@ -6,10 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
-import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,10 +17,10 @@ import torch
 import lircdepth_core.network
 from lircdepth_core.errors import InputError
 from lircdepth_core.inference.model_description import ModelDescription, StoredWeights
+from lircdepth_core.unfinished_folder import unfinished_folder
 
 _LIST = "files.json"
 _BUILDING = ".building-"
-_ABANDONED_AFTER_SECONDS = 86_400
 
 
 def cache_folder() -> Path:
@@ -82,9 +79,7 @@ class Artefacts:
 
     def _fill(self, entry: Path, build: Callable[[Path], None]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._remove_abandoned()
-        staging = Path(tempfile.mkdtemp(prefix=_BUILDING, dir=self.folder))
-        try:
+        with unfinished_folder(self.folder, _BUILDING) as staging:
             build(staging)
             files = {
                 str(path.relative_to(staging)): _file_hash(path)
@@ -100,16 +95,6 @@ class Artefacts:
                 except OSError:
                     if not _intact(entry):
                         raise
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
-
-    def _remove_abandoned(self) -> None:
-        """What processes began to build that were killed."""
-        for folder in self.folder.glob(f"{_BUILDING}*"):
-            # Another process may have finished it since it was listed.
-            with suppress(FileNotFoundError):
-                if time.time() - folder.stat().st_mtime > _ABANDONED_AFTER_SECONDS:
-                    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _basis() -> dict[str, str]:

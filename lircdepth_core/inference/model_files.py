@@ -8,9 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-import shutil
 import sys
-import tempfile
 from pathlib import Path
 
 import safetensors
@@ -29,6 +27,7 @@ from lircdepth_core.inference.model_description import (
 )
 from lircdepth_core.network import NETWORKS
 from lircdepth_core.network.parameters import load_parameters
+from lircdepth_core.unfinished_folder import unfinished_folder
 
 DESCRIPTION_FILE = "model.yaml"
 WEIGHTS_FILE = "weights.safetensors"
@@ -168,8 +167,7 @@ def write_model(
     weights = StoredWeights(WEIGHTS_FILE, hashlib.sha256(data).hexdigest())
     description = dataclasses.replace(description, weights=weights, int8=None)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
+    with unfinished_folder(folder.parent, f".{folder.name}.unfinished-") as staging:
         (staging / WEIGHTS_FILE).write_bytes(data)
         (staging / CARD_FILE).write_text(card, encoding="utf-8")
         text = format_description(description)
@@ -177,9 +175,6 @@ def write_model(
         (staging / DESCRIPTION_FILE).write_text(text, encoding="utf-8")
         staging.chmod(0o755)
         staging.rename(folder)
-    except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
-        raise
     return description
 
 

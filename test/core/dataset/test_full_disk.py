@@ -40,11 +40,18 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
     return process.returncode, error.strip().splitlines()[-1] if error.strip() else ""
 
 
-def test_a_bag_that_does_not_fit_is_said_in_one_line_and_leaves_nothing(annotated, tmp_path):
-    command = ("bag", annotated, tmp_path / "bag", "--scene", SCENE)
-    status, line = ended(lircdepth(*command, limit=SMALL))
+@pytest.mark.parametrize(("storage", "words"), [("mcap", "File too large"), ("sqlite3", "disk")])
+def test_a_bag_that_does_not_fit_is_said_in_one_line_and_leaves_nothing(
+    storage, words, annotated, tmp_path
+):
+    command = ("bag", annotated, tmp_path / "bag", "--scene", SCENE, "--storage", storage)
+    process = lircdepth(*command, limit=SMALL)
+    _, error = process.communicate(timeout=120)
+    status, line = process.returncode, error.strip().splitlines()[-1]
+    assert "Traceback" not in error
     assert status == 2
-    assert "File too large" in line
+    assert line.startswith(f"lircdepth bag: {tmp_path / 'bag'}")
+    assert words in line
     assert list(tmp_path.iterdir()) == []
     assert ended(lircdepth(*command))[0] == 0
     assert (tmp_path / "bag" / "metadata.yaml").exists()
@@ -76,5 +83,7 @@ def test_a_killed_bag_is_none_and_the_same_command_makes_it(annotated, tmp_path)
     if process.returncode == 0:
         pytest.skip("it was done before it could be killed")
     assert not (tmp_path / "bag").exists()
+    assert list(tmp_path.iterdir()) != []
     assert ended(lircdepth(*command))[0] == 0
     assert (tmp_path / "bag" / "metadata.yaml").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["bag"]

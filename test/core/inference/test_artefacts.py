@@ -1,8 +1,6 @@
 """What is built once is used as long as it holds, and no longer."""
 
 import json
-import os
-import time
 
 import pytest
 
@@ -10,6 +8,7 @@ from lircdepth_core.errors import InputError
 from lircdepth_core.inference import artefacts
 from lircdepth_core.inference.artefacts import Artefacts, cache_folder
 from lircdepth_core.inference.model_description import SeededWeights, StoredWeights
+from lircdepth_core.unfinished_folder import unfinished_folder
 
 
 class Builder:
@@ -92,15 +91,13 @@ def test_a_build_that_fails_leaves_nothing(kept):
     assert list(kept.folder.iterdir()) == []
 
 
-def test_what_a_killed_process_left_goes_after_a_day(kept, build):
-    old, new = kept.folder / ".building-old", kept.folder / ".building-new"
-    for folder in (old, new):
-        folder.mkdir(parents=True)
-    before = time.time() - 90_000
-    os.utime(old, (before, before))
-    kept.get({"size": "64x96"}, build)
-    assert not old.exists()
-    assert new.exists()
+def test_what_a_killed_process_left_goes_and_what_another_builds_stays(kept, build):
+    left = kept.folder / ".building-abcdefgh"
+    left.mkdir(parents=True)
+    with unfinished_folder(kept.folder, ".building-") as others:
+        kept.get({"size": "64x96"}, build)
+        assert others.exists()
+    assert not left.exists()
 
 
 def test_a_folder_that_cannot_be_is_one_line(tmp_path, build):
