@@ -89,8 +89,8 @@ class Work(NamedTuple):
     Attributes:
         stage: preparing, inference or publishing.
         seconds: since it was begun.
-        may_build: no image of this size was answered before, so a back end may still build what
-            it needs for one.
+        may_build: no image of its size at the network was answered of late, so a back end may
+            still build what it needs for one.
     """
 
     stage: str
@@ -139,8 +139,7 @@ class DepthWorker:
         self._stopping = False
         self._stage = ""
         self._work_began: float | None = None
-        self._size = (0, 0)
-        self._answered: set[tuple[int, int]] = set()
+        self._may_build = True
         self._abandoned = False
         self._camera_model: tuple[tuple, CameraModel] | None = None
         self._maps: tuple[FloatImage, FloatImage] | None = None
@@ -164,11 +163,11 @@ class DepthWorker:
         began = self._work_began
         if began is None:
             return None
-        return Work(self._stage, time.monotonic() - began, self._size not in self._answered)
+        return Work(self._stage, time.monotonic() - began, self._may_build)
 
     def expect_building(self) -> None:
         """The network is about to be loaded anew, amid an image, and builds what it needs."""
-        self._answered.clear()
+        self._may_build = True
         self._work_began = time.monotonic()
 
     def stop(self) -> None:
@@ -287,11 +286,11 @@ class DepthWorker:
         radar = self._radar_of(inputs, _radar_fields(values))
         prepared = time.monotonic()
         self._stage = "inference"
-        self._size = (model.camera.width, model.camera.height)
+        self._may_build = not self._predictor.is_ready_for(model.camera)
         depth, sigma = self._maps_for(model.camera)
         prediction = self._predictor(image, model.camera, radar, (depth.pixels, sigma.pixels))
         predicted = time.monotonic()
-        self._answered.add(self._size)
+        self._may_build = False
         with self._changed:
             if self._abandoned:
                 self._health.image_dropped("node stopped")

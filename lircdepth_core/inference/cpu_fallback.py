@@ -111,6 +111,10 @@ class CpuFallback:
         """See `Predictor.warm_up`."""
         self._on_failure(lambda: self._predictor.warm_up(width, height))
 
+    def is_ready_for(self, camera: Camera) -> bool:
+        """See `Predictor.is_ready_for`."""
+        return self._predictor.is_ready_for(camera)
+
     def output_camera(self, camera: Camera) -> Camera:
         """See `Predictor.output_camera`."""
         return self._predictor.output_camera(camera)

@@ -15,6 +15,7 @@ from lircdepth_core.errors import InputError
 from lircdepth_core.inference.artefacts import Artefacts
 from lircdepth_core.inference.backends import (
     Int8Network,
+    RecentSizes,
     fastest,
     open_backend,
     requested_backend,
@@ -155,6 +156,7 @@ class Predictor:
         self._max_sigma = max_sigma
         self._at_network_size = at_network_size
         self._framing: Framing | None = None
+        self._answered: RecentSizes[bool] = RecentSizes()
 
     @classmethod
     def load(
@@ -207,6 +209,18 @@ class Predictor:
         K = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])
         self(np.full((height, width, 3), 128, np.uint8), Camera(K, width, height), None)
 
+    def is_ready_for(self, camera: Camera) -> bool:
+        """Whether a back end need build nothing for a camera's images.
+
+        It may where no image of the network's size for them was answered, or none of late: the
+        focal length decides on that as much as the image's size.
+
+        Raises:
+            InputError: the model's crop lies outside such images.
+        """
+        width, height = self._framing_of(camera).network_size
+        return (height, width) in self._answered
+
     def output_camera(self, camera: Camera) -> Camera:
         """The camera of the maps for images of a camera.
 
@@ -248,6 +262,7 @@ class Predictor:
         radar_image = framing.radar(visible)
         prepared = time.perf_counter()
         depth, uncertainty = self._network(scaled, radar_image)
+        self._answered.get(scaled.shape[0], scaled.shape[1], lambda rows, columns: True)
         maps = _NetworkMaps(framing, self.model, depth, uncertainty, self._at_network_size)
         inferred = time.perf_counter()
 

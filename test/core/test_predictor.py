@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from lircdepth_core.camera import FOCAL_LENGTHS, MAX_SIDE, Camera
 from lircdepth_core.errors import InputError
+from lircdepth_core.inference.backends.recent import KEPT_SIZES
 from lircdepth_core.inference.calibration import Calibration
 from lircdepth_core.inference.device import choose_device
 from lircdepth_core.inference.framing import frame
@@ -200,6 +201,22 @@ def test_a_crop_below_the_image_is_refused(make_camera, make_model, constant_net
     predictor = Predictor(model, constant_network(), CPU)
     with pytest.raises(InputError, match=r"input\.crop\.top"):
         predictor(np.zeros((80, 64, 3), np.uint8), make_camera(64, 80, 200.0), None)
+
+
+def test_a_focal_length_that_is_new_to_the_network_may_take_long(
+    make_camera, make_model, constant_network
+):
+    predictor = Predictor(make_model(), constant_network(), CPU)
+    image = np.zeros((96, 128, 3), np.uint8)
+    cameras = [make_camera(128, 96, 200.0 / factor) for factor in range(1, KEPT_SIZES + 2)]
+    assert not predictor.is_ready_for(cameras[0])
+    predictor(image, cameras[0], None)
+    assert predictor.is_ready_for(cameras[0])
+    assert predictor.is_ready_for(make_camera(125, 94, 200.0)), "padded to the same size"
+    assert not predictor.is_ready_for(cameras[1])
+    for camera in cameras[1:]:
+        predictor(image, camera, None)
+    assert [predictor.is_ready_for(camera) for camera in cameras] == [False] + [True] * KEPT_SIZES
 
 
 @pytest.mark.parametrize("radar", [None, RadarReturns.empty()])

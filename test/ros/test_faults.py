@@ -173,6 +173,26 @@ def test_inference_that_hangs_is_an_error_until_it_answers(make_rig, predictor):
     wait_until(lambda: rig.level == DiagnosticStatus.OK, what="a good status again")
 
 
+def test_a_new_focal_length_at_the_same_image_size_may_build_an_engine(make_rig, predictor):
+    rig = make_rig(topics=(), hang_after=0.5)
+    ask(rig, START)
+    rig.infos.publish(camera_info_message(focal=520.0))
+    wait_until(lambda: rig.diagnostics.get("/depth/input/camera_info: received") == "2")
+    levels = []
+    predictor.seconds = 1.5
+    rig.images.publish(image_message(START + SECOND))
+    wait_until(lambda: levels.append(rig.level) or len(rig.depths) == 2, what="the answer")
+    assert DiagnosticStatus.ERROR not in levels
+    predictor.seconds = 0.0
+    rig.infos.publish(camera_info_message())  # the first again, whose engine is there
+    wait_until(lambda: rig.diagnostics.get("/depth/input/camera_info: received") == "3")
+    predictor.gate.clear()
+    rig.images.publish(image_message(START + 2 * SECOND))
+    wait_until(lambda: rig.level == DiagnosticStatus.ERROR, what="an error in the diagnostics")
+    predictor.gate.set()
+    rig.answer_to(START + 2 * SECOND)
+
+
 def test_what_hung_while_it_was_deactivated_is_not_published(make_rig, predictor, monkeypatch):
     monkeypatch.setattr("lircdepth_ros.worker._STOP_SECONDS", 0.2)
     rig = make_rig(topics=(), hang_after=0.05)

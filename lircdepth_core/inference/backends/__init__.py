@@ -4,12 +4,14 @@ from lircdepth_core.inference.backends.backend import Backend, NetworkMaps
 from lircdepth_core.inference.backends.catalogue import BACKENDS, open_backend, requested_backend
 from lircdepth_core.inference.backends.choice import fastest
 from lircdepth_core.inference.backends.onnx_files import Int8Network
+from lircdepth_core.inference.backends.recent import RecentSizes
 
 __all__ = [
     "BACKENDS",
     "Backend",
     "Int8Network",
     "NetworkMaps",
+    "RecentSizes",
     "fastest",
     "open_backend",
     "requested_backend",

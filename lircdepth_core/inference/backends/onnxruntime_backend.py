@@ -10,13 +10,14 @@ import onnxruntime
 from lircdepth_core.errors import InputError
 from lircdepth_core.inference.backends.backend import NetworkMaps
 from lircdepth_core.inference.backends.onnx_files import NetworkFiles
+from lircdepth_core.inference.backends.recent import RecentSizes
 from lircdepth_core.inference.onnx_export import INPUTS, OUTPUTS
 
 ENGINES = "tensorrt"
 
 
 class OnnxRuntimeBackend:
-    """Runs a network's ONNX files, one session per size.
+    """Runs a network's ONNX files, one session for each of the sizes it met last.
 
     Args:
         files: of the network.
@@ -39,16 +40,12 @@ class OnnxRuntimeBackend:
                 f"backend: the installed onnxruntime has no {self._needed}; "
                 "install onnxruntime-gpu or take another back end"
             )
-        self._sessions: dict[tuple[int, int], onnxruntime.InferenceSession] = {}
+        self._sessions: RecentSizes[onnxruntime.InferenceSession] = RecentSizes()
 
     def __call__(self, image: np.ndarray, radar: np.ndarray) -> NetworkMaps:
         """Run the network, see `Backend`."""
-        rows, columns = image.shape[:2]
-        if (rows, columns) not in self._sessions:
-            self._sessions[rows, columns] = self._session(rows, columns)
-        output = self._sessions[rows, columns].run(
-            OUTPUTS, dict(zip(INPUTS, (image[None], radar[None]), strict=True))
-        )
+        session = self._sessions.get(image.shape[0], image.shape[1], self._session)
+        output = session.run(OUTPUTS, dict(zip(INPUTS, (image[None], radar[None]), strict=True)))
         return NetworkMaps(*(values[0] for values in output))
 
     def _session(self, rows: int, columns: int) -> onnxruntime.InferenceSession:

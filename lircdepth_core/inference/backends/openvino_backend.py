@@ -7,6 +7,7 @@ import openvino
 
 from lircdepth_core.inference.backends.backend import NetworkMaps
 from lircdepth_core.inference.backends.onnx_files import NetworkFiles
+from lircdepth_core.inference.backends.recent import RecentSizes
 from lircdepth_core.inference.onnx_export import INPUTS, OUTPUTS
 
 ENGINES = "openvino"
@@ -14,6 +15,8 @@ ENGINES = "openvino"
 
 class OpenVinoBackend:
     """Runs a network's ONNX files, each compiled for this processor and kept beside the file.
+
+    In memory are those of the sizes it met last.
 
     Args:
         files: of the network.
@@ -28,14 +31,12 @@ class OpenVinoBackend:
             "INFERENCE_PRECISION_HINT": "bf16" if half else "f32",
             "PERFORMANCE_HINT": "LATENCY",
         }
-        self._requests: dict[tuple[int, int], openvino.InferRequest] = {}
+        self._requests: RecentSizes[openvino.InferRequest] = RecentSizes()
 
     def __call__(self, image: np.ndarray, radar: np.ndarray) -> NetworkMaps:
         """Run the network, see `Backend`."""
-        rows, columns = image.shape[:2]
-        if (rows, columns) not in self._requests:
-            self._requests[rows, columns] = self._request(rows, columns)
-        output = self._requests[rows, columns].infer(
+        request = self._requests.get(image.shape[0], image.shape[1], self._request)
+        output = request.infer(
             dict(zip(INPUTS, (image[None], radar[None]), strict=True)), share_inputs=True
         )
         return NetworkMaps(*(output[name][0] for name in OUTPUTS))

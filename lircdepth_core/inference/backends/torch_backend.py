@@ -19,7 +19,8 @@ class TorchBackend:
         graph: is moved to the device.
         device: `cpu` or `cuda:N`.
         half: run convolutions in half precision: float16 on CUDA, bfloat16 on a CPU.
-        compiled: by torch.compile, with CUDA graphs on CUDA; every new size is compiled anew.
+        compiled: by torch.compile, with CUDA graphs on CUDA; every new size is compiled anew, up to
+            torch's limit of eight, beyond which others run eagerly.
     """
 
     def __init__(

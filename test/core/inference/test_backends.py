@@ -1,9 +1,11 @@
 """Every back end gives torch's answer; `auto` takes the fastest that does."""
 
+import gc
 import importlib.util
 import os
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 from unittest.mock import patch
 
@@ -20,12 +22,15 @@ from lircdepth_core.inference.artefacts import Artefacts
 from lircdepth_core.inference.backends import (
     BACKENDS,
     NetworkMaps,
+    RecentSizes,
     fastest,
     open_backend,
     requested_backend,
 )
 from lircdepth_core.inference.backends.catalogue import BackendKind
+from lircdepth_core.inference.backends.recent import KEPT_SIZES
 from lircdepth_core.inference.model_description import SeededWeights
+from lircdepth_core.inference.onnx_export import export_onnx
 from lircdepth_core.network import DeploymentGraph, SmallStudent, Student
 from lircdepth_core.radar import RadarReturns
 
@@ -76,6 +81,71 @@ def test_what_was_built_serves_the_next_start(name, artefacts, monkeypatch, smal
     )
     again = open_backend(name, graph, "cpu", artefacts, print)(*sample(32, 64))
     np.testing.assert_array_equal(again.depth, first.depth)
+
+
+class OneFile:
+    """A network's file for every size: its N, H and W are open."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def of_size(self, rows, columns):
+        return self.path
+
+
+@pytest.mark.parametrize(
+    ("package", "made"),
+    [
+        ("onnxruntime", "InferenceSession"),
+        ("openvino", "Core.compile_model"),
+    ],
+)
+def test_a_lens_that_zooms_does_not_fill_the_memory(
+    package, made, tmp_path, monkeypatch, small_network
+):
+    pytest.importorskip(package)
+    pytest.importorskip("onnxscript")
+    export_onnx(DeploymentGraph(small_network), tmp_path / "network.onnx", None)
+    files = OneFile(tmp_path / "network.onnx")
+    backend = BACKENDS[package].open(None, "cpu", files)
+    owner = importlib.import_module(package)
+    *path, name = made.split(".")
+    for part in path:
+        owner = getattr(owner, part)
+    make, alive, sizes = getattr(owner, name), weakref.WeakSet(), []
+
+    def remembered(*args, **kwargs):
+        one = make(*args, **kwargs)
+        alive.add(one)
+        sizes.append(size)
+        return one
+
+    monkeypatch.setattr(owner, name, remembered)
+    for size in [32 * number for number in range(1, KEPT_SIZES + 4)]:
+        assert backend(*sample(32, size)).depth.shape == (32, size)
+    gc.collect()
+    assert len(alive) <= KEPT_SIZES
+    made_so_far = len(sizes)
+    for size in sizes[-KEPT_SIZES:]:
+        backend(*sample(32, size))
+    assert len(sizes) == made_so_far, "what was used last is kept"
+    size = 32
+    assert backend(*sample(32, size)).depth.shape == (32, size)
+    assert sizes[-1] == size, "what is long ago is made anew"
+
+
+def test_of_sizes_the_one_that_was_used_longest_ago_goes_before_another_is_made():
+    recent, kept = RecentSizes(2), []
+
+    def make(rows, columns):
+        kept.append([size in recent for size in sizes])
+        return rows * columns
+
+    sizes = [(1, 1), (1, 2), (1, 3)]
+    for rows, columns in [(1, 1), (1, 2), (1, 1), (1, 3)]:
+        assert recent.get(rows, columns, make) == rows * columns
+    assert kept == [[False, False, False], [True, False, False], [True, False, False]]
+    assert [size in recent for size in sizes] == [True, False, True]
 
 
 @pytest.fixture(scope="module")
