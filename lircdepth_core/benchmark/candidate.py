@@ -32,6 +32,8 @@ BASELINE = "baseline"
 _FIXED_SET = 4
 """Examples, by seeds from 0, whose depth is compared."""
 
+_SECONDS_TO_END = 10.0
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -102,10 +104,12 @@ class CandidateProcess:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End the process."""
-        self._process.kill()
-        self._process.join()
+        """End the process: by itself, so that it frees what it holds, or else it is killed."""
         self._connection.close()
+        self._process.join(_SECONDS_TO_END)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
 
     def _ask(self, question: str, *arguments: Any) -> Any:
         self._connection.send((question, arguments))
@@ -184,7 +188,10 @@ def _serve(connection: Connection, candidate: Candidate) -> None:
         "peak_memory": peak_memory,
     }
     while True:
-        question, arguments = connection.recv()
+        try:
+            question, arguments = connection.recv()
+        except EOFError:
+            return
         connection.send(("done", questions[question](*arguments)))
 
 
