@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import zlib
-
 import cv2
 import numpy as np
 import torch
 
 from lircdepth_core.dataset.reader import Batch
 from lircdepth_core.network import IMAGE_MEAN, IMAGE_STD
-
-# First number of the seeds; radar dropout uses 4, exposure faults 5.
-_CAMERA = 6
+from lircdepth_core.training.draws import Purpose, draws
 
 EACH = 0.5
 """Probability of each change, of an image that is changed."""
@@ -44,8 +40,7 @@ def with_other_cameras(batch: Batch, share: float, seed: int, epoch: int) -> Bat
         return batch
     image = batch.image.clone()
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (IMAGE_MEAN, IMAGE_STD))
-    for number, key in enumerate(batch.keys):
-        rng = np.random.default_rng([_CAMERA, seed, epoch, zlib.crc32(key.encode())])
+    for number, rng in draws(batch.keys, Purpose.OTHER_CAMERAS, seed, epoch):
         if rng.random() >= share:
             continue
         light = ((image[number] * std + mean) * 255).round().clamp(0, 255).to(torch.uint8)

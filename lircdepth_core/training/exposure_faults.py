@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import zlib
-
-import numpy as np
 import torch
 
 from lircdepth_core.dataset.bad_exposure import exposure_gain
 from lircdepth_core.dataset.reader import Batch
 from lircdepth_core.network import IMAGE_MEAN, IMAGE_STD
 from lircdepth_core.training.config import ExposureFaults
-
-# First number of the seeds; radar dropout uses 4.
-_EXPOSURE = 5
+from lircdepth_core.training.draws import Purpose, draws
 
 
 def with_exposure_faults(batch: Batch, faults: ExposureFaults, seed: int, epoch: int) -> Batch:
@@ -29,8 +24,7 @@ def with_exposure_faults(batch: Batch, faults: ExposureFaults, seed: int, epoch:
         return batch
     image = batch.image.clone()
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (IMAGE_MEAN, IMAGE_STD))
-    for number, key in enumerate(batch.keys):
-        rng = np.random.default_rng([_EXPOSURE, seed, epoch, zlib.crc32(key.encode())])
+    for number, rng in draws(batch.keys, Purpose.EXPOSURE_FAULTS, seed, epoch):
         chance, part = rng.random(2)
         if chance >= faults.black + faults.saturated:
             continue

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
-
 import numpy as np
 import torch
 
@@ -11,9 +9,7 @@ from lircdepth_core.camera import Camera
 from lircdepth_core.dataset.reader import Batch
 from lircdepth_core.radar import VisibleReturns
 from lircdepth_core.training.config import RadarDropout
-
-# First number of the seeds; the reader uses 1 to 3.
-_RADAR = 4
+from lircdepth_core.training.draws import Purpose, draws
 
 
 def without_some_radar(batch: Batch, dropout: RadarDropout, seed: int, epoch: int) -> Batch:
@@ -28,8 +24,7 @@ def without_some_radar(batch: Batch, dropout: RadarDropout, seed: int, epoch: in
     if dropout == RadarDropout():
         return batch
     returns, radar = batch.returns.clone(), batch.radar.clone()
-    for number, key in enumerate(batch.keys):
-        rng = np.random.default_rng([_RADAR, seed, epoch, zlib.crc32(key.encode())])
+    for number, rng in draws(batch.keys, Purpose.RADAR_DROPOUT, seed, epoch):
         loses_all, loses_half = rng.random(2) < (dropout.all_returns, dropout.half_of_returns)
         stays = rng.random(returns.shape[1]) < 0.5
         if loses_all:

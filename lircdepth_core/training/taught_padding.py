@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import zlib
-
 import numpy as np
 
 from lircdepth_core.dataset.reader import Batch
 from lircdepth_core.network import SIZE_MULTIPLE
-
-# First number of the seeds; exposure faults use 5.
-_PADDING = 6
+from lircdepth_core.training.draws import Purpose, draws
 
 
 def with_padding(batch: Batch, probability: float, seed: int, epoch: int) -> Batch:
@@ -31,8 +27,7 @@ def with_padding(batch: Batch, probability: float, seed: int, epoch: int) -> Bat
     image, radar, returns = batch.image.clone(), batch.radar.clone(), batch.returns.clone()
     single, dense, exact = batch.single_scan.clone(), batch.dense.clone(), batch.exact.clone()
     rows, columns = image.shape[2:]
-    for number, key in enumerate(batch.keys):
-        rng = np.random.default_rng([_PADDING, seed, epoch, zlib.crc32(key.encode())])
+    for number, rng in draws(batch.keys, Purpose.PADDING, seed, epoch):
         lacks = rng.random(2) < probability
         missing = np.where(lacks, rng.integers(1, SIZE_MULTIPLE, 2), 0)
         bottom, right = int(rows - missing[0]), int(columns - missing[1])
