@@ -9,9 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from torch.utils.tensorboard import SummaryWriter
-
 from lircdepth_core.errors import InputError
+from lircdepth_core.training.event_file import EventFile
 
 LOG_FILE = "log.jsonl"
 TENSORBOARD_FOLDER = "tensorboard"
@@ -37,7 +36,7 @@ class Records:
                 temporary = self._path.with_suffix(".new")
                 temporary.write_text("".join(kept))
                 temporary.replace(self._path)
-            self._tensorboard = SummaryWriter(str(out / TENSORBOARD_FOLDER), purge_step=step + 1)
+            self._tensorboard = EventFile(out / TENSORBOARD_FOLDER, step + 1)
         except OSError as error:
             raise self._unwritable(error) from error
 
@@ -51,9 +50,8 @@ class Records:
         try:
             with self._path.open("a") as file:
                 file.write(line + "\n")
-            for name, value in _flat(values).items():
-                self._tensorboard.add_scalar(f"{event}/{name}", value, step)
-            self._tensorboard.flush()
+            numbers = {f"{event}/{name}": value for name, value in _flat(values).items()}
+            self._tensorboard.add_scalars(numbers, step)
         except OSError as error:
             raise self._unwritable(error) from error
 
@@ -66,7 +64,13 @@ class Records:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._tensorboard.close()
+        if error is not None:  # which says more than what closing would
+            self._tensorboard.discard()
+            return
+        try:
+            self._tensorboard.close()
+        except OSError as failure:
+            raise self._unwritable(failure) from failure
 
     def _unwritable(self, error: OSError) -> InputError:
         return InputError(

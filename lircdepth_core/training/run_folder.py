@@ -20,6 +20,8 @@ MAY_CHANGE = ("record.", "data.workers", "optimiser.accumulate")
 """Fields that a resumed run may have changed, by the beginning of their names; two processes may
 take the place of one that accumulates twice as many batches."""
 
+_UNFINISHED = "config.new"  # left by a process killed just then
+
 Config = TypeVar("Config", bound=TrainingConfig)
 
 
@@ -27,8 +29,8 @@ def keep_config(config: TrainingConfig, out: Path, processes: Processes) -> None
     """Write the configuration into the folder, or see that it is the one that is there.
 
     Raises:
-        InputError: the folder cannot be made, holds something else, or a run of another
-            configuration.
+        InputError: the folder cannot be made or written to, holds something else, or a run of
+            another configuration.
     """
     path = out / CONFIG_FILE
     if path.exists():
@@ -42,12 +44,20 @@ def keep_config(config: TrainingConfig, out: Path, processes: Processes) -> None
                 f"{path}: the run was begun with another {', '.join(changed)}; give the same "
                 "values to go on, or a new --out"
             )
-    elif out.is_dir() and any(out.iterdir()):
+    elif out.is_dir() and any(found.name != _UNFINISHED for found in out.iterdir()):
         raise InputError(f"{out}: holds something else; give a new --out")
     processes.wait()  # no process may find what the leading one writes
     if processes.leads:
         with output_folder(out):
-            temporary = path.with_suffix(".new")
-            temporary.write_text(format_config(config), encoding="utf-8")
-            temporary.replace(path)
+            temporary = out / _UNFINISHED
+            try:
+                temporary.write_text(format_config(config), encoding="utf-8")
+                temporary.replace(path)
+            except OSError as error:
+                raise InputError(
+                    f"{path}: cannot be written ({error.strerror}); free some space and run the "
+                    "same command again"
+                ) from error
+            finally:
+                temporary.unlink(missing_ok=True)
     processes.wait()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import signal
 from pathlib import Path
 from types import SimpleNamespace
@@ -256,6 +257,46 @@ def test_a_full_disk_under_the_log_is_said(tmp_path):
         (tmp_path / "log.jsonl").symlink_to("/dev/full")
         with pytest.raises(InputError, match=r"log\.jsonl: cannot be written \(No space left"):
             records.write("step", 1, {"total": 1.0})
+
+
+def write_records(out: Path, steps: int) -> None:
+    with Records(out, 0) as records:
+        for step in range(1, steps + 1):
+            records.write("step", step, {"total": 1.0, "depth": 2.0})
+
+
+def test_a_full_disk_under_the_events_is_the_error_and_nothing_else(tmp_path, capfd):
+    small, before = 3000, resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (small, before[1]))
+    try:
+        with pytest.raises(InputError, match=r"cannot be written \(File too large\)"):
+            write_records(tmp_path, 100)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert (tmp_path / "log.jsonl").stat().st_size < small  # it was the events' file
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_run_begins_once_there_is_space(killed, tiny_config, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    if killed:
+        out.mkdir()
+        (out / "config.new").write_text("seed:")
+    else:
+
+        def full(path: Path, text: str, **_: object) -> None:
+            path.touch()
+            raise OSError(28, "No space left on device")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "write_text", full)
+            with pytest.raises(InputError, match=r"config\.yaml: cannot be written \(No space"):
+                run(tiny_task(), tiny_config, out, "length.steps=3")
+        assert not out.exists()
+    run(tiny_task(), tiny_config, out, "length.steps=3")
+    assert (out / "config.yaml").exists()
+    assert not (out / "config.new").exists()
 
 
 def test_a_damaged_checkpoint_is_refused(tiny_config, tmp_path):
