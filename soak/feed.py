@@ -34,6 +34,8 @@ IMAGE_FAULTS = {
 
 IMAGE_TOPIC = "/depth/input/image"
 RADAR_FAULTS = {"not sent": 0.1, "cut": 0.03, "of NaN": 0.03, "no fields": 0.02, "late": 0.05}
+CAMERA_INFO_FAULTS = {"not sent": 0.05, "without a camera": 0.01, "of no size": 0.01}
+ODOMETRY_FAULTS = {"not sent": 0.05, "of NaN": 0.01, "stamp zero": 0.01, "of 2 s before": 0.01}
 
 
 @dataclass
@@ -93,8 +95,8 @@ class Feed:
         return str(self._rng.choice(names, p=chances))
 
     def _publish_image(self) -> None:
+        self._publish_camera_info()
         fault = self._fault(IMAGE_FAULTS)
-        self._infos.publish(camera_info())
         stamp = time.time_ns()
         if fault == "not sent":
             return
@@ -116,6 +118,18 @@ class Feed:
             self._last_stamp = stamp
         self._images.publish(message)
 
+    def _publish_camera_info(self) -> None:
+        fault = self._fault(CAMERA_INFO_FAULTS)
+        if fault == "not sent":
+            return
+        info = camera_info()
+        if fault == "without a camera":
+            info.k = [0.0] * 9
+            info.p = [0.0] * 12
+        if fault == "of no size":
+            info.width = info.height = 0
+        self._infos.publish(info)
+
     def _publish_radar(self) -> None:
         fault = self._fault(RADAR_FAULTS)
         if fault == "not sent":
@@ -132,9 +146,14 @@ class Feed:
         self._radar.publish(cloud)
 
     def _publish_odometry(self) -> None:
-        stamp = time.time_ns()
+        fault = self._fault(ODOMETRY_FAULTS)
+        if fault == "not sent":
+            return
+        now = time.time_ns()
+        stamp = {"stamp zero": 0, "of 2 s before": now - 2_000_000_000}.get(fault, now)
         odometry = Odometry(header=header(stamp, "map"), child_frame_id="base_link")
-        odometry.pose.pose.position.x = 10.0 * ((stamp * 1e-9) % 1000)
+        x = 10.0 * ((stamp * 1e-9) % 1000)
+        odometry.pose.pose.position.x = np.nan if fault == "of NaN" else x
         odometry.pose.pose.orientation.w = 1.0
         self._odometry.publish(odometry)
 
