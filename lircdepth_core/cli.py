@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from lircdepth_core.errors import InputError
+from lircdepth_core.errors import InputError, NonFiniteError
 
 VERBS = {
     "drive": (
@@ -99,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if run is None:
             parser.error("give the VERB first")
         return run(parsed)
-    except (InputError, OSError) as error:
+    except (InputError, NonFiniteError, OSError) as error:
         message = " ".join(str(error).split())
     except ImportError as error:
         package, extra = (error.name or "").partition(".")[0], VERBS[verb][2]

@@ -1,4 +1,4 @@
-"""The error that a user can do something about, and what to cite of others."""
+"""Errors that a user can do something about, and what to cite of others."""
 
 
 class InputError(ValueError):
@@ -6,6 +6,14 @@ class InputError(ValueError):
 
     The message is one line that names the file, topic or field, and says what to do. The command
     line prints it without a traceback; the node counts it and goes on.
+    """
+
+
+class NonFiniteError(ArithmeticError):
+    """A network answered with NaN or infinity where it saw the image.
+
+    Half precision that overflows does that, a device that computes wrong, or damaged weights. No
+    `RuntimeError`: what a device's own library says of it is another thing.
     """
 
 

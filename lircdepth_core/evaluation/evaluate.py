@@ -14,7 +14,7 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from lircdepth_core.dataset.sample import Sample
-from lircdepth_core.errors import InputError
+from lircdepth_core.errors import InputError, NonFiniteError
 from lircdepth_core.evaluation.measures import Measures, PredictedMaps, measure
 from lircdepth_core.evaluation.options import EvaluationOptions
 from lircdepth_core.evaluation.radar_changes import change_radar
@@ -311,7 +311,7 @@ class _Work(IterableDataset):
                 self.load_predictor(),
                 self.options,
             )
-        except (InputError, OSError) as error:
+        except (InputError, NonFiniteError, OSError) as error:
             yield error
         yield _Finished(worker.id)
 

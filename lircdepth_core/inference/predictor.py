@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from lircdepth_core.camera import Camera
-from lircdepth_core.errors import InputError
+from lircdepth_core.errors import InputError, NonFiniteError
 from lircdepth_core.inference.artefacts import Artefacts
 from lircdepth_core.inference.backends import (
     Int8Network,
@@ -249,6 +249,7 @@ class Predictor:
         Raises:
             InputError: the image is not of this type or not of the camera's size, or the model's
                 crop lies outside it, or `out` does not fit.
+            NonFiniteError: the network answered with NaN or infinity where it saw the image.
         """
         start = time.perf_counter()
         if image.dtype != np.uint8 or image.shape != (camera.height, camera.width, 3):
@@ -264,12 +265,11 @@ class Predictor:
         depth, uncertainty = self._network(scaled, radar_image)
         self._answered.get(scaled.shape[0], scaled.shape[1], lambda rows, columns: True)
         maps = _NetworkMaps(framing, self.model, depth, uncertainty, self._at_network_size)
+        self._check_finite(maps)
         inferred = time.perf_counter()
 
         depth_out, sigma_out = (None, None) if out is None else out
         depth = maps.restored(maps.depth * np.float32(framing.ratio), depth_out)
-        if not np.isfinite(maps.depth).all():
-            depth[~np.isfinite(depth)] = np.nan
         sigma = maps.half_width(SIGMA_SHARE, sigma_out)
         if self._max_sigma is not None:
             beyond = sigma > self._max_sigma
@@ -287,6 +287,25 @@ class Predictor:
             },
             _maps=maps,
         )
+
+    def _check_finite(self, maps: _NetworkMaps) -> None:
+        """Refuse an answer that is not finite somewhere in the region that the network saw.
+
+        A single pixel is enough: its neighbours come of the same sums, and a sigmoid makes a
+        plausible 100 m of an infinity. As NaN with a notice it would be a hole among such depths.
+        """
+        region = (slice(maps.framing.seen.height), slice(maps.framing.seen.width))
+        answers = {"depth": maps.depth}
+        if self.model.calibration is not None:  # otherwise there may be no head
+            answers["uncertainty"] = maps.uncertainty
+        for name, values in answers.items():
+            finite = np.isfinite(values[region])
+            if not finite.all():
+                raise NonFiniteError(
+                    f"the network: {name} is not finite at {finite.size - finite.sum()} of "
+                    f"{finite.size} pixels, on {self.device} with {self.backend}; give another "
+                    "back end (torch) or device"
+                )
 
     def _framing_of(self, camera: Camera) -> Framing:
         """Made anew only for another camera."""

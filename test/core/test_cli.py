@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from lircdepth_core import cli
-from lircdepth_core.errors import InputError
+from lircdepth_core.errors import InputError, NonFiniteError
 from lircdepth_core.inference import Predictor, find_model
 from lircdepth_core.network import Student
 
@@ -36,7 +36,12 @@ def raising(error: BaseException):
 
 
 @pytest.mark.parametrize(
-    "error", [InputError("map.png: broken\nmend it"), FileNotFoundError(2, "x")]
+    "error",
+    [
+        InputError("map.png: broken\nmend it"),
+        NonFiniteError("the network: broken"),
+        FileNotFoundError(2, "x"),
+    ],
 )
 def test_an_error_is_one_line_and_status_2(error, run_verb, capsys):
     assert run_verb(raising(error)) == 2

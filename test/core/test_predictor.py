@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lircdepth_core.camera import FOCAL_LENGTHS, MAX_SIDE, Camera
-from lircdepth_core.errors import InputError
+from lircdepth_core.errors import InputError, NonFiniteError
 from lircdepth_core.inference.backends.recent import KEPT_SIZES
 from lircdepth_core.inference.calibration import Calibration
+from lircdepth_core.inference.cpu_fallback import is_device_failure
 from lircdepth_core.inference.device import choose_device
 from lircdepth_core.inference.framing import frame
 from lircdepth_core.inference.model_description import MAX_FOCAL_LENGTH, Crop, NetworkInput
@@ -217,6 +218,53 @@ def test_a_focal_length_that_is_new_to_the_network_may_take_long(
     for camera in cameras[1:]:
         predictor(image, camera, None)
     assert [predictor.is_ready_for(camera) for camera in cameras] == [False] + [True] * KEPT_SIZES
+
+
+NOT_FINITE = [np.nan, np.inf, -np.inf]
+
+
+@pytest.mark.parametrize("value", NOT_FINITE)
+@pytest.mark.parametrize("everywhere", [True, False])
+def test_a_network_that_does_not_answer_with_numbers_has_failed(
+    value, everywhere, make_camera, make_model, stand_in
+):
+    def answer(image, radar):
+        depth = torch.full_like(image[:, :1], 20.0)
+        depth[:, :, 69 if not everywhere else slice(None), 5] = value
+        return depth, torch.full_like(depth, 0.5)
+
+    predictor = Predictor(make_model(), stand_in(answer), CPU)
+    out = tuple(np.full((70, 100), 7, np.float32) for _ in range(2))
+    words = rf"depth is not finite at {70 if everywhere else 1} of 7000 pixels, on cpu with torch"
+    with pytest.raises(NonFiniteError, match=words) as raised:
+        predictor(np.zeros((70, 100, 3), np.uint8), make_camera(100, 70, 200.0), None, out)
+    assert not is_device_failure(raised.value), "one such image is no lost device"
+    assert all((map_ == 7).all() for map_ in out)
+
+
+@pytest.mark.parametrize("value", NOT_FINITE)
+def test_what_a_network_answers_in_the_padding_is_nobodys(value, make_camera, make_model, stand_in):
+    def answer(image, radar):
+        depth = torch.full_like(image[:, :1], 20.0)
+        depth[:, :, 70:], depth[..., 100:] = value, value
+        return depth, torch.full_like(depth, 0.5)
+
+    predictor = Predictor(make_model(), stand_in(answer), CPU)
+    prediction = predictor(np.zeros((70, 100, 3), np.uint8), make_camera(100, 70, 200.0), None)
+    np.testing.assert_array_equal(prediction.depth, 20)
+
+
+@pytest.mark.parametrize("value", NOT_FINITE)
+def test_a_calibrated_model_needs_an_uncertainty_in_numbers(
+    value, make_camera, make_model, constant_network
+):
+    camera, image = make_camera(64, 32, 200.0), np.zeros((32, 64, 3), np.uint8)
+    network = constant_network(uncertainty=value)
+    with pytest.raises(NonFiniteError, match="uncertainty is not finite at 2048 of 2048 pixels"):
+        Predictor(make_model(calibration=CALIBRATION), network, CPU)(image, camera, None)
+    without = Predictor(make_model(), network, CPU)(image, camera, None)
+    assert np.isnan(without.sigma).all()
+    np.testing.assert_array_equal(without.depth, 20)
 
 
 @pytest.mark.parametrize("radar", [None, RadarReturns.empty()])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -23,6 +24,9 @@ from rclpy.context import Context
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
+
+from lircdepth_core.inference import ModelDescription, Predictor
+from lircdepth_core.inference.model_description import NetworkInput, SeededWeights
 
 MS = 1_000_000
 AHEAD = [[20.0, 0.0, 0.0, 5.0, -1.0, 0.0]]
@@ -161,6 +165,54 @@ def test_inference_that_always_fails_is_an_error_until_it_can(make_rig, predicto
         ask(rig, START + number * SECOND)
         number += 1
         time.sleep(0.1)
+
+
+class BreakableNetwork(torch.nn.Module):
+    """Answers 20 m, or in NaN, as half precision that overflows does."""
+
+    broken = False
+
+    def forward(self, image, radar):
+        depth = torch.full_like(image[:, :1], float("nan") if self.broken else 20.0)
+        return SimpleNamespace(depth=depth, uncertainty=torch.full_like(depth, 0.5))
+
+
+def model_around(network):
+    model = ModelDescription(
+        name="breakable",
+        network="student",
+        trained=True,
+        uncertainty_trained=True,
+        max_depth=100.0,
+        input=NetworkInput(260.0, "area"),
+        weights=SeededWeights(1),
+    )
+    return staticmethod(lambda *_, **__: Predictor(model, network, "cpu"))
+
+
+def test_a_network_that_answers_in_nan_is_an_error_until_it_does_not(make_rig):
+    network = BreakableNetwork()
+    rig = make_rig(topics=(), load=model_around(network))
+    ask(rig, START)
+    network.broken = True
+    rig.images.publish(image_message(START + SECOND))
+    wait_until(lambda: rig.counts().get("dropped: inference failed") == 1)
+    wait_until(lambda: rig.level == DiagnosticStatus.ERROR, what="an error in the diagnostics")
+    assert "NonFiniteError: the network: depth is not finite at 61440 of 61440" in rig.message
+    network.broken = False
+    ask(rig, START + 2 * SECOND)
+    assert rig.counts() == {"received": 3, "answered": 2, "dropped: inference failed": 1}
+
+
+def test_a_network_that_answers_in_nan_from_the_start_is_not_configured(make_rig):
+    network = BreakableNetwork()
+    rig = make_rig(topics=(), load=model_around(network))
+    assert rig.node.trigger_deactivate() == TransitionCallbackReturn.SUCCESS
+    assert rig.node.trigger_cleanup() == TransitionCallbackReturn.SUCCESS
+    network.broken = True
+    assert rig.node.trigger_configure() == TransitionCallbackReturn.FAILURE
+    wait_until(lambda: "configure failed: NonFiniteError: the network" in rig.message)
+    assert rig.level == DiagnosticStatus.ERROR
 
 
 def test_inference_that_hangs_is_an_error_until_it_answers(make_rig, predictor):

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from lircdepth_core.errors import NonFiniteError
 from lircdepth_core.inference.artefacts import Artefacts
 from lircdepth_core.inference.backends.backend import Backend, NetworkMaps
 from lircdepth_core.inference.backends.catalogue import BACKENDS, open_backend
@@ -42,6 +43,9 @@ def fastest(
 
     Returns:
         Its name in `BACKENDS`, and why, in words.
+
+    Raises:
+        NonFiniteError: torch itself answers with NaN or infinity.
     """
     candidates = [
         name
@@ -75,6 +79,11 @@ def _try_all(
         try:
             backend = open_backend(name, graph, device, artefacts, report)
             maps = backend(image, radar)
+            if reference is None and not np.isfinite(maps.depth).all():
+                raise NonFiniteError(
+                    f"the network: depth is not finite, on {device} with {name}; give another "
+                    "device, or fetch the model again"
+                )
             reference = reference or maps
             deviation = float(np.mean(np.abs(maps.depth / reference.depth - 1)))
             if not deviation <= LARGEST_DEVIATION:

@@ -16,7 +16,7 @@ from golden_rule import fill
 from small_network import check_backend, expected, sample
 from torch import nn
 
-from lircdepth_core.errors import InputError
+from lircdepth_core.errors import InputError, NonFiniteError
 from lircdepth_core.inference import Predictor
 from lircdepth_core.inference.artefacts import Artefacts
 from lircdepth_core.inference.backends import (
@@ -282,6 +282,18 @@ def test_the_choice_is_kept(choose):
 def test_a_fault_of_torch_is_not_hidden(choose):
     with pytest.raises(RuntimeError, match="ours"):
         choose(torch=kind(0.1, error=RuntimeError("ours")), other=kind(0.1))
+
+
+@pytest.mark.parametrize("factor", [np.nan, np.inf])
+def test_a_torch_that_does_not_answer_with_numbers_is_one_line(factor, choose):
+    with pytest.raises(NonFiniteError, match="not finite, on cpu with torch; give another device"):
+        choose(torch=kind(0.1, factor), other=kind(0.1))
+
+
+def test_a_candidate_that_does_not_answer_with_numbers_is_not_taken(choose):
+    name, why, _ = choose(torch=kind(0.4), broken=kind(0.1, np.nan))
+    assert name == "torch"
+    assert "broken is nan off" in why
 
 
 def test_auto_of_a_model_tries_and_tells(tmp_path, make_model, monkeypatch, small_network):
