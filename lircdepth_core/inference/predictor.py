@@ -204,7 +204,14 @@ class Predictor:
         )
 
     def warm_up(self, width: int, height: int) -> None:
-        """Predict once on a grey image of the camera's size, so that the first one is not slow."""
+        """Predict once on a grey image of about a camera's size, so that the first one is not slow.
+
+        Where the model's crop begins below such an image, it is a higher one of as many pixels.
+        """
+        crop, pixels = self.model.input.crop, width * height
+        if crop is not None and height < crop.top + min(crop.height, SIZE_MULTIPLE):
+            height = crop.top + min(crop.height, height)
+            width = max(pixels // height, 1)
         focal = self.model.input.focal_length
         K = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])
         self(np.full((height, width, 3), 128, np.uint8), Camera(K, width, height), None)

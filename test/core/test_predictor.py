@@ -204,6 +204,22 @@ def test_a_crop_below_the_image_is_refused(make_camera, make_model, constant_net
         predictor(np.zeros((80, 64, 3), np.uint8), make_camera(64, 80, 200.0), None)
 
 
+@pytest.mark.parametrize("max_pixels", [1_000_000, 20_000])
+@pytest.mark.parametrize(
+    "crop", [None, Crop(3, 192), Crop(383, 192), Crop(384, 192), Crop(700, 200), Crop(100_000, 192)]
+)
+def test_a_model_is_warmed_up_wherever_its_crop_lies(
+    crop, max_pixels, make_model, constant_network
+):
+    network = constant_network()
+    model = make_model(input=NetworkInput(200.0, "area", crop))
+    predictor = Predictor(model, network, CPU, max_network_pixels=max_pixels)
+    predictor.warm_up(704, 384)
+    assert network.image.shape[2] * network.image.shape[3] <= max_pixels
+    if crop in (None, Crop(3, 192)) and max_pixels == 1_000_000:
+        assert network.image.shape[2:] == (192 if crop else 384, 704)
+
+
 def test_a_focal_length_that_is_new_to_the_network_may_take_long(
     make_camera, make_model, constant_network
 ):
