@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lircdepth_core.errors import InputError
+from lircdepth_core.input_file import read_input_file
 from lircdepth_core.plain_yaml import parse_plain_yaml
 from lircdepth_ros.sensors import JUMP_BACK_NANOSECONDS
 from lircdepth_ros.transforms import (
@@ -158,9 +159,7 @@ def read_calibration(path: Path) -> tuple[str, dict[str, np.ndarray]]:
         InputError: the file is missing or not of the described form.
     """
     try:
-        if path.stat().st_size > _MAX_CALIBRATION_BYTES:
-            raise InputError(f"{path}: larger than a calibration file can be (1 MB)")
-        text = path.read_text("utf-8")
+        text = read_input_file(path, _MAX_CALIBRATION_BYTES).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read: {error}; check calibration_file") from error
     try:

@@ -25,6 +25,7 @@ from lircdepth_core.inference.model_description import (
     format_description,
     parse_description,
 )
+from lircdepth_core.input_file import read_input_file
 from lircdepth_core.network import NETWORKS
 from lircdepth_core.network.parameters import load_parameters
 from lircdepth_core.unfinished_folder import unfinished_folder
@@ -233,10 +234,7 @@ def _model_roots() -> list[Path]:
 def _read(path: Path, largest: int) -> bytes:
     """A file's bytes."""
     try:
-        size = path.stat().st_size
-        if size > largest:
-            raise InputError(f"{path}: {size} bytes, more than {largest}; not a file of this kind")
-        return path.read_bytes()
+        return read_input_file(path, largest)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}; fetch the model again") from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -11,20 +12,37 @@ import torch
 from torch import Tensor, nn
 
 from lircdepth_core.errors import InputError
+from lircdepth_core.input_file import open_input_file
+from lircdepth_core.network.checkpoint_scan import check_checkpoint
+
+MAX_CHECKPOINT_BYTES = 4 << 30
 
 
 def read_checkpoint(path: str | Path) -> Mapping[str, Any]:
     """Read a dict that `torch.save` wrote.
 
     Only tensors and plain values are read, NumPy's values as `NumPyValue`; a file that would have
-    anything else built or called is refused, and nothing in it is run.
+    anything else built or called is refused, and nothing in it is run. What is built takes about
+    as much memory as the file has bytes.
 
     Raises:
-        InputError: the file cannot be read, is damaged, or holds something else.
+        InputError: the file cannot be read, is larger than `MAX_CHECKPOINT_BYTES`, damaged, or
+            holds something else.
     """
+    path = Path(path)
     try:
-        with torch.serialization.safe_globals(NUMPY_GLOBALS):
-            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        with open_input_file(path, MAX_CHECKPOINT_BYTES) as file:
+            try:
+                check_checkpoint(file, os.fstat(file.fileno()).st_size)
+            except InputError as error:
+                raise InputError(
+                    f"{path}: {error}; nothing was run, give the file as published"
+                ) from None
+            file.seek(0)
+            with torch.serialization.safe_globals(NUMPY_GLOBALS):
+                checkpoint = torch.load(file, map_location="cpu", weights_only=True)
+    except InputError:
+        raise
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}; give a readable file") from None
     except Exception as error:  # noqa: BLE001 - damaged bytes raise any type inside torch.load

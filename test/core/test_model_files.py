@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 import shutil
 import sys
 from types import SimpleNamespace
@@ -125,6 +126,18 @@ def test_a_changed_byte_of_the_weights_is_noticed(folder):
 def test_missing_weights_are_named(folder):
     (folder / "weights.safetensors").unlink()
     with pytest.raises(InputError, match=r"weights\.safetensors: No such file"):
+        Predictor.load(folder, "cpu")
+
+
+@pytest.mark.parametrize("kind", ["pipe", "zeros"])
+def test_weights_without_end_are_not_read(folder, kind):
+    path = folder / "weights.safetensors"
+    path.unlink()
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    with pytest.raises(InputError, match=r"weights\.safetensors: a pipe or a device"):
         Predictor.load(folder, "cpu")
 
 

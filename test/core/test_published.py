@@ -1,8 +1,14 @@
 """Published checkpoints: read without running anything, taken only where they fit exactly."""
 
+import codecs
+import io
 import json
+import os
 import pickle
-from collections import OrderedDict
+import re
+import tracemalloc
+import zipfile
+from collections import Counter, OrderedDict
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +18,7 @@ import torch
 from lircdepth_core.errors import InputError
 from lircdepth_core.inference.published import load_published
 from lircdepth_core.network import Student, Teacher
+from lircdepth_core.network.checkpoint_scan import _check_pickle
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -135,6 +142,88 @@ def test_a_file_that_would_run_something_is_refused_and_runs_nothing(zipped, tmp
 
     torch.load(path, weights_only=False)
     assert target.exists(), "the payload must work, or this test shows nothing"
+
+
+class Reduced:
+    """Is pickled as a call."""
+
+    def __init__(self, call, *arguments):
+        self.reduced = call, arguments
+
+    def __reduce__(self):
+        return self.reduced
+
+
+def doubled(times: int) -> object:
+    value: object = b"0"
+    for _ in range(times):
+        value = Reduced(codecs.encode, value, "hex_codec")
+    return value
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (Reduced(bytearray, 200 << 20), "it asks for builtins.bytearray"),
+        (doubled(12), "it encodes what are no bytes"),
+        (Reduced(codecs.encode, "0", "utf-32"), "it encodes what are no bytes"),
+        (Reduced(Counter, "abc"), "it asks for collections.Counter"),
+        (
+            Reduced(torch._utils._rebuild_meta_tensor_no_storage, torch.int8, (9,), (1,), False),
+            "it asks for torch._utils._rebuild_meta_tensor_no_storage",
+        ),
+    ],
+    ids=["zeros", "doubled", "longer", "counter", "meta"],
+)
+def test_a_small_file_cannot_ask_for_much_memory(value, words, zipped, tmp_path):
+    path = tmp_path / "model.pt"
+    torch.save({"model": {"a": value}}, path, _use_new_zipfile_serialization=zipped)
+    assert path.stat().st_size < 5000
+    tracemalloc.start()
+    with pytest.raises(InputError, match=re.escape(words)) as error:
+        load_published(path, "student")
+    assert tracemalloc.get_traced_memory()[1] < 100 << 20
+    tracemalloc.stop()
+    assert str(path) in str(error.value)
+    torch.load(path, weights_only=True)  # allows it, or this test shows nothing
+
+
+def test_a_packed_file_is_not_unpacked(tmp_path):
+    path, packed = tmp_path / "model.pt", tmp_path / "packed.pt"
+    torch.save({"model": {"a": torch.zeros(25_000_000)}}, path)
+    with zipfile.ZipFile(path) as source, zipfile.ZipFile(packed, "w") as target:
+        for member in source.infolist():
+            target.writestr(member.filename, source.read(member), zipfile.ZIP_DEFLATED)
+    assert packed.stat().st_size < 1_000_000
+    with pytest.raises(InputError, match=r"packed\.pt: refused, it would unpack to more"):
+        load_published(packed, "student")
+
+
+@pytest.mark.parametrize(
+    "pickled",
+    [
+        b"\x80\x02c_codecs\nencode\nN0q\x00.",  # POP would put `encode` where a None is expected
+        b"\x80\x02c_codecs\nencode\n(uq\x00.",
+        b"\x80\x02c_codecs\nencode\nq\x00X\x01\x00\x00\x00aX\x03\x00\x00\x00hex\x86R.",
+        b"\x80\x02c_codecs\nencode\nq\x00(h\x00X\x01\x00\x00\x00aK\x01\x86R.",
+        b"\x80\x02}(uq\x00.",
+    ],
+)
+def test_a_pickle_that_hides_what_it_calls_is_refused(pickled):
+    with pytest.raises(InputError, match="refused, "):
+        _check_pickle(io.BytesIO(pickled))
+
+
+def test_what_has_no_end_is_no_checkpoint(tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(InputError, match=rf"{path}: a pipe or a device"):
+            load_published(path, "student")
+    torch.save({"model": {}}, tmp_path / "model.pt")
+    monkeypatch.setattr("lircdepth_core.network.parameters.MAX_CHECKPOINT_BYTES", 100)
+    with pytest.raises(InputError, match=r"model\.pt: \d+ bytes, more than 100"):
+        load_published(tmp_path / "model.pt", "student")
 
 
 def test_numpy_values_are_not_built(parameters, tmp_path):

@@ -11,9 +11,11 @@ from typing import Protocol
 from lircdepth_core.errors import InputError
 from lircdepth_core.inference.artefacts import Artefacts
 from lircdepth_core.inference.onnx_export import OPSET, export_onnx, fix_size
+from lircdepth_core.input_file import read_input_file
 from lircdepth_core.network import DeploymentGraph
 
 _FILE = "network.onnx"
+_MAX_BYTES = 2_000_000_000  # a protobuf cannot be larger
 
 
 class NetworkFiles(Protocol):
@@ -103,7 +105,7 @@ class Int8Files:
     def _read(self) -> bytes:
         path = self.network.path
         try:
-            data = path.read_bytes()
+            data = read_input_file(path, _MAX_BYTES)
         except OSError as error:
             raise InputError(f"{path}: {error.strerror or error}; fetch the model again") from error
         found = hashlib.sha256(data).hexdigest()

@@ -113,6 +113,15 @@ def test_a_changed_file_is_not_run(quantised, tmp_path, monkeypatch):
         predictor.warm_up(96, 64)
 
 
+def test_a_file_without_end_is_not_read(quantised, tmp_path, monkeypatch):
+    monkeypatch.setenv("LIRCDEPTH_CACHE", str(tmp_path / "nothing_built_yet"))
+    (quantised / "int8.onnx").unlink()
+    (quantised / "int8.onnx").symlink_to("/dev/zero")
+    predictor = Predictor.load(quantised, device="cpu", backend="onnxruntime-int8")
+    with pytest.raises(InputError, match=r"int8.onnx: a pipe or a device"):
+        predictor.warm_up(96, 64)
+
+
 def test_after_other_weights_came_it_is_refused_and_the_rest_runs(quantised, make_model):
     description = read_description(quantised)
     other = SmallNetwork()
