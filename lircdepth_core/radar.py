@@ -12,6 +12,10 @@ from lircdepth_core.errors import InputError
 MIN_DEPTH = 1.0
 """Returns nearer than this (metres along the optical axis) are not used, as in training."""
 
+MAX_MAGNITUDE = 10_000.0
+"""Returns of more metres, dBsm or m/s than this are no radar's and not used: half precision, or
+even single, would overflow in the network, and the whole image be lost."""
+
 RADAR_CHANNELS = ("depth", "rcs", "vx", "vy")
 """Channels of the radar image: metres, dBsm, m/s forward, m/s left."""
 
@@ -117,13 +121,14 @@ class RadarReturns:
         """Project, and keep what the camera sees.
 
         Kept is depth > 1 m and 1 < u < width - 1, 1 < v < height - 1 (nuScenes-devkit's
-        `map_pointcloud_to_image`), and finite.
+        `map_pointcloud_to_image`), and what is finite and of no more than `MAX_MAGNITUDE`.
         """
         uv, depth = camera.project(self.position)
         with np.errstate(invalid="ignore"):
             keep = (depth > MIN_DEPTH) & (uv > 1).all(axis=1)
             keep &= (uv < (camera.width - 1, camera.height - 1)).all(axis=1)
-        keep &= np.isfinite(self.rcs) & np.isfinite(self.velocity).all(axis=1)
+            for value in (depth, self.rcs, *self.velocity.T):
+                keep &= np.abs(value) <= MAX_MAGNITUDE
         return VisibleReturns(uv[keep], depth[keep], self.rcs[keep], self.velocity[keep], keep)
 
 
