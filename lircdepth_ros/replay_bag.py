@@ -26,6 +26,7 @@ from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, TypesysError, get_types_from_msg, get_typestore
 
 from lircdepth_core.errors import InputError
+from lircdepth_ros.bag_limits import check_chunks, check_metadata, unpacked_message
 
 ROS1_MAGIC = b"#ROSBAG V"
 STAMP_END = 12  # bytes: the encapsulation, and sec and nanosec of a leading std_msgs/Header
@@ -82,11 +83,14 @@ class Bag:
                 f"{path}: no such bag; give a rosbag2 folder, .mcap, .db3 or .bag file"
             )
         try:
+            if path.is_dir():
+                check_metadata(path)
             self._reader = _reader(path)
             self._reader.open()
         except Exception as error:  # a damaged file makes rosbags raise almost anything
             raise self._unreadable(error) from error
         try:
+            self._unpack = self._limited()
             if self._reader.message_count == 0:
                 raise InputError(f"{path}: the bag holds no messages")
             self.start_time, self.end_time = self._reader.start_time, self._reader.end_time
@@ -124,6 +128,7 @@ class Bag:
         while True:
             try:
                 connection, time, data = next(stream)
+                data = self._unpack(data)
             except StopIteration:
                 return
             except Exception as error:  # as when opening: whatever rosbags meets in a damaged file
@@ -134,6 +139,18 @@ class Bag:
                 self.unusable[name] = self.unusable.get(name, 0) + 1
             else:
                 yield BagMessage(name, time, cdr)
+
+    def _limited(self) -> Callable[[bytes], bytes]:
+        """Keep the reader from unpacking more than is allowed; what unpacks a message."""
+        storage: Any = getattr(self._reader, "storage", None)  # of a rosbag2 alone
+        try:
+            check_chunks(getattr(storage, "storages", [storage]))
+        except InputError as error:
+            raise self._unreadable(error) from error
+        if storage is None or storage.metadata.compression_mode != "message":
+            return bytes
+        storage.metadata = storage.metadata._replace(compression_mode=None)
+        return unpacked_message
 
     def _add_topic(self, name: str, connections: list[Connection]) -> None:
         types = sorted({x.msgtype for x in connections})
