@@ -64,4 +64,14 @@ class OnnxRuntimeBackend:
                 "trt_engine_cache_path": str(engines),
                 "trt_fp16_enable": True,
             }
-        return onnxruntime.InferenceSession(path, options, providers=[(self._needed, settings)])
+        # It would go on on the CPU where a provider fails, unasked and for ever.
+        session = onnxruntime.InferenceSession(
+            path, options, providers=[(self._needed, settings)], enable_fallback=0
+        )
+        # A provider whose libraries cannot be loaded it leaves out all the same.
+        if self._needed not in session.get_providers():
+            raise InputError(
+                f"backend: onnxruntime cannot load its {self._needed}; install the CUDA, cuDNN and "
+                "TensorRT that it names above, or take another back end"
+            )
+        return session

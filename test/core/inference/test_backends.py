@@ -7,7 +7,7 @@ import subprocess
 import sys
 import weakref
 from pathlib import Path
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 
 import numpy as np
 import pytest
@@ -132,6 +132,52 @@ def test_a_lens_that_zooms_does_not_fill_the_memory(
     size = 32
     assert backend(*sample(32, size)).depth.shape == (32, size)
     assert sizes[-1] == size, "what is long ago is made anew"
+
+
+@pytest.fixture
+def onnx_file(tmp_path, small_network):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    export_onnx(DeploymentGraph(small_network), tmp_path / "network.onnx", None)
+    return OneFile(tmp_path / "network.onnx")
+
+
+@pytest.mark.filterwarnings("ignore:Specified provider")
+@pytest.mark.parametrize(
+    ("name", "provider"),
+    [("onnxruntime", "CUDAExecutionProvider"), ("tensorrt", "TensorrtExecutionProvider")],
+)
+def test_onnxruntime_does_not_run_on_the_cpu_unasked(name, provider, onnx_file, monkeypatch):
+    import onnxruntime
+
+    if provider in onnxruntime.get_available_providers():
+        pytest.skip(f"this onnxruntime has {provider}")
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [provider])
+    backend = BACKENDS[name].open(None, "cuda:0", onnx_file)
+    with pytest.raises(InputError, match=f"onnxruntime cannot load its {provider}; install"):
+        backend(*sample(32, 64))
+
+
+def test_onnxruntime_does_not_go_on_on_the_cpu_unasked(onnx_file, monkeypatch):
+    import onnxruntime
+    from onnxruntime.capi.onnxruntime_pybind11_state import EPFail
+
+    make, sessions = onnxruntime.InferenceSession, []
+
+    def remembered(*args, **kwargs):
+        sessions.append(make(*args, **kwargs))
+        return sessions[-1]
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", remembered)
+    backend = BACKENDS["onnxruntime"].open(None, "cpu", onnx_file)
+    backend(*sample(32, 64))
+
+    broken = Mock(wraps=sessions[0]._sess)
+    broken.run.side_effect = EPFail("[ONNXRuntimeError] : 11 : EP_FAIL : device lost")
+    monkeypatch.setattr(sessions[0], "_sess", broken)
+    monkeypatch.setattr(sessions[0], "set_providers", lambda *_: pytest.fail("another device"))
+    with pytest.raises(EPFail, match="device lost"):
+        backend(*sample(32, 64))
 
 
 def test_of_sizes_the_one_that_was_used_longest_ago_goes_before_another_is_made():
