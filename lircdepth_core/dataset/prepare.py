@@ -326,6 +326,8 @@ def _run_by_ray(jobs: Iterator[_Job]) -> Iterator[_Outcome]:
         raise InputError("ray is not installed; run: pip install 'lircdepth[ray]'") from error
     started = not ray.is_initialized()
     if started:
+        # Else it reports how it is used to its makers, over the network.
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         ray.init(log_to_driver=False)
     try:
         attempt = ray.remote(_attempt)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import cv2
 import numpy as np
@@ -147,6 +149,29 @@ def test_ray_writes_the_same(two_scenes, tmp_path):
     prepare(two_scenes, tmp_path / "one", options)
     prepare(two_scenes, tmp_path / "ray", options, engine="ray")
     assert tree(tmp_path / "one") == tree(tmp_path / "ray")
+
+
+def test_ray_does_not_report_how_it_is_used(annotated, tmp_path, monkeypatch):
+    """It would, over the network; a stand-in for it, which runs everything at once."""
+    asked: list[str | None] = []
+    ray = ModuleType("ray")
+    ray.__dict__.update(
+        is_initialized=lambda: False,
+        init=lambda **_: asked.append(os.environ.get("RAY_USAGE_STATS_ENABLED")),
+        remote=lambda function: SimpleNamespace(remote=function),
+        wait=lambda waiting: (waiting[:1], waiting[1:]),
+        get=list,
+        shutdown=lambda: None,
+    )
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    options = PrepareOptions(sweeps=1, leave_out=("accumulated", "dense"))
+    for number, chosen in enumerate((None, "1")):
+        monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "1")  # is put back at the end
+        if chosen is None:
+            monkeypatch.delenv("RAY_USAGE_STATS_ENABLED")
+        prepare(annotated, tmp_path / str(number), options, engine="ray")
+        assert list((tmp_path / str(number)).glob("*.tar"))
+    assert asked == ["0", "1"]
 
 
 def test_without_ray_the_engine_says_what_to_install(annotated, tmp_path, monkeypatch):
