@@ -8,6 +8,8 @@ import yaml
 
 from lircdepth_core.errors import InputError
 
+MAX_NESTING = 50
+
 MAX_INTEGER_BITS = 1000
 """An integer of more than 1024 is larger than any float, one of 15,000 cannot even be printed."""
 
@@ -28,6 +30,7 @@ def parse_plain_yaml(text: str) -> Any:
         LookupError,
         AttributeError,
         RecursionError,
+        OverflowError,
     ) as error:
         raise InputError(f"not YAML: {' '.join(str(error).split())[:200]}") from error
 
@@ -40,11 +43,28 @@ class _Loader(yaml.SafeLoader):
             raise yaml.YAMLError("aliases (*name) are not allowed; write the value out")
         return super().compose_node(parent, index)
 
+    def fetch_flow_collection_start(self, token: type[yaml.Token]) -> None:
+        if self.flow_level >= MAX_NESTING:  # time grows with its square
+            raise yaml.YAMLError(f"brackets nested more than {MAX_NESTING} deep")
+        super().fetch_flow_collection_start(token)
+
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        _check_length(node)
         value = super().construct_yaml_int(node)
         if value.bit_length() > MAX_INTEGER_BITS:
             raise yaml.YAMLError("an integer of more than 300 digits")
         return value
 
+    def construct_yaml_float(self, node: yaml.ScalarNode) -> float:
+        _check_length(node)
+        return super().construct_yaml_float(node)
+
+
+def _check_length(node: yaml.Node) -> None:
+    """1:1:1:... is a number to the base 60, which takes as long as the square of its length."""
+    if len(node.value) > MAX_INTEGER_BITS + 10:
+        raise yaml.YAMLError(f"a number of {len(node.value)} characters")
+
 
 _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_yaml_float)

@@ -35,6 +35,23 @@ def test_what_is_no_data_is_refused_in_one_line(text):
     assert "\n" not in str(found.value)
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 100_000, '{"a": ' * 50_000, "a: " + "1:" * 100_000 + "1", "1:" * 100_000 + "1.5"],
+    ids=["list", "mapping", "base 60", "fraction"],
+)
+def test_a_text_of_an_attacker_takes_no_longer_than_another(text):
+    begin = time.process_time()
+    with pytest.raises(InputError, match="not YAML: "):
+        parse_plain_yaml(text)
+    assert time.process_time() - begin < 0.5
+
+
+def test_a_fraction_to_the_base_60_beyond_every_float_is_refused():
+    with pytest.raises(InputError, match="not YAML: "):
+        parse_plain_yaml("1:" * 300 + "1.5")
+
+
 def test_a_small_text_cannot_stand_for_a_huge_document():
     names = "abcdefghijklmn"
     text = "a: &a [1, 1]\n" + "".join(

@@ -140,7 +140,7 @@ def test_odometry_of_another_frame_or_without_a_rotation_is_refused(calibration_
             % ("9" * 400),
             "300 digits",
         ),
-        ("base_frame: 0x" + "f" * 5000, "300 digits"),
+        ("base_frame: 0x" + "f" * 5000, "a number of 5002 characters"),
         ('base_frame: b\nframes: {"A\\nB": 3}', "frames.A B"),
         ("a: [", "YAML"),
     ],
