@@ -94,6 +94,7 @@ class Bag:
             if self._reader.message_count == 0:
                 raise InputError(f"{path}: the bag holds no messages")
             self.start_time, self.end_time = self._reader.start_time, self._reader.end_time
+            self._check_metadata()
             for name, connections in groupby(
                 sorted(self._reader.connections, key=_name), key=_name
             ):
@@ -101,6 +102,25 @@ class Bag:
         except BaseException:
             self._reader.close()
             raise
+
+    def _check_metadata(self) -> None:
+        """See that names are names and numbers are numbers; rosbags takes them as it finds them."""
+        numbers = [self.start_time, self.end_time, self._reader.message_count]
+        numbers += [connection.msgcount for connection in self._reader.connections]
+        names = [
+            name
+            for connection in self._reader.connections
+            for name in (connection.topic, connection.msgtype)
+        ]
+        odd: list[object] = [value for value in numbers if type(value) is not int]
+        odd += [value for value in names if not isinstance(value, str)]
+        if odd:
+            raise self._unreadable(
+                TypeError(
+                    f"{odd[0]!r:.40} where its metadata name a topic, "
+                    "a type, a time or a number of messages"
+                )
+            )
 
     def __enter__(self) -> Bag:
         return self

@@ -187,6 +187,24 @@ def test_metadata_cannot_stand_for_a_huge_document(tmp_path):
         Bag(path.parent)
 
 
+@pytest.mark.parametrize(
+    ("change", "odd"),
+    [
+        (
+            lambda found: found["topics_with_message_count"][0]["topic_metadata"].update(type=0.5),
+            "0.5",
+        ),
+        (lambda found: found["topics_with_message_count"][0].update(message_count="x"), "'x'"),
+        (lambda found: found["starting_time"].update(nanoseconds_since_epoch=0.25), "0.25"),
+        (lambda found: found.update(message_count=True), "True"),
+    ],
+    ids=["type", "count", "time", "all"],
+)
+def test_metadata_of_another_type_are_one_line(change, odd, tmp_path):
+    with pytest.raises(InputError, match=rf"bag: not a readable bag \({odd} where its metadata"):
+        Bag(with_metadata(tmp_path / "bag", change))
+
+
 def test_metadata_without_end_are_not_read(tmp_path):
     path = bag_of(tmp_path / "bag", 10) / "metadata.yaml"
     path.unlink()
