@@ -10,7 +10,7 @@ import numpy as np
 import yaml
 from hypothesis import strategies as st
 
-from fuzz.mutations import changed_fields, damaged
+from fuzz.mutations import DEEP, changed_fields, damaged
 from fuzz.target import Target
 from lircdepth_core.inference.calibration import SIGMA_SHARE, Calibration
 from lircdepth_core.inference.model_description import (
@@ -51,11 +51,15 @@ _BOMB = "a: &a [1,1]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\n" + "".join(
 _SENSOR_BOMB = _BOMB + ("base_frame: base_link\nframes: {RADAR: {translation: *i, rotation: *i}}\n")
 
 
+_ODD = [*DEEP, b"a: 0x" + b"f" * 5000, b"base_frame: 0x" + b"f" * 5000 + b"\nframes: {}"]
+
+
 def texts(whole: str, *more: str) -> st.SearchStrategy[bytes]:
     """A YAML file with bytes damaged, or with fields changed."""
     document = yaml.safe_load(whole)
     changed = changed_fields(document).map(lambda found: yaml.safe_dump(found).encode())
-    return changed | damaged(whole.encode(), *(text.encode() for text in more))
+    broken = damaged(whole.encode(), *(text.encode() for text in more))
+    return st.one_of(changed, changed, changed, broken, broken, broken, st.sampled_from(_ODD))
 
 
 def check_model(data: bytes) -> None:

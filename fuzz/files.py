@@ -4,26 +4,34 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import tempfile
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import safetensors.torch
 import torch
+import yaml
 from hypothesis import strategies as st
 from rosbags.rosbag1 import Writer as Ros1Writer
 from rosbags.rosbag2 import StoragePlugin
 from rosbags.rosbag2 import Writer as Ros2Writer
 from rosbags.typesys import Stores, get_typestore
 
-from fuzz.mutations import damaged
+from fuzz.messages import check_framing
+from fuzz.mutations import DEEP, LONG_INTEGERS, NUMBERS, VALUES, changed_fields, damaged
 from fuzz.target import Target
 from lircdepth_core.camera import Camera
 from lircdepth_core.dataset.devkit import RADAR_DTYPE, read_lidar, read_radar
 from lircdepth_core.dataset.sample import Sample
 from lircdepth_core.dataset.sample_files import decode_sample, encode_sample
+from lircdepth_core.dataset.shards import MAX_INDEX_SAMPLES, find_shards
 from lircdepth_core.drive.nuscenes_tables import write_radar
 from lircdepth_core.inference.model_files import read_weights
+from lircdepth_core.inference.published import load_published
+from lircdepth_core.network import Student
 from lircdepth_core.network.parameters import read_checkpoint
 from lircdepth_ros.replay_bag import Bag
 
@@ -71,6 +79,59 @@ def check_checkpoint(data: bytes) -> None:
             assert hasattr(read_checkpoint(path), "items")
         finally:
             assert not _RUN.exists(), "what the file holds was run"
+
+
+@cache
+def _published() -> dict[str, torch.Tensor]:
+    """Parameters of a student as they are published: without the head of the uncertainty."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        state = Student().state_dict()
+    return {k: v for k, v in state.items() if not k.startswith("uncertainty_head.")}
+
+
+def published() -> st.SearchStrategy[dict[str, object]]:
+    """A checkpoint of a student, whole, or with names, shapes and kinds of values changed."""
+    names = st.sampled_from([*sorted(_published()), "added", "encoder"])
+    odd = st.one_of(
+        st.just(torch.zeros(1)),
+        st.just(torch.full((1,), torch.nan)),
+        st.just(torch.zeros(2, 0)),
+        st.just(np.float64(1)),
+        st.just(bytearray(10)),
+        VALUES,
+    )
+    changes = st.dictionaries(st.one_of(names, names, VALUES.filter(_hashable)), odd, max_size=3)
+    wrap = st.sampled_from(["model", "", "other"])
+    return st.tuples(changes, wrap, st.integers(0, 3)).map(_with_changes)
+
+
+def _hashable(value: object) -> bool:
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
+
+
+def _with_changes(case: tuple[dict[Any, object], str, int]) -> dict[str, object]:
+    changes, wrap, kept = case
+    state: dict[str, object] = dict(_published())
+    if kept:  # mostly
+        state |= changes
+    return {wrap: state, "epoch": 3} if wrap else state
+
+
+def check_published(content: dict[str, object]) -> None:
+    """A network whose parameters are those of the file."""
+    with tempfile.TemporaryDirectory(dir=_FOLDER) as folder:
+        path = Path(folder) / "checkpoint.pth"
+        torch.save(content, path)
+        state = load_published(path, "student").state_dict()
+    given = content.get("model", content)
+    assert isinstance(given, dict)
+    for name, value in given.items():
+        assert torch.equal(state[name], value)
 
 
 def _radar_file() -> bytes:
@@ -132,7 +193,39 @@ def samples() -> st.SearchStrategy[dict[str, bytes]]:
         changed = damaged(_SAMPLE[name]).map(lambda data: {**_SAMPLE, name: data})
         return changed | st.just(missing)
 
-    return st.sampled_from(sorted(_SAMPLE)).flatmap(with_one)
+    def with_record(data: bytes) -> dict[str, bytes]:
+        return {**_SAMPLE, "json": data}
+
+    record = changed_fields(json.loads(_SAMPLE["json"])).map(
+        lambda found: json.dumps(found, default=str).encode()
+    )
+    one = st.sampled_from(sorted(_SAMPLE)).flatmap(with_one)
+    return st.one_of(one, one, one, record.map(with_record), st.sampled_from(DEEP).map(with_record))
+
+
+def indices() -> st.SearchStrategy[bytes]:
+    """An index of shards, damaged or with other values."""
+    changed = changed_fields(_INDEX) | st.one_of(NUMBERS, LONG_INTEGERS, VALUES).map(_with_count)
+    as_json = changed.map(lambda found: json.dumps(found, default=str).encode())
+    broken = damaged(json.dumps(_INDEX).encode())
+    return st.one_of(as_json, as_json, broken, st.sampled_from(DEEP))
+
+
+_INDEX = {"format": 1, "shards": [{"file": "a.tar", "samples": 2}, {"file": "b", "samples": 0}]}
+
+
+def _with_count(count: object) -> dict[str, object]:
+    return {"format": 1, "shards": [{"file": "a.tar", "samples": count}]}
+
+
+def check_index(data: bytes) -> None:
+    """Every shard lies beside the index, and has a number of samples."""
+    with tempfile.TemporaryDirectory(dir=_FOLDER) as folder:
+        (Path(folder) / "index.json").write_bytes(data)
+        for shard in find_shards(folder):
+            assert Path(shard.location).parent == Path(folder)
+            assert isinstance(shard.samples, int)
+            assert 0 <= shard.samples <= MAX_INDEX_SAMPLES
 
 
 def check_sample(files: dict[str, bytes]) -> None:
@@ -143,24 +236,32 @@ def check_sample(files: dict[str, bytes]) -> None:
     assert sample.single_scan.shape == size
     assert sample.radar.shape[1:] == (7,)
     assert sample.boxes.shape[1:] == (4,)
+    check_framing(sample.camera)
+    sample.radar_returns()
+
+
+def _write_ros2(folder: Path, plugin: StoragePlugin) -> Path:
+    """The file of a new rosbag2 folder."""
+    store = get_typestore(Stores.ROS2_JAZZY)
+    text = store.types["std_msgs/msg/String"]
+    path = folder / plugin.name
+    with Ros2Writer(path, version=9, storage_plugin=plugin) as writer:
+        topic = writer.add_connection("/text", text.__msgtype__, typestore=store)
+        for number in range(4):
+            data = store.serialize_cdr(text(f"text {number}"), text.__msgtype__)
+            writer.write(topic, number, data)
+    return next(file for file in path.iterdir() if file.suffix != ".yaml")
 
 
 def _bags() -> list[tuple[str, bytes]]:
     """A small bag of each kind: the file's name, and what it holds."""
-    store = get_typestore(Stores.ROS2_JAZZY)
-    text = store.types["std_msgs/msg/String"]
     found = []
     with tempfile.TemporaryDirectory() as folder:
         for plugin in (StoragePlugin.MCAP, StoragePlugin.SQLITE3):
-            path = Path(folder) / plugin.name
-            with Ros2Writer(path, version=9, storage_plugin=plugin) as writer:
-                topic = writer.add_connection("/text", text.__msgtype__, typestore=store)
-                for number in range(4):
-                    data = store.serialize_cdr(text(f"text {number}"), text.__msgtype__)
-                    writer.write(topic, number, data)
-            file = next(p for p in path.iterdir() if p.suffix != ".yaml")
+            file = _write_ros2(Path(folder), plugin)
             found.append((file.name, file.read_bytes()))
         old = get_typestore(Stores.ROS1_NOETIC)
+        text = old.types["std_msgs/msg/String"]
         path = Path(folder) / "old.bag"
         with Ros1Writer(path) as writer:
             topic = writer.add_connection("/text", text.__msgtype__, typestore=old)
@@ -173,6 +274,54 @@ def _bags() -> list[tuple[str, bytes]]:
 def bags() -> st.SearchStrategy[tuple[str, bytes]]:
     """A bag's file, damaged."""
     return st.sampled_from(_bags()).flatmap(lambda bag: st.tuples(st.just(bag[0]), damaged(bag[1])))
+
+
+@cache
+def _folder() -> tuple[dict[str, Any], str, bytes]:
+    """A rosbag2 folder: metadata.yaml, and the name and content of its file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = _write_ros2(Path(folder), StoragePlugin.MCAP)
+        whole = yaml.safe_load((path.parent / "metadata.yaml").read_text())
+        return whole, path.name, path.read_bytes()
+
+
+def metadata() -> st.SearchStrategy[bytes]:
+    """A bag's metadata.yaml, damaged."""
+    whole = _folder()[0]
+    inner = whole["rosbag2_bagfile_information"]
+    names = st.sampled_from(["../../secret.mcap", "/etc/passwd", "", "..", "a\0b", "other.mcap"])
+    elsewhere = names.map(
+        lambda name: {"rosbag2_bagfile_information": {**inner, "relative_file_paths": [name]}}
+    )
+    changed = (changed_fields(whole) | changed_fields(inner).map(_wrapped) | elsewhere).map(
+        lambda found: yaml.safe_dump(found).encode()
+    )
+    broken = damaged(yaml.safe_dump(whole).encode())
+    return st.one_of(changed, changed, broken, broken, st.sampled_from(DEEP))
+
+
+def _wrapped(inner: Any) -> dict[str, Any]:
+    return {"rosbag2_bagfile_information": inner}
+
+
+def check_metadata(data: bytes) -> None:
+    """Nothing beside the bag's own messages is read."""
+    _, name, content = _folder()
+    with tempfile.TemporaryDirectory(dir=_FOLDER) as folder:
+        path = Path(folder) / "outer" / "bag"
+        path.mkdir(parents=True)
+        (Path(folder) / "secret.mcap").write_bytes(content)
+        (path / name).write_bytes(content)
+        (path / "metadata.yaml").write_bytes(data)
+        with Bag(path) as bag:
+            assert {file.parent for file in opened_files(bag)} <= {path}
+            for message in bag.messages(bag.topics):
+                assert message.topic in bag.topics
+
+
+def opened_files(bag: Bag) -> list[Path]:
+    """The files that a folder's reader reads."""
+    return [Path(storage.path) for storage in bag._reader.storage.storages]  # type: ignore[union-attr]
 
 
 def check_bag(case: tuple[str, bytes]) -> None:
@@ -194,4 +343,7 @@ TARGETS = [
     Target("lidar file", damaged(np.arange(20.0).astype("<f4").tobytes()), check_lidar, 0.01),
     Target("prepared sample", samples(), check_sample, 0.02),
     Target("bag", bags(), check_bag, 0.02),
+    Target("bag's metadata", metadata(), check_metadata, 0.02),
+    Target("published checkpoint", published(), check_published, 0.005),
+    Target("index of shards", indices(), check_index, 0.02),
 ]

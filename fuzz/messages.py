@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import struct
+from collections.abc import Iterator
 from typing import Any
 
 import cv2
@@ -11,6 +14,10 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, Poi
 
 from fuzz.mutations import EXTREMES, NUMBERS, damaged
 from fuzz.target import Target
+from lircdepth_core.camera import Camera
+from lircdepth_core.errors import InputError
+from lircdepth_core.inference.framing import frame
+from lircdepth_core.inference.model_description import NetworkInput
 from lircdepth_ros.conversions import (
     RadarFields,
     camera_from_message,
@@ -138,15 +145,46 @@ FIELDS = RadarFields(kept_states=(("dyn_prop", (0, 1, 2)),))
 
 
 def check_cloud(cloud: PointCloud2) -> None:
-    """Positions are finite, no more than there are points, and nothing is NaN."""
+    """Every number is the one that the bytes hold, read one by one; nothing is NaN."""
     returns = radar_from_message(cloud, FIELDS)
-    count = len(returns.position)
-    assert count <= cloud.width * cloud.height
-    assert returns.position.shape == (count, 3)
-    assert returns.rcs.shape == (count,)
-    assert returns.velocity.shape in ((count,), (count, 2))
-    for values in (returns.position, returns.rcs, returns.velocity):
-        assert np.isfinite(values).all()
+    points = list(plain_points(cloud)) if cloud.width * cloud.height else []
+    names = {field.name for field in cloud.fields if field.count == 1}
+    if "dyn_prop" in names:
+        points = [point for point in points if point["dyn_prop"] in (0, 1, 2)]
+    points = [point for point in points if all(math.isfinite(point[axis]) for axis in "xyz")]
+
+    def column(name: str | None) -> list[float]:
+        found = [point[name] if name else 0.0 for point in points]
+        return [value if math.isfinite(value) else 0.0 for value in found]
+
+    rcs = next((name for name in FIELDS.rcs if name in names), None)
+    doppler = next((name for name in FIELDS.doppler if name in names), None)
+    velocity = column(doppler) if doppler else [(0.0, 0.0)] * len(points)
+    if {"vx", "vy"} <= names:
+        velocity = list(zip(column("vx"), column("vy"), strict=True))
+    position = [[point[axis] for axis in "xyz"] for point in points]
+    assert np.array_equal(returns.position, np.reshape(position, (-1, 3)))
+    assert np.array_equal(returns.rcs, column(rcs))
+    assert returns.velocity.size == np.size(velocity)
+    assert np.array_equal(returns.velocity.ravel(), np.ravel(velocity))
+
+
+_CODES = {1: "b", 2: "B", 3: "h", 4: "H", 5: "i", 6: "I", 7: "f", 8: "d"}
+
+
+def plain_points(cloud: PointCloud2) -> Iterator[dict[str, float]]:
+    """Each point's fields of one number, by their names."""
+    data, order = cloud.data.tobytes(), ">" if cloud.is_bigendian else "<"
+    for row in range(cloud.height):
+        for column in range(cloud.width):
+            begin = row * cloud.row_step + column * cloud.point_step
+            yield {
+                field.name: struct.unpack_from(
+                    order + _CODES[field.datatype], data, begin + field.offset
+                )[0]
+                for field in cloud.fields
+                if field.count == 1
+            }
 
 
 @st.composite
@@ -173,6 +211,18 @@ def camera_infos(draw: st.DrawFn) -> CameraInfo:
     return info
 
 
+_FRAMED = (NetworkInput(557.0, "area"), 1_000_000)
+
+
+def check_framing(camera: Camera) -> None:
+    """What the network sees of it has at most as many pixels as are allowed."""
+    try:
+        width, height = frame(camera, *_FRAMED).network_size
+    except InputError:  # at the network's scale it is no camera
+        return
+    assert 0 < width * height <= _FRAMED[1]
+
+
 def check_camera_info(info: CameraInfo) -> None:
     """A camera that can be used; a small one rectifies an image to one of its own size."""
     for rectified in (True, False):
@@ -182,6 +232,7 @@ def check_camera_info(info: CameraInfo) -> None:
         assert camera.height > 0
         assert np.isfinite(camera.K).all()
         assert camera.K[0, 0] > 0
+        check_framing(camera)
         if model.rectifier is not None and camera.width * camera.height <= 10_000:
             image = np.zeros((camera.height, camera.width, 3), np.uint8)
             assert model.rectifier(image).shape == image.shape

@@ -55,10 +55,14 @@ NUMBERS = st.one_of(
 )
 """NaN, infinities, denormals and ordinary numbers."""
 
+LONG_INTEGERS = st.sampled_from([10**400, -(10**400), 10**308, 2**1024, 2**63, 2**64])
+"""No float is as large as the first of them."""
+
 SCALARS = st.one_of(
     st.none(),
     st.booleans(),
     st.integers(),
+    LONG_INTEGERS,
     NUMBERS,
     st.text(max_size=10),
     st.dates(),
@@ -73,6 +77,9 @@ VALUES = st.recursive(
     max_leaves=12,
 )
 """What a YAML or JSON field can hold."""
+
+DEEP = [b"[" * 5000, b'{"a":' * 5000, b"[" * 400 + b"]" * 400]
+"""Documents nested deeper than what reads them can follow; the last is whole."""
 
 
 def changed_fields(whole: Any) -> st.SearchStrategy[Any]:
