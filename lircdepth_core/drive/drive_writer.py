@@ -20,6 +20,7 @@ from lircdepth_core.drive.sensor_rig import CAMERAS, RADARS, SWEEPS
 from lircdepth_core.drive.weather import LIGHTS, WEATHERS
 from lircdepth_core.errors import InputError, first_line
 from lircdepth_core.output_folder import output_folder
+from lircdepth_core.plain_json import parse_plain_json
 from lircdepth_core.progress import Progress
 
 VERSION = "v1.0-mini"
@@ -193,7 +194,7 @@ def _open_state(out: Path, settings: DriveSettings) -> Path:
 def _read_settings(path: Path) -> Any:
     """What an earlier call was given."""
     try:
-        return json.loads(path.read_text())
+        return parse_plain_json(path.read_bytes())
     except ValueError as error:
         raise InputError(
             f"{path}: damaged ({first_line(error)}), so that no scenes can be added; choose "
@@ -204,7 +205,7 @@ def _read_settings(path: Path) -> Any:
 def _read_scene(path: Path) -> dict[str, Any]:
     """Rows and conditions of a finished scene."""
     try:
-        scene = json.loads(path.read_text())
+        scene = parse_plain_json(path.read_bytes())
         if isinstance(scene["rows"], dict) and isinstance(scene["conditions"], dict):
             return scene
         reason = "rows and conditions are missing"

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from lircdepth_core.errors import InputError
+from lircdepth_core.plain_json import parse_plain_json
 
 CHOSEN_FILE = "chosen.safetensors"
 
@@ -126,7 +127,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """
     try:
         with safetensors.safe_open(path, "pt") as file:
-            values = json.loads((file.metadata() or {})[_KEY])
+            values = parse_plain_json((file.metadata() or {})[_KEY])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, safetensors.SafetensorError, KeyError, ValueError) as error:
         raise InputError(

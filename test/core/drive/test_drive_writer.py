@@ -419,11 +419,14 @@ def test_the_command_prints_all_scenes_that_are_there(
     [
         ("settings.json", b'{"seed": 5, ', "choose another folder"),
         ("settings.json", b"\xff\xfe", "choose another folder"),
+        ("settings.json", b"[" * 100_000, "choose another folder"),
+        ("scene-0001.json", b"[" * 100_000, "remove {state}/scene-0001.json and"),
         ("scene-0001.json", b'{"rows": {"sam', "remove {state}/scene-0001.json and"),
         ("scene-0001.json", b"null", "remove {state}/scene-0001.json and"),
         ("scene-0002/scene.json", b"", "remove {state}/scene-0002 and"),
         ("scene-0002/scene.json", None, "remove {state}/scene-0002 and"),
     ],
+    ids=lambda value: None if isinstance(value, str) else repr(value)[:12],
 )
 def test_damaged_state_is_named_before_anything_is_made(
     file: str,
