@@ -34,7 +34,7 @@ class TfPoses:
     """Poses from TF (REP 105 frames), through a fixed frame so that ego motion is included.
 
     Args:
-        node: the node whose clock and subscriptions the TF buffer uses.
+        node: the node that subscribes to TF.
         fixed_frame: frame that stands still; empty: `odom` if TF knows it, else `map`.
         silence: how long TF is waited for, the first or the next after the last, seconds.
     """
@@ -43,8 +43,9 @@ class TfPoses:
         import tf2_ros
 
         self._tf2_ros = tf2_ros
-        self._node = node
-        self._buffer = tf2_ros.Buffer(node=node)
+        # Given the node it would also offer the service tf2_frames, which an enclave would have to
+        # allow, and clear itself when /clock jumps back; here stamps that jump back do that.
+        self._buffer = tf2_ros.Buffer()
         self._listener = _make_listener(self._buffer, node, self._forget)
         self._fixed_frame = fixed_frame
         self._silence = silence
@@ -97,9 +98,8 @@ class TfPoses:
             self._forget()
 
     def close(self) -> None:
-        """Stop listening, and free what the buffer leaves on the node."""
+        """Stop listening."""
         self._listener.unregister()
-        self._node.destroy_service(self._buffer.srv)
         self._buffer.jump_handle.unregister()
 
     def _forget(self) -> None:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import sys
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from xml.etree import ElementTree
 
 import pytest
+from geometry_msgs.msg import TransformStamped
+from std_srvs.srv import Empty
+
+from lircdepth_ros.tf_poses import tf_is_installed
 
 POLICY = Path(__file__).resolve().parents[2] / "config" / "sros2_policy.xml"
 
-# Without tf2_ros, or with a clock of its own, the node does not subscribe to these.
-NOT_ALWAYS = {"/tf", "/tf_static", "/clock", "/parameter_events"}
+# Asked for with the other source of poses, or with a clock of its own.
+NOT_ALWAYS = {"/tf", "/tf_static", "/depth/input/odometry", "/clock", "/parameter_events"}
 
 INSIDE_RCL = {
     "publish": {"/rosout", "/depth/transition_event"},
@@ -18,6 +25,46 @@ INSIDE_RCL = {
     "reply": {"/depth/get_type_description"},
 }
 """What rcl makes for a lifecycle node without telling rclpy."""
+
+
+class LikeBuffer:
+    """What a tf2_ros.Buffer makes on a node."""
+
+    def __init__(self, cache_time=None, node=None):
+        if node is not None:
+            self.srv = node.create_service(Empty, "tf2_frames", lambda _, answer: answer)
+        self.jump_handle = SimpleNamespace(unregister=lambda: None)
+
+
+class LikeTransformListener:
+    """What a tf2_ros.TransformListener makes on a node."""
+
+    def __init__(self, buffer, node, spin_thread=False):
+        self.node = node
+        self.subscriptions = [
+            node.create_subscription(TransformStamped, topic, lambda _: None, 10)
+            for topic in ("/tf", "/tf_static")
+        ]
+
+    def unregister(self):
+        for subscription in self.subscriptions:
+            self.node.destroy_subscription(subscription)
+
+
+@pytest.fixture(params=["odometry", "TF", "TF without tf2_ros"])
+def set_up(request, monkeypatch):
+    """The node's parameters for poses from one source; where tf2_ros is missing, one like it."""
+    if request.param == "odometry":
+        return {}
+    if request.param == "TF":
+        if not tf_is_installed():
+            pytest.skip("tf2_ros is not installed; there is no wheel")
+        return {"calibration_file": ""}
+    fake = ModuleType("tf2_ros")
+    fake.__spec__ = ModuleSpec("tf2_ros", None)
+    fake.Buffer, fake.TransformListener = LikeBuffer, LikeTransformListener
+    monkeypatch.setitem(sys.modules, "tf2_ros", fake)
+    return {"calibration_file": ""}
 
 
 def allowed(tag: str, what: str) -> set[str]:
@@ -44,8 +91,8 @@ def allowed(tag: str, what: str) -> set[str]:
     ],
     ids=["publish", "subscribe", "reply"],
 )
-def test_the_policy_is_what_the_node_has(kind, entities, make_rig, predictor):
-    node = make_rig().node
+def test_the_policy_is_what_the_node_has(kind, entities, set_up, make_rig, predictor):
+    node = make_rig(**set_up).node
     # The graph of DDS still tells of nodes of this name that earlier tests ended.
     has = {
         entity.service_name if kind[0] == "services" else entity.topic_name

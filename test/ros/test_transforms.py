@@ -288,7 +288,7 @@ def hear(poses, x, at):
 
 
 def test_closing_leaves_nothing_on_the_node(tf):
-    node = tf._node
+    node = tf._listener.node
     services = len(list(node.services))
     again = TfPoses(node)
     again.close()
