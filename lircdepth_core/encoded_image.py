@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 
 import cv2
@@ -10,6 +11,17 @@ import numpy as np
 MAX_IMAGE_PIXELS = 40_000_000
 """8K has 33 million."""
 
+MAX_BYTES_PER_PIXEL, MAX_OTHER_BYTES = 8, 1_000_000
+"""What an encoded image may take: as much as with four channels of 16 bits, and its metadata."""
+
+MAX_SCANS = 32
+"""Of a JPEG: each is a pass over all coefficients. Baseline has up to 4, progressive about 10."""
+
+_MAX_SEGMENTS, _MAX_CHUNKS = 1000, 100_000
+"""Before a JPEG's start of frame, and in a PNG, which may be cut into pieces of 8 kB."""
+
+_START_OF_SCAN = b"\xff\xda"
+_FILL = re.compile(rb"\xff+")
 _JPEG_SIGNATURE, _PNG_SIGNATURE = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
 _JPEG_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """Markers of a start of frame (ITU-T T.81, table B.1)."""
@@ -19,7 +31,7 @@ def encoded_size(data: bytes | bytearray | memoryview) -> tuple[int, int]:
     """Width and height as the header of a PNG (IHDR) or JPEG (start of frame) says.
 
     Raises:
-        ValueError: it is neither, or ends too early.
+        ValueError: it is neither, ends too early, or is cut into absurdly many pieces.
     """
     if bytes(data[:8]) == _PNG_SIGNATURE and bytes(data[12:16]) == b"IHDR" and len(data) >= 24:
         _check_png_chunks(data)
@@ -28,13 +40,15 @@ def encoded_size(data: bytes | bytearray | memoryview) -> tuple[int, int]:
     if bytes(data[:2]) != _JPEG_SIGNATURE:
         raise ValueError(f"{len(data)} bytes are neither JPEG nor PNG")
     place = 2
-    while place + 9 <= len(data) and data[place] == 0xFF:
-        marker = data[place + 1]
-        if marker in _JPEG_FRAMES:
-            height, width = struct.unpack(">HH", bytes(data[place + 5 : place + 9]))
+    for _ in range(_MAX_SEGMENTS):
+        fill = _FILL.match(data, place)
+        if fill is None or fill.end() + 8 > len(data):
+            break
+        place = fill.end()  # of the marker, after any number of 0xFF
+        if data[place] in _JPEG_FRAMES:
+            height, width = struct.unpack(">HH", bytes(data[place + 4 : place + 8]))
             return width, height
-        fill = marker == 0xFF
-        place += 1 if fill else 2 + struct.unpack(">H", bytes(data[place + 2 : place + 4]))[0]
+        place += 1 + struct.unpack(">H", bytes(data[place + 1 : place + 3]))[0]
     raise ValueError(f"{len(data)} bytes of JPEG without a start of frame")
 
 
@@ -47,11 +61,17 @@ def decode_encoded(data: bytes, flags: int, max_pixels: int = MAX_IMAGE_PIXELS) 
         max_pixels: a larger image is refused, undecoded.
 
     Raises:
-        ValueError: it is none, damaged, or larger.
+        ValueError: it is none, damaged, larger, or far more work than its pixels are.
     """
     width, height = encoded_size(data)
     if not 0 < width * height <= max_pixels:
         raise ValueError(f"{width}x{height} pixels, more than {max_pixels} or none")
+    max_bytes = MAX_BYTES_PER_PIXEL * width * height + MAX_OTHER_BYTES
+    if len(data) > max_bytes:
+        raise ValueError(f"{len(data)} bytes for {width}x{height} pixels; give up to {max_bytes}")
+    # Entropy-coded data holds no marker, so that no scan is missed.
+    if data[:2] == _JPEG_SIGNATURE and (scans := data.count(_START_OF_SCAN)) > MAX_SCANS:
+        raise ValueError(f"a JPEG of {scans} scans; give up to {MAX_SCANS}")
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
@@ -62,12 +82,14 @@ def decode_encoded(data: bytes, flags: int, max_pixels: int = MAX_IMAGE_PIXELS) 
 
 
 def _check_png_chunks(data: bytes | bytearray | memoryview) -> None:
-    """Refuse a PNG a chunk of which says that it is longer than the file.
+    """Refuse a PNG a chunk of which says that it is longer than the file, or of too many chunks.
 
     OpenCV takes gigabytes of memory for such a chunk before it finds that it is not there.
     """
     place = len(_PNG_SIGNATURE)
-    while place + 8 <= len(data):
+    for _ in range(_MAX_CHUNKS):
+        if place + 8 > len(data):
+            break
         (length,) = struct.unpack(">I", bytes(data[place : place + 4]))
         kind = bytes(data[place + 4 : place + 8])
         place += 12 + length  # length, kind and checksum are 4 bytes each
@@ -75,4 +97,4 @@ def _check_png_chunks(data: bytes | bytearray | memoryview) -> None:
             break
         if kind == b"IEND":
             return
-    raise ValueError(f"{len(data)} bytes of PNG end before its last chunk does")
+    raise ValueError(f"{len(data)} bytes of PNG end before its last chunk, or are too many chunks")

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from std_msgs.msg import Header
 
 MAX_CLOUD_POINTS = 1_000_000
+MAX_IMAGE_BYTES = 200_000_000
+"""`rgba8` of the largest image has 160 million."""
 
 _BYTES_PER_PIXEL = {
     "rgb8": 3,
@@ -56,6 +58,7 @@ def image_from_message(
     message: Image | CompressedImage,
     size: tuple[int, int] | None = None,
     max_pixels: int = MAX_IMAGE_PIXELS,
+    max_bytes: int = MAX_IMAGE_BYTES,
 ) -> np.ndarray:
     """Decode an image.
 
@@ -65,6 +68,7 @@ def image_from_message(
         size: width and height that the image must have; None: any. Compressed data that says
             otherwise is not decoded.
         max_pixels: a larger image is refused.
+        max_bytes: more data is refused, unread.
 
     Returns:
         (H, W, 3) uint8 RGB.
@@ -72,6 +76,11 @@ def image_from_message(
     Raises:
         InputError: the message is malformed or of another encoding.
     """
+    if len(message.data) > max_bytes:
+        raise InputError(
+            f"image: {len(message.data)} bytes of data; parameter max_image_bytes allows "
+            f"{max_bytes}"
+        )
     if isinstance(message, CompressedImage):
         return _decode_compressed(message, size, max_pixels)
     _check_size((message.width, message.height), size, max_pixels)
@@ -207,7 +216,9 @@ def camera_from_message(
     )
 
 
-def rectified_image(message: Image | CompressedImage, model: CameraModel) -> np.ndarray:
+def rectified_image(
+    message: Image | CompressedImage, model: CameraModel, max_bytes: int = MAX_IMAGE_BYTES
+) -> np.ndarray:
     """Decode an image and rectify it where its camera asks for that.
 
     Returns:
@@ -217,7 +228,7 @@ def rectified_image(message: Image | CompressedImage, model: CameraModel) -> np.
         InputError: the image cannot be used, or is not of the size camera_info describes.
     """
     width, height = model.camera.width, model.camera.height
-    image = image_from_message(message, (width, height), max_pixels=width * height)
+    image = image_from_message(message, (width, height), width * height, max_bytes)
     return image if model.rectifier is None else model.rectifier(image)
 
 

@@ -1,5 +1,7 @@
 """Messages in every layout that occurs, against pixels and points made by hand."""
 
+import time
+
 import cv2
 import numpy as np
 import pytest
@@ -188,6 +190,62 @@ def test_a_png_that_says_it_is_huge_is_not_decoded(monkeypatch):
     monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("it was decoded"))
     with pytest.raises(InputError, match="100000x100000"):
         image_from_message(message)
+
+
+def compressed(data):
+    message = CompressedImage(format="jpeg")
+    message.data.frombytes(bytes(data))
+    return message
+
+
+def progressive_jpeg(width, height, extra_scans):
+    """A grey progressive JPEG whose last scan is repeated."""
+    flags = [cv2.IMWRITE_JPEG_PROGRESSIVE, 1]
+    data = cv2.imencode(".jpg", np.zeros((height, width), np.uint8), flags)[1].tobytes()
+    last = data[data.rindex(b"\xff\xda") : -2]
+    return data[:-2] + last * extra_scans + data[-2:]
+
+
+def test_a_jpeg_of_ordinary_scans_is_decoded_and_one_of_very_many_is_not(monkeypatch):
+    assert image_from_message(compressed(progressive_jpeg(60, 40, 5)), (60, 40)).shape[0] == 40
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("it was decoded"))
+    with pytest.raises(InputError, match="scans; give up to 32"):
+        image_from_message(compressed(progressive_jpeg(60, 40, 40)))
+
+
+@pytest.mark.parametrize(
+    "filling",
+    [b"\xff" * 4_000_000, b"\xff\xfe\0\2" * 1_000_000],
+    ids=["fill bytes", "empty segments"],
+)
+def test_a_jpeg_of_nothing_but_filling_is_refused_at_once(filling):
+    jpeg = cv2.imencode(".jpg", np.zeros((4, 4, 3), np.uint8))[1].tobytes()
+    begin = time.process_time()
+    with pytest.raises(InputError, match=r"JPEG without a start of frame|bytes for 4x4"):
+        image_from_message(compressed(jpeg[:2] + filling + jpeg[2:]))
+    assert time.process_time() - begin < 0.1
+
+
+def test_a_few_fill_bytes_before_a_marker_are_skipped():
+    jpeg = cv2.imencode(".jpg", np.zeros((4, 4, 3), np.uint8))[1].tobytes()
+    filled = jpeg[:2] + b"\xff" * 7 + jpeg[2:]
+    assert image_from_message(compressed(filled)).shape == (4, 4, 3)
+
+
+def test_a_png_of_nothing_but_empty_chunks_is_refused_at_once():
+    png = cv2.imencode(".png", np.zeros((4, 4, 3), np.uint8))[1].tobytes()
+    empty = b"\0\0\0\0teXt\0\0\0\0" * 400_000
+    begin = time.process_time()
+    with pytest.raises(InputError, match="too many chunks"):
+        image_from_message(compressed(png[:33] + empty + png[33:]))
+    assert time.process_time() - begin < 0.3
+
+
+def test_more_bytes_than_allowed_are_not_read():
+    with pytest.raises(InputError, match="parameter max_image_bytes allows 100"):
+        image_from_message(compressed(b"\xff\xd8" * 51), max_bytes=100)
+    with pytest.raises(InputError, match="parameter max_image_bytes allows 2"):
+        image_from_message(image(RGB, "rgb8"), max_bytes=2)
 
 
 @pytest.mark.parametrize("length", [0x80000000, 0xFFFFFFFF, 5000])
