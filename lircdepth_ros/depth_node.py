@@ -91,11 +91,16 @@ class DepthNode(LifecycleNode):
         self.create_timer(period, self._publish_diagnostics, clock=steady)
         self.create_timer(_REVIEW_PERIOD_SECONDS, self._review_subscriptions, clock=steady)
 
-    def start(self) -> None:
-        """Configure and activate, if the parameter `autostart` says so."""
+    def start(self, stop: threading.Event) -> None:
+        """Configure and activate, if the parameter `autostart` says so.
+
+        Args:
+            stop: if it is set meanwhile, the node is not activated.
+        """
         if not self._settings.values.autostart:
             return
-        if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+        configured = self.trigger_configure() == TransitionCallbackReturn.SUCCESS
+        if configured and not stop.is_set():
             self.trigger_activate()
 
     @property
@@ -424,7 +429,7 @@ def _run(node: DepthNode, stop: threading.Event) -> None:
     """Start it, let it work until told to stop, and free everything."""
     with meanwhile(partial(_end_if_loading_hangs, node, stop), _SIGNAL_POLL_SECONDS):
         try:
-            node.start()
+            node.start(stop)
             _spin(node, stop)
             if node.gave_up:
                 _end_now()

@@ -25,33 +25,49 @@ class Sweep:
         topic: where it came from.
         stamp: nanoseconds.
         cloud: the message.
+        size: of its data, bytes.
         returns: what the worker read from the cloud; None until then.
     """
 
     topic: str
     stamp: int
     cloud: Any
+    size: int = 0
     returns: Any = None
 
 
 class RadarSweeps:
-    """The latest sweeps of one radar, in the order of their stamps."""
+    """The latest sweeps of one radar, in the order of their stamps.
 
-    def __init__(self, topic: str, capacity: int = 64) -> None:
+    Args:
+        topic: of the radar.
+        capacity: sweeps that are kept.
+        max_bytes: of data that are kept; the newest sweep always is.
+    """
+
+    def __init__(self, topic: str, capacity: int = 64, max_bytes: int = 2**27) -> None:
         self.topic = topic
+        self._max_bytes = max_bytes
         self._sweeps: deque[Sweep] = deque(maxlen=capacity)
         self._last_received: float | None = None
 
-    def add(self, stamp: int, cloud: Any, received: float) -> bool:
-        """Store a sweep. Returns True if its stamp jumped back and older sweeps were forgotten."""
+    def add(self, stamp: int, cloud: Any, received: float, size: int = 0) -> bool:
+        """Store a sweep of `size` bytes.
+
+        Returns:
+            Whether its stamp jumped back and older sweeps were forgotten.
+        """
         jumped = bool(self._sweeps) and stamp < self._sweeps[-1].stamp - JUMP_BACK_NANOSECONDS
         if jumped:
             self._sweeps.clear()
         later = []
         while self._sweeps and self._sweeps[-1].stamp > stamp:
             later.append(self._sweeps.pop())
-        self._sweeps.append(Sweep(self.topic, stamp, cloud))
+        self._sweeps.append(Sweep(self.topic, stamp, cloud, size))
         self._sweeps.extend(reversed(later))
+        kept = sum(sweep.size for sweep in self._sweeps)
+        while kept > self._max_bytes and len(self._sweeps) > 1:
+            kept -= self._sweeps.popleft().size
         self._last_received = received
         return jumped
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from array import array
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -210,8 +211,11 @@ class DepthWorker:
     def on_radar(self, topic: str, cloud: PointCloud2) -> None:
         """Store a sweep."""
         stamp = stamp_nanoseconds(cloud.header.stamp)
+        if cloud.width * cloud.height > self._parameters().max_cloud_points:
+            # It is refused when it is read; until then its stamp alone counts.
+            cloud.data = array("B")
         with self._changed:
-            if self._radars[topic].add(stamp, cloud, time.monotonic()):
+            if self._radars[topic].add(stamp, cloud, time.monotonic(), len(cloud.data)):
                 self._health.event(f"{topic}: stamps jumped back")
             self._changed.notify_all()
 
@@ -279,7 +283,7 @@ class DepthWorker:
             self._health.image_dropped("unusable camera_info", str(error))
             return
         try:
-            image = rectified_image(job.message, model)
+            image = rectified_image(job.message, model, values.max_image_bytes)
         except InputError as error:
             self._health.image_dropped("unusable image", str(error))
             return
@@ -295,6 +299,9 @@ class DepthWorker:
             if self._abandoned:
                 self._health.image_dropped("node stopped")
                 return
+        if self._is_too_old(job, predicted, values.max_image_age):
+            self._health.image_dropped("older than max_image_age", "when the network was done")
+            return
         self._stage = "publishing"
         self._publish(Answer(job.message, inputs.frame, prediction, depth, sigma))
         published = time.monotonic()

@@ -296,13 +296,30 @@ def test_a_looping_bag_is_survived_ego_motion_included(make_rig, predictor):
 
 
 def test_old_images_are_dropped_by_reception_not_by_their_stamp_of_years_ago(make_rig, predictor):
-    predictor.seconds = 0.4
-    rig = make_rig(max_image_age=0.2, radar_wait=0.0)
+    rig = make_rig(max_image_age=0.5, radar_wait=0.0)
+    predictor.gate.clear()
     rig.images.publish(image_message(START))
     wait_until(lambda: predictor.calls, what="the first inference")
     rig.images.publish(image_message(START + SECOND))
-    wait_until(lambda: rig.counts().get("dropped: older than max_image_age") == 1)
+    wait_until(lambda: rig.counts()["received"] == 2)
+    time.sleep(0.6)
+    predictor.gate.set()
+    # The one became old in the network, the other before its turn.
+    wait_until(lambda: rig.counts().get("dropped: older than max_image_age") == 2)
+    assert len(predictor.calls) == 1
+    rig.images.publish(image_message(START + 2 * SECOND))
+    rig.answer_to(START + 2 * SECOND)
     assert rig.counts()["answered"] == 1
+
+
+def test_old_images_are_dropped_by_their_stamp_where_that_is_asked_for(make_rig, predictor):
+    rig = make_rig(max_image_age=5.0, age_from_stamps=True, radar_wait=0.0)
+    rig.images.publish(image_message(START))
+    wait_until(lambda: rig.counts().get("dropped: older than max_image_age") == 1)
+    now = time.time_ns()
+    rig.images.publish(image_message(now))
+    rig.answer_to(now)
+    assert len(predictor.calls) == 1
 
 
 def test_approximate_sync_answers_pairs_and_counts_the_rest(make_rig, predictor):

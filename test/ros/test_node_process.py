@@ -67,6 +67,22 @@ sys.exit(depth_node.main(sys.argv[1:]))
 )
 """The node with a model that never finishes loading."""
 
+SLOW_NODE = (
+    "-c",
+    """
+import sys, time
+from lircdepth_ros import depth_node
+whole = depth_node.Predictor.load
+def load(*arguments, **settings):
+    print("loading", flush=True)
+    time.sleep(2)
+    return whole(*arguments, **settings)
+depth_node.Predictor.load = load
+sys.exit(depth_node.main(sys.argv[1:]))
+""",
+)
+"""The node with a model that takes two seconds more to load."""
+
 SOON = "hang_after:=0.05"
 """Seconds; ten times as long for a first image."""
 
@@ -539,3 +555,12 @@ def test_a_model_that_hangs_while_it_loads_ends_the_process_where_that_is_asked_
     node = start_node(calibration, SOON, "exit_when_hung:=true", run=LOADING_NODE)
     assert node.process.wait(60) == 1
     assert "loading the model hangs" in node.output()
+
+
+def test_a_signal_while_the_model_loads_ends_it_before_it_answers(start_node, model):
+    calibration = f"calibration_file:={ROOT / 'test' / 'data' / 'calibration.yaml'}"
+    node = start_node(f"model:={model}", calibration, run=SLOW_NODE)
+    node.wait_for("loading")
+    node.process.send_signal(signal.SIGTERM)
+    assert node.process.wait(30) == 0, node.output()
+    assert "answering images of" not in node.output()

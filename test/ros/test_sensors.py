@@ -94,3 +94,12 @@ def test_the_choice_is_the_nearest_of_all_kept(stamps, at):
     found = chosen(radar, at)
     assert bool(found) == (best <= 100)
     assert not found or abs(found[0] - at) == best
+
+
+def test_large_clouds_are_kept_up_to_a_number_of_bytes_and_the_newest_always():
+    radar = RadarSweeps("/radar", max_bytes=100)
+    for stamp, size in ((1, 40), (2, 40), (3, 40)):
+        radar.add(stamp * MS, stamp, 0.0, size)
+    assert [sweep.cloud for sweep in radar.select(3 * MS, MS, 9)] == [3, 2]
+    radar.add(4 * MS, 4, 0.0, 1000)
+    assert [sweep.cloud for sweep in radar.select(4 * MS, MS, 9)] == [4]

@@ -166,7 +166,7 @@ class Rig:
             self._threads.append(thread)
 
     def start(self, camera_info=True):
-        self.node.start()
+        self.node.start(threading.Event())
         for thread in self._threads:
             thread.start()
         publishers = [self.images, self.infos, *self.radars.values()]
