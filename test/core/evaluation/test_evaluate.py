@@ -1,11 +1,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 from evaluation_rig import (
     HEIGHT,
     WIDTH,
@@ -96,16 +94,16 @@ def test_a_sample_without_truth_is_left_out_and_named() -> None:
 
 
 def test_changed_radar_is_averaged_over_the_images_that_all_radar_answers() -> None:
-    class Shy(BrightnessNetwork):
-        """Says nothing of a bright image that has radar."""
+    class Shy(Predictor):
+        """Says nothing of a bright image that has radar, as where sigma is beyond max_sigma."""
 
-        def forward(self, image: torch.Tensor, radar: torch.Tensor) -> SimpleNamespace:
-            output = super().forward(image, radar)
-            if image.min() > 1 and radar.any():
-                output.depth = torch.full_like(output.depth, torch.nan)
-            return output
+        def __call__(self, image, camera, radar, *arguments):
+            prediction = super().__call__(image, camera, radar, *arguments)
+            if image.min() > 200 and radar is not None:
+                prediction.depth[:] = np.nan
+            return prediction
 
-    predictor = Predictor(brightness_model().model, Shy(), device="cpu")
+    predictor = Shy(brightness_model().model, BrightnessNetwork(), device="cpu")
     bright = np.full((HEIGHT, WIDTH, 3), 250, np.uint8)
     samples = [make_sample(0), make_sample(1, image=bright)]
     options = EvaluationOptions(radar=("full", "none"))
