@@ -52,7 +52,7 @@ class RadarSweeps:
         self._last_received: float | None = None
 
     def add(self, stamp: int, cloud: Any, received: float, size: int = 0) -> bool:
-        """Store a sweep of `size` bytes.
+        """Store a sweep of `size` bytes, in place of one of the same stamp.
 
         Returns:
             Whether its stamp jumped back and older sweeps were forgotten.
@@ -63,6 +63,8 @@ class RadarSweeps:
         later = []
         while self._sweeps and self._sweeps[-1].stamp > stamp:
             later.append(self._sweeps.pop())
+        if self._sweeps and self._sweeps[-1].stamp == stamp:
+            self._sweeps.pop()
         self._sweeps.append(Sweep(self.topic, stamp, cloud, size))
         self._sweeps.extend(reversed(later))
         kept = sum(sweep.size for sweep in self._sweeps)

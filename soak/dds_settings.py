@@ -8,6 +8,7 @@ from pathlib import Path
 
 PROFILE = Path(__file__).resolve().parents[1] / "config" / "fastdds.xml"
 _ROOM_FOR_SEGMENTS = 2**30
+"""Bytes: node_bench has a dozen participants, of 64 MB each; the launch file asks for less."""
 
 
 def keep_to_ourselves() -> None:

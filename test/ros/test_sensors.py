@@ -103,3 +103,10 @@ def test_large_clouds_are_kept_up_to_a_number_of_bytes_and_the_newest_always():
     assert [sweep.cloud for sweep in radar.select(3 * MS, MS, 9)] == [3, 2]
     radar.add(4 * MS, 4, 0.0, 1000)
     assert [sweep.cloud for sweep in radar.select(4 * MS, MS, 9)] == [4]
+
+
+def test_a_sweep_sent_twice_is_accumulated_once_and_the_later_message_counts():
+    radar = RadarSweeps("/radar")
+    for stamp, cloud in ((1, "first"), (2, "second"), (3, "third"), (2, "again")):
+        radar.add(stamp * MS, cloud, 0.0)
+    assert [sweep.cloud for sweep in radar.select(3 * MS, MS, 9)] == ["third", "again", "first"]
