@@ -2,53 +2,33 @@
 
 `torch.load(weights_only=True)` runs nothing, but it lets a file of 400 bytes ask for as much memory
 as it likes: `bytearray(n)`, compressed members, or bytes encoded to twice their length again and
-again.
+again. And it gives a tensor memory that nothing was read into: where `Tensor.set_` is given a
+storage that is too short, or one that is not in the file.
 """
 
 from __future__ import annotations
 
 import io
-import pickletools
 import zipfile
-from typing import Any, BinaryIO
+from typing import BinaryIO
+
+import torch
 
 from lircdepth_core.errors import InputError
+from lircdepth_core.network.pickle_scan import ITEM_BYTES, PickleScan, Storage
 
 MAX_PICKLE_BYTES = 64 << 20
 """Of one pickle; the tensors' values stand outside of it."""
 
 _ZIP_MAGIC = b"PK\x03\x04"
-_LEGACY_PICKLES = 5  # magic number, version, system, the object, the names of its storages
-
-_GLOBALS = {
-    "collections": {"OrderedDict"},
-    "torch._utils": {"_rebuild_tensor_v2", "_rebuild_tensor", "_rebuild_parameter"},
-    "torch": {"Size", "device"}
-    | {f"{kind}Storage" for kind in ("Bool", "Byte", "Char", "Short", "Int", "Long")}
-    | {f"{kind}Storage" for kind in ("BFloat16", "Half", "Float", "Double")}
-    | {f"{kind}{bits}" for kind, bits in (("float", 16), ("float", 32), ("float", 64))}
-    | {"bfloat16", "int8", "int16", "int32", "int64", "uint8", "bool"},
-    "torch.storage": {"UntypedStorage", "TypedStorage"},
-    "numpy": {"ndarray", "dtype"},
-    "numpy.core.multiarray": {"_reconstruct", "scalar"},
-    "numpy._core.multiarray": {"_reconstruct", "scalar"},
-    "_codecs": {"encode"},
-}
-"""What parameters, an optimiser and NumPy's values are made of."""
-
-_PLAIN = {"NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT"}
-_EMPTY = {"EMPTY_TUPLE", "EMPTY_LIST", "EMPTY_DICT"}
-_GETS = {"BINGET", "LONG_BINGET"}
-_PUSHES = _PLAIN | _EMPTY | _GETS | {"BINUNICODE", "GLOBAL"}
-_COMBINES = {"TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "REDUCE", "BINPERSID"}
-_OTHERS = {"PROTO", "MARK", "STOP", "BUILD", "APPEND", "APPENDS", "SETITEM", "SETITEMS"}
-_PUTS = {"BINPUT", "LONG_BINPUT"}
-
-_ENCODE = object()
+_HEADERS = 3  # of the format before zip: magic number, version, system
+_COUNT_BYTES = 8  # before each storage's values there: how many elements
 
 
 def check_checkpoint(file: BinaryIO, size: int) -> None:
     """See that a file of `torch.save` asks for nothing that parameters do not need.
+
+    Every tensor lies inside of a storage, whose values are all in the file.
 
     Args:
         file: at its beginning.
@@ -60,75 +40,62 @@ def check_checkpoint(file: BinaryIO, size: int) -> None:
     """
     if file.read(len(_ZIP_MAGIC)) == _ZIP_MAGIC:
         _check_archive(file, size)
-        return
-    file.seek(0)
-    pickles = io.BytesIO(file.read(min(size, MAX_PICKLE_BYTES)))
-    for _ in range(_LEGACY_PICKLES):
-        _check_pickle(pickles)
+    else:
+        file.seek(0)
+        _check_legacy(file, size)
 
 
 def _check_archive(file: BinaryIO, size: int) -> None:
+    found: dict[str, int] = {}
     with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
         packed = any(member.compress_type != zipfile.ZIP_STORED for member in members)
         if packed or sum(member.file_size for member in members) > size:
             raise InputError("refused, it would unpack to more than it holds")
         for member in members:
-            if member.filename.endswith(".pkl"):
-                if member.file_size > MAX_PICKLE_BYTES:
-                    raise InputError(f"refused, {member.file_size} bytes beside its tensors")
-                _check_pickle(io.BytesIO(archive.read(member)))
+            # torch does not tell capitals from small letters here.
+            name = member.filename.partition("/")[2].lower()
+            if name in found:
+                raise InputError(f"refused, it holds {name!r:.80} twice")
+            found[name] = member.file_size
+    # By the reader that torch.load has: another could find another pickle in the same file.
+    file.seek(0)
+    pickled = torch._C.PyTorchFileReader(file).get_record("data.pkl")
+    if len(pickled) > MAX_PICKLE_BYTES:
+        raise InputError(f"refused, {len(pickled)} bytes beside its tensors")
+    storages = PickleScan(io.BytesIO(pickled)).storages.values()
+    if sum(storage.size for storage in storages) > size:
+        raise InputError("refused, its tensors are larger than the file")
+    for storage in storages:
+        held = found.get(f"data/{storage.key.lower()}")
+        if held != storage.size:
+            raise _not_in_file(storage, "nothing" if held is None else f"{held} bytes")
 
 
-def _check_pickle(data: io.BytesIO) -> None:
-    """See what a pickle names.
-
-    `_codecs.encode` is how bytes are written; it is to come with its two arguments, the second
-    of them latin1. Nothing here takes from the stack what could then be at its top, so that the
-    memo is known.
-    """
-    memo: dict[int, Any] = {}
-    top: Any = None  # a text, _ENCODE, or None for all else
-    can_be_put = False
-    wanted: list[Any] = []
-    argument: Any
-    for operation, argument, _ in pickletools.genops(data):
-        name = operation.name
-        if name in _PUTS:
-            if not can_be_put:
-                raise InputError("refused, its pickle is none of torch.save")
-            memo[int(argument)] = top
-            continue
-        if name in _PUSHES:
-            top = None
-            if name == "GLOBAL":
-                top = _global(*argument.split(" ", 1))
-            elif name == "BINUNICODE":
-                top = argument
-            elif name in _GETS:
-                top = memo.get(int(argument))
-        elif name in _COMBINES:
-            top = None
-        elif name not in _OTHERS:
-            raise InputError(f"refused, its pickle has {name}, which parameters do not need")
-        can_be_put = name in _PUSHES or name in _COMBINES
-        if wanted and not _fits(name, top, wanted.pop(0)):
-            raise InputError("refused, it encodes what are no bytes")
-        if top is _ENCODE:
-            wanted = [str, "latin1", "TUPLE2", "REDUCE"]
+def _check_legacy(file: BinaryIO, size: int) -> None:
+    pickles = io.BytesIO(file.read(min(size, MAX_PICKLE_BYTES)))
+    for _ in range(_HEADERS):
+        PickleScan(pickles)
+    storages = PickleScan(pickles).storages
+    keys = PickleScan(pickles).result
+    missing = storages.keys() - set(keys)
+    if missing:
+        raise _not_in_file(storages[min(missing)], "nothing")
+    position = pickles.tell()
+    for key in keys:
+        storage = storages[key]
+        file.seek(position)
+        count = file.read(_COUNT_BYTES)
+        position += _COUNT_BYTES + storage.size
+        if len(count) < _COUNT_BYTES or position > size:
+            raise EOFError("the last storages are cut off")
+        items = int.from_bytes(count, "little")
+        if items != storage.items:
+            raise _not_in_file(storage, f"{items * ITEM_BYTES[storage.kind]} bytes")
 
 
-def _global(module: str, name: str) -> Any:
-    if name not in _GLOBALS.get(module, ()):
-        module = "builtins" if module == "__builtin__" else module
-        raise InputError(f"refused, it asks for {module}.{name}, which is no parameter")
-    return _ENCODE if module == "_codecs" else None
-
-
-def _fits(operation: str, top: Any, wanted: Any) -> bool:
-    """Whether an operation is the one that is to come after `_codecs.encode`."""
-    if wanted is str:
-        return isinstance(top, str)
-    if wanted == "latin1":
-        return top == "latin1"
-    return operation == wanted
+def _not_in_file(storage: Storage, held: str) -> InputError:
+    return InputError(
+        f"refused, storage {storage.key!r:.40} is to have {storage.size} bytes, "
+        f"the file has {held} of it"
+    )

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pickle
+import pickletools
 import re
 import tracemalloc
 import zipfile
@@ -18,7 +19,8 @@ import torch
 from lircdepth_core.errors import InputError
 from lircdepth_core.inference.published import load_published
 from lircdepth_core.network import Student, Teacher
-from lircdepth_core.network.checkpoint_scan import _check_pickle
+from lircdepth_core.network.parameters import read_checkpoint
+from lircdepth_core.network.pickle_scan import PickleScan
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -207,12 +209,203 @@ def test_a_packed_file_is_not_unpacked(tmp_path):
         b"\x80\x02c_codecs\nencode\n(uq\x00.",
         b"\x80\x02c_codecs\nencode\nq\x00X\x01\x00\x00\x00aX\x03\x00\x00\x00hex\x86R.",
         b"\x80\x02c_codecs\nencode\nq\x00(h\x00X\x01\x00\x00\x00aK\x01\x86R.",
-        b"\x80\x02}(uq\x00.",
     ],
 )
 def test_a_pickle_that_hides_what_it_calls_is_refused(pickled):
     with pytest.raises(InputError, match="refused, "):
-        _check_pickle(io.BytesIO(pickled))
+        PickleScan(io.BytesIO(pickled))
+
+
+def stored(pickled: bytes, path: Path, zipped: bool = True) -> Path:
+    """A file of one storage, the floats 0 to 3, beside a pickle of one's own.
+
+    In that pickle `%s` stands for a reference to the storage.
+    """
+    whole = io.BytesIO()
+    torch.save(torch.arange(4.0), whole, _use_new_zipfile_serialization=zipped)
+    whole.seek(0)
+    if zipped:
+        with zipfile.ZipFile(whole) as source, zipfile.ZipFile(path, "w") as target:
+            for member in source.infolist():
+                data = source.read(member)
+                if member.filename.endswith("/data.pkl"):
+                    data = pickled.replace(b"%s", reference("0"))
+                target.writestr(member.filename, data)
+        return path
+    for _ in range(3):
+        pickle.load(whole)
+    start = whole.tell()
+    texts = [
+        argument for code, argument, _ in pickletools.genops(whole) if code.name == "BINUNICODE"
+    ]
+    (key,) = filter(str.isdigit, texts)
+    data = whole.getvalue()
+    changed = pickled.replace(b"%s", reference(key, view=b"N"))
+    path.write_bytes(data[:start] + changed + data[whole.tell() :])
+    return path
+
+
+def text(value: str) -> bytes:
+    return b"X" + len(value).to_bytes(4, "little") + value.encode()
+
+
+def reference(key: str, items: int = 4, kind: str = "FloatStorage", view: bytes = b"") -> bytes:
+    """A pickle's reference to a storage."""
+    named = text("storage") + f"ctorch\n{kind}\n".encode() + text(key) + text("cpu")
+    return b"(" + named + b"K" + bytes([items]) + view + b"tQ"
+
+
+def tensor(storage: bytes, offset: int = 0, size: int = 4, stride: int = 1) -> bytes:
+    """A pickle of a call that makes a tensor of one dimension."""
+    numbers = b"K%cK%c\x85K%c\x85" % (offset, size, stride)
+    return b"ctorch._utils\n_rebuild_tensor\n(" + storage + numbers + b"tR"
+
+
+def model(value: bytes) -> bytes:
+    return b"\x80\x02}" + text("a") + value + b"s."
+
+
+FRESH = b"ctorch.storage\nUntypedStorage\nK@\x85R"  # 64 bytes of memory as it is found
+OUTSIDE = [
+    (tensor(b"%s", size=5), "a tensor reaches to element 5 of storage '{key}', which has 4"),
+    (tensor(b"%s", offset=1), "a tensor reaches to element 5 of storage '{key}', which has 4"),
+    (tensor(b"%s", size=3, stride=2), "a tensor reaches to element 5 of storage '{key}'"),
+    (tensor(FRESH), "it calls torch.storage.UntypedStorage, which builds no parameter"),
+    (
+        tensor(b"%s") + b"(%sK\x00K\x40\x85K\x01\x85tb",
+        "it puts a tensor on other memory after it was built",
+    ),
+    (
+        b"ctorch._utils\n_rebuild_parameter\n("
+        + tensor(b"%s")
+        + b"\x89NtR(%sK\x00K\x40\x85K\x01\x85tb",
+        "it puts a tensor on other memory after it was built",
+    ),
+]
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
+def test_a_tensor_within_its_storage_loads(zipped, tmp_path):
+    """Or the tests of those outside would show nothing."""
+    path = stored(model(tensor(b"%s", offset=1, size=2, stride=2)), tmp_path / "a.pt", zipped)
+    assert read_checkpoint(path)["a"].tolist() == [1, 3]
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
+@pytest.mark.parametrize(("value", "words"), OUTSIDE)
+def test_a_tensor_outside_of_what_the_file_stores_is_refused(value, words, zipped, tmp_path):
+    path = stored(model(value), tmp_path / "model.pt", zipped)
+    with pytest.raises(InputError) as error:
+        load_published(path, "student")
+    said = str(error.value)
+    assert said.startswith(f"{path}: refused, ")
+    assert re.search(re.escape(words).replace(r"\{key\}", r"\d+"), said)
+    assert "\n" not in said
+
+
+def test_a_storage_that_is_not_in_the_file_is_refused(tmp_path):
+    path = stored(model(tensor(reference("7"))), tmp_path / "model.pt")
+    with pytest.raises(InputError, match=r"storage '7' is to have 16 bytes, the file has nothing"):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
+def test_a_storage_shorter_than_the_file_says_is_refused(zipped, tmp_path):
+    path = tmp_path / "model.pt"
+    torch.save({"a": torch.arange(4.0)}, path, _use_new_zipfile_serialization=zipped)
+    values = torch.arange(4.0).numpy().tobytes()
+    if zipped:
+        packed = tmp_path / "short.pt"
+        with zipfile.ZipFile(path) as source, zipfile.ZipFile(packed, "w") as target:
+            for member in source.infolist():
+                target.writestr(member.filename, source.read(member).replace(values, values[:8]))
+        path = packed
+    else:
+        whole = (4).to_bytes(8, "little") + values
+        short = (2).to_bytes(8, "little") + values
+        assert whole in path.read_bytes()
+        path.write_bytes(path.read_bytes().replace(whole, short))
+    with pytest.raises(InputError, match=r"is to have 16 bytes, the file has 8 bytes of it"):
+        read_checkpoint(path)
+
+
+def test_a_storage_that_the_old_format_leaves_out_is_refused(tmp_path):
+    path = tmp_path / "model.pt"
+    torch.save({"a": torch.arange(4.0)}, path, _use_new_zipfile_serialization=False)
+    data = path.read_bytes()
+    keys = data.rindex(b"\x80\x02]")
+    path.write_bytes(data[:keys] + b"\x80\x02].")
+    assert torch.load(path, weights_only=True)["a"].shape == (4,), "of memory as it was found"
+    with pytest.raises(InputError, match=r"is to have 16 bytes, the file has nothing of it"):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    "other", [reference("0", items=2), reference("0", kind="IntStorage"), reference("0", items=200)]
+)
+def test_a_storage_has_one_size_and_type(other, tmp_path):
+    both = tensor(b"%s") + b"s" + text("b") + tensor(other, size=2)
+    path = stored(model(both), tmp_path / "model.pt")
+    with pytest.raises(InputError, match=r"it gives storage '0' two sizes or types"):
+        read_checkpoint(path)
+
+
+def test_two_members_of_the_same_name_are_refused(tmp_path):
+    path = stored(model(tensor(b"%s")), tmp_path / "model.pt")
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("archive/DATA/0", b"")
+    with pytest.raises(InputError, match=r"model\.pt: refused, it holds 'data/0' twice"):
+        read_checkpoint(path)
+
+
+def test_a_dictionary_keeps_its_methods(tmp_path):
+    value = b"ccollections\nOrderedDict\n)R}" + text("get") + b"Nsb"
+    path = stored(b"\x80\x02" + value + b".", tmp_path / "model.pt")
+    with pytest.raises(
+        InputError, match=r"model\.pt: refused, it gives a dictionary other methods"
+    ):
+        load_published(path, "student")
+
+
+def test_a_key_of_tuples_in_tuples_is_refused(tmp_path):
+    """Looking it up would take a time that doubles with every tuple."""
+    value = b"}" + b"K\x01" + b"q\x00h\x00\x86" * 40 + b"Ns"
+    path = stored(b"\x80\x02" + value + b".", tmp_path / "model.pt")
+    with pytest.raises(InputError, match=r"a dictionary's key is a tuple of tuples"):
+        read_checkpoint(path)
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
+def test_what_torch_writes_loads(zipped, tmp_path):
+    """A module, its optimiser, views, odd strides, empty tensors and every kind of numbers."""
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4))
+    optimiser = torch.optim.AdamW(network.parameters())
+    network(torch.rand(1, 3, 8, 8)).sum().backward()
+    optimiser.step()
+    base = torch.arange(24.0).reshape(4, 6)
+    kinds = (torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+    kinds += (torch.bfloat16, torch.float16, torch.float32, torch.float64)
+    content = {
+        "model": network.state_dict(),
+        "optimizer": optimiser.state_dict(),
+        "parameter": torch.nn.Parameter(torch.ones(2)),
+        "views": [base, base.T, base[1:, ::2], base[0].expand(3, 6), base[:0], torch.tensor(1.0)],
+        "kinds": [torch.ones(3, dtype=kind) for kind in kinds],
+        "empty": torch.zeros(0, 3),
+        "scores": [np.arange(3), np.float64(0.5), (1, 2.5, None, True, 1 << 70), {"a": (1, 2)}],
+        "size": (base.shape, base.dtype, base.device),
+        ("a", 1): "key",
+    }
+    torch.save(content, tmp_path / "a.pt", _use_new_zipfile_serialization=zipped)
+    found = read_checkpoint(tmp_path / "a.pt")
+    assert found.keys() == content.keys()
+    for name in ("views", "kinds"):
+        for got, given in zip(found[name], content[name], strict=True):
+            assert got.dtype == given.dtype
+            assert torch.equal(got, given)
+    assert all(torch.equal(found["model"][k], v) for k, v in content["model"].items())
+    first = optimiser.state_dict()["state"][0]["exp_avg"]
+    assert torch.equal(found["optimizer"]["state"][0]["exp_avg"], first)
 
 
 def test_what_has_no_end_is_no_checkpoint(tmp_path, monkeypatch):
