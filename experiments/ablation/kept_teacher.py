@@ -141,7 +141,22 @@ def estimate_statistics(network: nn.Module, batches: Iterable[Batch]) -> None:
     network.eval()
 
 
-def keep(model: Path, batches: Iterable[Batch], folder: Path, max_bytes: int = MAX_BYTES) -> None:
+def is_kept(folder: Path) -> bool:
+    """Whether there is a teacher in a folder."""
+    return (folder / DESCRIPTION_FILE).exists()
+
+
+def keep(model: Path, samples: Path) -> None:
+    """Keep the ablation's teacher, with statistics of samples that it was trained on."""
+    seen = read_description(model).input
+    spec = InputSpec(128, 224, seen.focal_length, seen.interpolation)
+    batches = TrainingBatches(str(samples), spec, BATCH_SIZE)
+    write_packed(model, islice(batches, BATCHES), FOLDER)
+
+
+def write_packed(
+    model: Path, batches: Iterable[Batch], folder: Path, max_bytes: int = MAX_BYTES
+) -> None:
     """Write a teacher's packed file, and a model.yaml that states its hash.
 
     Args:
@@ -199,11 +214,7 @@ def main() -> None:
     if args.verb == "restore":
         restore(FOLDER, args.model)
         return
-    description = read_description(args.model)
-    seen = description.input
-    spec = InputSpec(128, 224, seen.focal_length, seen.interpolation)
-    batches = TrainingBatches(str(args.samples), spec, BATCH_SIZE)
-    keep(args.model, islice(batches, BATCHES), FOLDER)
+    keep(args.model, args.samples)
 
 
 if __name__ == "__main__":

@@ -22,26 +22,10 @@ from scipy import stats
 
 HERE = Path(__file__).resolve().parent
 PICTURE = HERE.parents[1] / "docs" / "ablation.png"
-BASELINES = {
-    "teacher_8000": "none_8000",
-    "all_8000": "none_8000",
-    "teacher_16000": "none_16000",
-    **dict.fromkeys(("features", "structure", "inter_depth", "all", "all_plain_l1"), "none"),
-}
+COMPARED = ("features", "structure", "inter_depth", "all", "all_plain_l1")
+BASELINES = dict.fromkeys(("teacher_12000", "kept_teacher", *COMPARED), "none")
 """Whom an arm is compared with: the student without distillation of the same image-steps."""
-ORDER = (
-    "teacher_8000",
-    "none_8000",
-    "all_8000",
-    "teacher_16000",
-    "none_16000",
-    "none",
-    "features",
-    "structure",
-    "inter_depth",
-    "all",
-    "all_plain_l1",
-)
+ORDER = ("teacher_12000", "kept_teacher", "none_8000", "none", *COMPARED)
 
 Results = dict[str, dict[int, dict[str, Any]]]
 """Figures by arm and seed."""

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import kept_teacher
 import numpy as np
 import yaml
 
@@ -45,6 +46,7 @@ class Run:
         settings: fields of the configuration.
         starts_from: the run whose parameters it begins with.
         teacher: the run that it learns from, if it distils.
+        kept_from: the run that it is not trained after but packed from, see kept_teacher.py.
     """
 
     arm: str
@@ -53,6 +55,7 @@ class Run:
     settings: tuple[str, ...]
     starts_from: str | None = None
     teacher: str | None = None
+    kept_from: str | None = None
 
     @property
     def name(self) -> str:
@@ -61,8 +64,9 @@ class Run:
 
     @property
     def needs(self) -> set[str]:
-        """The runs that are trained before it."""
-        return {name for name in (self.starts_from, self.teacher) if name}
+        """The runs that are made before it."""
+        packed_from = None if kept_teacher.is_kept(kept_teacher.FOLDER) else self.kept_from
+        return {name for name in (self.starts_from, self.teacher, packed_from) if name}
 
 
 def planned_runs(plan: dict[str, Any]) -> list[Run]:
@@ -82,6 +86,7 @@ def planned_runs(plan: dict[str, Any]) -> list[Run]:
                 settings,
                 f"{entry['starts_from']}-{seed}" if "starts_from" in entry else None,
                 teacher if network == "student" and distils else None,
+                f"{entry['kept_from']}-{seed}" if "kept_from" in entry else None,
             )
             for seed in entry["seeds"]
         ]
@@ -150,8 +155,10 @@ def model_of(name: str, out: Path) -> Path:
 def is_trained(name: str, out: Path) -> bool:
     """Whether a run has come to its end; one that validates writes a model before."""
     log = out / "runs" / name / "log.jsonl"
-    if not log.exists() or not model_of(name, out).exists():
+    if not model_of(name, out).exists():
         return False
+    if not log.exists():
+        return True  # nothing was trained: it was packed
     last = json.loads(log.read_text().splitlines()[-1])
     return last["event"] == "end" and last["stopped_by"] is None
 
@@ -165,6 +172,11 @@ def train(run: Run, out: Path, device: str, workers: int) -> None:
     """Train a network, if it is not."""
     if is_trained(run.name, out):
         return
+    if run.kept_from:
+        if not kept_teacher.is_kept(kept_teacher.FOLDER):
+            kept_teacher.keep(model_of(run.kept_from, out), out / "samples" / "train")
+        kept_teacher.restore(kept_teacher.FOLDER, model_of(run.name, out))
+        return
     settings = [
         *run.settings,
         f"seed={run.seed}",
@@ -174,7 +186,7 @@ def train(run: Run, out: Path, device: str, workers: int) -> None:
     ]
     if run.network == "student":
         settings.append(f"teacher={model_of(run.teacher, out) if run.teacher else 'null'}")
-        settings.append("teacher_precision=fp32")
+        settings.append("teacher_precision=auto")
     if run.starts_from:
         settings.append(f"start.model={model_of(run.starts_from, out)}")
     lircdepth(
@@ -198,7 +210,8 @@ def test(run: Run, rows: Crop, out: Path, device: str) -> None:
         log=out / "logs" / f"{run.name}.log",
     )
     figures = {"arm": run.arm, "seed": run.seed, "network": run.network, "settings": run.settings}
-    figures |= training_figures(out / "runs" / run.name) | test_figures(evaluation)
+    figures |= training_figures(out / "runs" / (run.kept_from or run.name))
+    figures |= test_figures(evaluation)
     if run.starts_from:
         figures["image_steps"] += training_figures(out / "runs" / run.starts_from)["image_steps"]
     results_of(run.name).parent.mkdir(exist_ok=True)

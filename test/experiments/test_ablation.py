@@ -13,6 +13,11 @@ import yaml
 FOLDER = Path(__file__).resolve().parents[2] / "experiments" / "ablation"
 
 
+@pytest.fixture(autouse=True)
+def _as_when_run_as_a_script(monkeypatch):
+    monkeypatch.syspath_prepend(FOLDER)
+
+
 def load(name: str):
     """A script of the ablation as a module; dataclasses look it up by its name."""
     spec = importlib.util.spec_from_file_location(f"ablation_{name}", FOLDER / f"{name}.py")
@@ -67,9 +72,8 @@ def test_every_arm_of_the_plan_is_a_run_and_seeds_are_paired():
     assert len(seeds["all"]) >= 3
     assert [each.seed for each in runs] == sorted(each.seed for each in runs)
     distilled = {each.arm for each in runs if each.teacher}
-    assert distilled == {
-        *("all_8000", "features", "structure", "inter_depth", "all", "all_plain_l1"),
-    }
+    assert distilled == {"features", "structure", "inter_depth", "all", "all_plain_l1"}
+    assert {each.teacher for each in runs if each.teacher} == {"kept_teacher-0"}
 
 
 def last_of(settings: tuple[str, ...], name: str) -> str:
@@ -101,14 +105,17 @@ def test_what_goes_on_from_a_run_or_learns_from_one_comes_after_it():
     assert len(done) == sum(map(len, waves)) == len(script.planned_runs(plan))
 
 
-def test_a_run_brings_those_that_it_needs_and_that_are_not_trained():
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_run_brings_those_that_it_needs_and_that_are_not_trained(kept, monkeypatch):
     script = load("run")
+    monkeypatch.setattr(script.kept_teacher, "is_kept", lambda folder: kept)
     runs = script.planned_runs(yaml.safe_load((FOLDER / "arms.yaml").read_text()))
     nothing_there = script.with_needed(runs, {"all-1"}, lambda name: False)
     assert [each.name for each in nothing_there] == [
-        *("teacher_8000-0", "teacher_16000-0", "none_8000-1", "all-1"),
+        *(() if kept else ("teacher_12000-0",)),
+        *("kept_teacher-0", "none_8000-1", "all-1"),
     ]
-    with_teacher = script.with_needed(runs, {"all-1"}, lambda name: name == "teacher_16000-0")
+    with_teacher = script.with_needed(runs, {"all-1"}, lambda name: name == "kept_teacher-0")
     assert [each.name for each in with_teacher] == ["none_8000-1", "all-1"]
 
 
