@@ -9,6 +9,8 @@ import numpy as np
 import torch
 
 from lircdepth_core.camera import Camera
+from lircdepth_core.errors import InputError
+from lircdepth_core.inference.backends import requested_backend
 from lircdepth_core.inference.device import choose_device, cuda_devices
 from lircdepth_core.inference.predictor import Prediction, Predictor
 from lircdepth_core.radar import RadarReturns
@@ -50,6 +52,7 @@ class CpuFallback:
         predictor: on a device.
         load_on_cpu: gives the same model on the CPU.
         tell: is told why, once.
+        note: what it is told besides.
     """
 
     def __init__(
@@ -57,10 +60,12 @@ class CpuFallback:
         predictor: Predictor,
         load_on_cpu: Callable[[], Predictor],
         tell: Callable[[str], None],
+        note: str = "",
     ) -> None:
         self._predictor = predictor
         self._load_on_cpu = load_on_cpu
         self._tell = tell
+        self._note = note
 
     @classmethod
     def load(
@@ -71,26 +76,29 @@ class CpuFallback:
         Args:
             load: gives the model.
             device: as `Predictor` takes it.
-            backend: as `Predictor` takes it; the CPU's is chosen automatically.
-            tell: is told why the CPU took over, once.
+            backend: as `Predictor` takes it. The CPU's is `auto`, which `$LIRCDEPTH_BACKEND` may
+                decide; torch where that names what the CPU cannot run.
+            tell: is told why the CPU took over, and what runs the network there if it is not what
+                the environment names; once.
 
         Raises:
             InputError: the model or an argument cannot be used.
         """
         chosen = choose_device(device, cuda_devices())
+        cpu_backend, note = _cpu_backend()
         failed = ""
         try:
             predictor = load(device=device, backend=backend)
         except Exception as error:  # what a device's failure is called differs by back end
             if chosen == "cpu" or not is_device_failure(error):
                 raise
-            failed = _told(chosen, error)
+            failed = _told(chosen, error, note)
         if failed:  # only now, that the error no longer holds what was loaded
             tell(failed)
-            return load(device="cpu", backend="auto")
+            return load(device="cpu", backend=cpu_backend)
         if predictor.device == "cpu":
             return predictor
-        return cls(predictor, lambda: load(device="cpu", backend="auto"), tell)
+        return cls(predictor, lambda: load(device="cpu", backend=cpu_backend), tell, note)
 
     @property
     def description(self) -> str:
@@ -138,7 +146,7 @@ class CpuFallback:
         except Exception as error:  # what a device's failure is called differs by back end
             if self.device == "cpu" or not is_device_failure(error):
                 raise
-            self._tell(_told(self.device, error))
+            self._tell(_told(self.device, error, self._note))
             self._predictor = self._load_on_cpu()
             work()
 
@@ -162,6 +170,15 @@ def is_device_failure(error: Exception) -> bool:
     return may_be and any(word in text for word in _WORDS)
 
 
-def _told(device: str, error: Exception) -> str:
+def _cpu_backend() -> tuple[str, str]:
+    """What the CPU is asked to run a network with, and why where it is not what `auto` means."""
+    try:
+        requested_backend("auto", "cpu")
+    except InputError as error:
+        return "torch", f", with torch ({error})"
+    return "auto", ""
+
+
+def _told(device: str, error: Exception, note: str) -> str:
     reason = " ".join(str(error).split())[:200]
-    return f"{device} failed ({reason}); from now on the CPU answers, slower"
+    return f"{device} failed ({reason}); from now on the CPU answers, slower{note}"

@@ -102,6 +102,9 @@ BACKENDS = {
 a little differently, so `auto` never takes it."""
 
 
+_VARIABLE = "LIRCDEPTH_BACKEND"
+
+
 def requested_backend(name: str, device: str) -> str:
     """What a request for a back end means.
 
@@ -115,18 +118,19 @@ def requested_backend(name: str, device: str) -> str:
     Raises:
         InputError: it is unknown, not for this device, or not installed.
     """
+    source = "backend"
     if name == "auto":
-        name = os.environ.get("LIRCDEPTH_BACKEND") or "auto"
+        name, source = os.environ.get(_VARIABLE) or "auto", f"${_VARIABLE}"
     if name == "auto":
         return name
     if name not in BACKENDS:
-        raise InputError(f"backend: {name!r:.40} is unknown; give auto or {', '.join(BACKENDS)}")
+        raise InputError(f"{source}: {name!r:.40} is unknown; give auto or {', '.join(BACKENDS)}")
     kind = BACKENDS[name]
     if device.partition(":")[0] not in kind.devices:
-        raise InputError(f"backend: {name} does not run on {device}; give auto or torch")
+        raise InputError(f"{source}: {name} does not run on {device}; give auto or torch")
     if kind.missing:
         raise InputError(
-            f"backend: {name} needs {', '.join(kind.missing)}; "
+            f"{source}: {name} needs {', '.join(kind.missing)}; "
             f"run: pip install 'lircdepth[{kind.extra}]'"
         )
     return name

@@ -384,7 +384,7 @@ def test_the_environment_decides_what_auto_is(monkeypatch):
     assert requested_backend("auto", "cpu") == "torch-half"
     assert requested_backend("torch", "cpu") == "torch"
     monkeypatch.setenv("LIRCDEPTH_BACKEND", "none")
-    with pytest.raises(InputError, match="'none' is unknown"):
+    with pytest.raises(InputError, match=r"\$LIRCDEPTH_BACKEND: 'none' is unknown"):
         requested_backend("auto", "cpu")
     monkeypatch.delenv("LIRCDEPTH_BACKEND")
     assert requested_backend("auto", "cpu") == "auto"

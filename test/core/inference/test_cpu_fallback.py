@@ -8,6 +8,7 @@ import torch
 
 from lircdepth_core.errors import InputError
 from lircdepth_core.inference import CpuFallback
+from lircdepth_core.inference.backends import requested_backend
 from lircdepth_core.inference.cpu_fallback import is_device_failure
 
 IMAGE = np.zeros((2, 3, 3), np.uint8)
@@ -140,6 +141,40 @@ def test_a_loaded_model_has_a_replacement_on_the_cpu(one_gpu):
     predictor._predictor.error = LOST
     assert predictor(IMAGE, None, None).device == "cpu"
     assert asked == [("auto", "torch"), ("cpu", "auto")]
+
+
+@pytest.mark.parametrize("name", ["tensorrt", "none"])
+@pytest.mark.parametrize("while_loading", [True, False])
+def test_an_environment_that_names_what_the_cpu_cannot_run_stops_no_replacement(
+    name, while_loading, one_gpu, monkeypatch
+):
+    monkeypatch.setenv("LIRCDEPTH_BACKEND", name)
+    told: list[str] = []
+    asked: list[str] = []
+
+    def load(*, device: str, backend: str) -> MadePredictor:
+        if device == "cpu":
+            asked.append(backend)
+            requested_backend(backend, device)  # as Predictor does
+            return MadePredictor("cpu")
+        if while_loading:
+            raise OUT_OF_MEMORY
+        return MadePredictor("cuda:0", OUT_OF_MEMORY)
+
+    predictor = CpuFallback.load(load, "auto", "tensorrt", told.append)
+    assert predictor(IMAGE, None, None).device == "cpu"
+    assert asked == ["torch"]
+    assert len(told) == 1
+    assert "the CPU answers, slower, with torch ($LIRCDEPTH_BACKEND: " in told[0]
+
+
+def test_an_environment_that_names_what_the_cpu_can_run_is_followed(one_gpu, monkeypatch):
+    monkeypatch.setenv("LIRCDEPTH_BACKEND", "torch-half")
+    told: list[str] = []
+    load, asked = loader({"auto": LOST})
+    CpuFallback.load(load, "auto", "auto", told.append)
+    assert asked[-1] == ("cpu", "auto")
+    assert told[0].endswith("slower")
 
 
 def test_what_is_wrong_with_a_model_is_no_failure_of_the_device(one_gpu):
