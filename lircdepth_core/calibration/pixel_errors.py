@@ -11,6 +11,7 @@ import numpy as np
 from lircdepth_core.dataset.bad_exposure import Exposure, exposed, exposure_gain
 from lircdepth_core.dataset.sample import Sample
 from lircdepth_core.errors import InputError
+from lircdepth_core.evaluation.sample_prediction import predict_sample
 from lircdepth_core.evaluation.sources import SampleSource
 from lircdepth_core.inference import Predictor
 
@@ -83,6 +84,7 @@ def collect_errors(
 
     Raises:
         InputError: a sample lacks this truth, or none has a pixel of it.
+        NonFiniteError: the network answered with NaN or infinity; names the sample.
     """
     numbers: dict[str, int] = {}
     columns: list[np.ndarray] = []
@@ -135,8 +137,8 @@ def _errors(
     true_depth = getattr(sample, truth)
     if true_depth is None:
         raise InputError(f"{sample.key}: has no {truth} depth; give another --truth")
-    image = sample.image if gain == 1 else exposed(sample.image, gain)
-    prediction = predictor(image, sample.camera, sample.radar_returns())
+    image = None if gain == 1 else exposed(sample.image, gain)
+    prediction = predict_sample(predictor, sample, sample.radar_returns(), image)
     known = (true_depth > 0) & (true_depth <= cap) & np.isfinite(prediction.depth)
     depth = prediction.depth[known]
     uncertainty = prediction.expected_uncertainty[known]

@@ -18,6 +18,7 @@ from lircdepth_core.errors import InputError, NonFiniteError
 from lircdepth_core.evaluation.measures import Measures, PredictedMaps, measure
 from lircdepth_core.evaluation.options import EvaluationOptions
 from lircdepth_core.evaluation.radar_changes import change_radar
+from lircdepth_core.evaluation.sample_prediction import predict_sample
 from lircdepth_core.evaluation.sources import SampleSource
 from lircdepth_core.evaluation.totals import Totals
 from lircdepth_core.inference import Predictor
@@ -138,6 +139,7 @@ def evaluate(
     Raises:
         InputError: no sample can be read, none has truth, a key comes twice, or the model cannot
             be read. A damaged shard or sample is skipped.
+        NonFiniteError: the network answered with NaN or infinity; names the sample.
         OSError: the model cannot be read.
     """
     if workers < 1:
@@ -198,7 +200,7 @@ def measure_sample(
     measures: dict[str, dict[str, Measures]] = {}
     for change in options.radar:
         radar = change_radar(returns, change, sample.key, options)
-        maps = PredictedMaps.of(predictor(sample.image, sample.camera, radar), shares)
+        maps = PredictedMaps.of(predict_sample(predictor, sample, radar), shares)
         for name, truth in truths.items():
             measured = measure(maps, truth, boxes, options)
             if measured is None:

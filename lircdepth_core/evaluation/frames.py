@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from lircdepth_core.dataset.sample import Sample
+from lircdepth_core.evaluation.sample_prediction import predict_sample
 from lircdepth_core.evaluation.sources import SampleSource
 from lircdepth_core.evaluation.tables import TRUTH_NAMES
 from lircdepth_core.inference import Prediction, Predictor
@@ -95,8 +96,8 @@ def draw_frames(
 def draw_frame(sample: Sample, predictor: Predictor, truth: str, cap: float) -> np.ndarray:
     """Image, depth, truth, error, uncertainty, and depth without radar; (h, 1800, 3) uint8 RGB."""
     returns = sample.radar_returns()
-    prediction = predictor(sample.image, sample.camera, returns)
-    blind = predictor(sample.image, sample.camera, None)
+    prediction = predict_sample(predictor, sample, returns)
+    blind = predict_sample(predictor, sample, None)
     true_depth = getattr(sample, truth)
     with np.errstate(invalid="ignore"):
         known = np.where((true_depth > 0) & np.isfinite(true_depth), true_depth, np.nan)

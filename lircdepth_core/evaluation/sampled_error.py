@@ -9,6 +9,7 @@ import numpy as np
 
 from lircdepth_core.dataset.sample import Sample
 from lircdepth_core.errors import InputError
+from lircdepth_core.evaluation.sample_prediction import predict_sample
 from lircdepth_core.evaluation.sources import PreparedSamples
 from lircdepth_core.inference import Predictor
 
@@ -42,11 +43,12 @@ def mean_absolute_error(model: Path, device: str, backend: str, samples: Sequenc
 
     Raises:
         InputError: the back end cannot be had, or no sample has truth.
+        NonFiniteError: the network answered with NaN or infinity; names the sample.
     """
     predictor = Predictor.load(model, device=device, backend=backend)
     errors = []
     for sample in samples:
-        depth = predictor(sample.image, sample.camera, sample.radar_returns()).depth
+        depth = predict_sample(predictor, sample, sample.radar_returns()).depth
         truth = sample.single_scan if sample.exact is None else sample.exact
         known = (truth > 0) & (truth <= CAP) & np.isfinite(depth)
         if known.any():

@@ -308,10 +308,13 @@ class Predictor:
         for name, values in answers.items():
             finite = np.isfinite(values[region])
             if not finite.all():
+                other = "back end (torch) or device"
+                if self.backend == "torch":
+                    other = "device, or fetch the model again"
                 raise NonFiniteError(
                     f"the network: {name} is not finite at {finite.size - finite.sum()} of "
                     f"{finite.size} pixels, on {self.device} with {self.backend}; give another "
-                    "back end (torch) or device"
+                    f"{other}"
                 )
 
     def _framing_of(self, camera: Camera) -> Framing:

@@ -251,7 +251,8 @@ def test_a_network_that_does_not_answer_with_numbers_has_failed(
 
     predictor = Predictor(make_model(), stand_in(answer), CPU)
     out = tuple(np.full((70, 100), 7, np.float32) for _ in range(2))
-    words = rf"depth is not finite at {70 if everywhere else 1} of 7000 pixels, on cpu with torch"
+    count = 70 if everywhere else 1
+    words = rf"is not finite at {count} of 7000 pixels, on cpu with torch; give another device, or"
     with pytest.raises(NonFiniteError, match=words) as raised:
         predictor(np.zeros((70, 100, 3), np.uint8), make_camera(100, 70, 200.0), None, out)
     assert not is_device_failure(raised.value), "one such image is no lost device"

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from evaluation_rig import (
     HEIGHT,
     WIDTH,
@@ -13,10 +15,12 @@ from evaluation_rig import (
     make_sample,
 )
 
+from lircdepth_core.calibration.pixel_errors import collect_errors
 from lircdepth_core.dataset.sample import Sample
 from lircdepth_core.dataset.sample_maker import MAX_BOXES, OBJECT_CLASSES
-from lircdepth_core.errors import InputError
+from lircdepth_core.errors import InputError, NonFiniteError
 from lircdepth_core.evaluation.evaluate import evaluate, measured_shares
+from lircdepth_core.evaluation.frames import draw_frame
 from lircdepth_core.evaluation.options import EvaluationOptions
 from lircdepth_core.evaluation.results import definitions, results
 from lircdepth_core.evaluation.sources import SampleSource
@@ -118,6 +122,28 @@ def test_changed_radar_is_averaged_over_the_images_that_all_radar_answers() -> N
         "full": 0.5,
         "none": 1,
     }
+
+
+class Overflowing(BrightnessNetwork):
+    """Answers a bright image in NaN, as half precision does that overflows."""
+
+    def forward(self, image: torch.Tensor, radar: torch.Tensor) -> SimpleNamespace:
+        answer = super().forward(image, radar)
+        answer.depth[image.mean() > 1.5] = torch.nan
+        return answer
+
+
+def test_a_sample_that_the_network_answers_in_nan_is_named() -> None:
+    predictor = Predictor(brightness_model().model, Overflowing(), device="cpu")
+    bright = np.full((HEIGHT, WIDTH, 3), 250, np.uint8)
+    samples = [make_sample(0), make_sample(5, image=bright)]
+    said = r"sample scene-1/sample-5/CAM_FRONT: the network: depth is not finite .*; give another"
+    with pytest.raises(NonFiniteError, match=said):
+        evaluate(_source(*samples), predictor, OPTIONS)
+    with pytest.raises(NonFiniteError, match=said):
+        draw_frame(samples[1], predictor, "exact", 80.0)
+    with pytest.raises(NonFiniteError, match=said):
+        collect_errors(_source(*samples), predictor, truth="exact", cap=80.0, pixels_per_image=10)
 
 
 def test_scenes_without_annotation_have_no_content() -> None:

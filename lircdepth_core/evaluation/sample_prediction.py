@@ -1,0 +1,34 @@
+"""What a model predicts for a sample."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lircdepth_core.dataset.sample import Sample
+from lircdepth_core.errors import NonFiniteError
+from lircdepth_core.inference import Prediction, Predictor
+from lircdepth_core.radar import RadarReturns
+
+
+def predict_sample(
+    predictor: Predictor,
+    sample: Sample,
+    radar: RadarReturns | None,
+    image: np.ndarray | None = None,
+) -> Prediction:
+    """Predict a sample.
+
+    Args:
+        predictor: the model.
+        sample: of which the camera is used, and the image.
+        radar: what to show of it; None for none.
+        image: (H, W, 3) uint8 RGB to show instead of the sample's own.
+
+    Raises:
+        InputError: see `Predictor`.
+        NonFiniteError: the network answered with NaN or infinity; names the sample.
+    """
+    try:
+        return predictor(sample.image if image is None else image, sample.camera, radar)
+    except NonFiniteError as error:
+        raise NonFiniteError(f"sample {sample.key}: {error}") from error
