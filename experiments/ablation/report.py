@@ -23,9 +23,12 @@ from scipy import stats
 HERE = Path(__file__).resolve().parent
 PICTURE = HERE.parents[1] / "docs" / "ablation.png"
 COMPARED = ("features", "structure", "inter_depth", "all", "all_plain_l1")
-BASELINES = dict.fromkeys(("teacher_12000", "kept_teacher", *COMPARED), "none")
+BASELINES = {
+    **dict.fromkeys(("teacher_12000", "kept_teacher"), "none_12000"),
+    **dict.fromkeys(COMPARED, "none"),
+}
 """Whom an arm is compared with: the student without distillation of the same image-steps."""
-ORDER = ("teacher_12000", "kept_teacher", "none_8000", "none", *COMPARED)
+ORDER = ("teacher_12000", "kept_teacher", "none_12000", "none", *COMPARED)
 
 Results = dict[str, dict[int, dict[str, Any]]]
 """Figures by arm and seed."""
@@ -109,9 +112,8 @@ def draw(results: Results) -> None:
         colour = f"C{number}"
         for seed, run in runs.items():
             steps, errors = zip(*run["validation_mae"], strict=True)
-            before = run["image_steps"] - steps[-1]  # what the run that it goes on from had seen
             left.plot(
-                before + np.array(steps),
+                steps,
                 errors,
                 color=colour,
                 alpha=0.8,

@@ -44,7 +44,6 @@ class Run:
         seed: of parameters, order and augmentation.
         network: `student` or `teacher`.
         settings: fields of the configuration.
-        starts_from: the run whose parameters it begins with.
         teacher: the run that it learns from, if it distils.
         kept_from: the run that it is not trained after but packed from, see kept_teacher.py.
     """
@@ -53,7 +52,6 @@ class Run:
     seed: int
     network: str
     settings: tuple[str, ...]
-    starts_from: str | None = None
     teacher: str | None = None
     kept_from: str | None = None
 
@@ -66,7 +64,7 @@ class Run:
     def needs(self) -> set[str]:
         """The runs that are made before it."""
         packed_from = None if kept_teacher.is_kept(kept_teacher.FOLDER) else self.kept_from
-        return {name for name in (self.starts_from, self.teacher, packed_from) if name}
+        return {name for name in (self.teacher, packed_from) if name}
 
 
 def planned_runs(plan: dict[str, Any]) -> list[Run]:
@@ -74,8 +72,7 @@ def planned_runs(plan: dict[str, Any]) -> list[Run]:
     runs = []
     for arm, entry in plan["arms"].items():
         network = entry.get("network", "student")
-        after_start = plan["after_start"] if "starts_from" in entry else ()
-        settings = (*plan["settings"], *after_start, *entry["settings"])
+        settings = (*plan["settings"], *entry["settings"])
         distils = not all(f"loss.{stream}=0" in settings for stream in STREAMS)
         teacher = entry.get("teacher", plan["teacher"])
         runs += [
@@ -84,7 +81,6 @@ def planned_runs(plan: dict[str, Any]) -> list[Run]:
                 seed,
                 network,
                 settings,
-                f"{entry['starts_from']}-{seed}" if "starts_from" in entry else None,
                 teacher if network == "student" and distils else None,
                 f"{entry['kept_from']}-{seed}" if "kept_from" in entry else None,
             )
@@ -187,8 +183,6 @@ def train(run: Run, out: Path, device: str, workers: int) -> None:
     if run.network == "student":
         settings.append(f"teacher={model_of(run.teacher, out) if run.teacher else 'null'}")
         settings.append("teacher_precision=auto")
-    if run.starts_from:
-        settings.append(f"start.model={model_of(run.starts_from, out)}")
     lircdepth(
         *("train", run.network, "--config", CONFIGS / f"train_{run.network}_scratch.yaml"),
         *("--out", out / "runs" / run.name, "--device", device, "--set", *settings),
@@ -212,8 +206,6 @@ def test(run: Run, rows: Crop, out: Path, device: str) -> None:
     figures = {"arm": run.arm, "seed": run.seed, "network": run.network, "settings": run.settings}
     figures |= training_figures(out / "runs" / (run.kept_from or run.name))
     figures |= test_figures(evaluation)
-    if run.starts_from:
-        figures["image_steps"] += training_figures(out / "runs" / run.starts_from)["image_steps"]
     results_of(run.name).parent.mkdir(exist_ok=True)
     results_of(run.name).write_text(json.dumps(figures, indent=1) + "\n")
 
