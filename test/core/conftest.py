@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from described_model import describe_model
 
 from lircdepth_core.camera import Camera
-from lircdepth_core.inference.model_description import (
-    ModelDescription,
-    NetworkInput,
-    SeededWeights,
-)
+from lircdepth_core.inference.model_description import ModelDescription
 
 SAMPLE = "ca9a282c9e77460f8360f564131a8af5"
 
@@ -43,20 +38,7 @@ def make_camera() -> Callable[..., Camera]:
 @pytest.fixture(scope="session")
 def make_model() -> Callable[..., ModelDescription]:
     """A trained, uncalibrated model with a focal length of 200 px; keywords change fields."""
-
-    def make(focal_length: float = 200.0, **changes: Any) -> ModelDescription:
-        model = ModelDescription(
-            name="stand-in",
-            network="student",
-            trained=True,
-            uncertainty_trained=True,
-            max_depth=100.0,
-            input=NetworkInput(focal_length, "area"),
-            weights=SeededWeights(1),
-        )
-        return dataclasses.replace(model, **changes)
-
-    return make
+    return describe_model
 
 
 class StandIn(torch.nn.Module):

@@ -8,12 +8,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
+from described_model import describe_model
 
 from lircdepth_core.camera import Camera
 from lircdepth_core.dataset.sample import Sample
 from lircdepth_core.errors import InputError
-from lircdepth_core.inference import Calibration, ModelDescription, Predictor
-from lircdepth_core.inference.model_description import NetworkInput, SeededWeights
+from lircdepth_core.inference import Calibration, Predictor
 
 WIDTH, HEIGHT = 96, 64
 CAMERA = Camera(np.array([[200.0, 0, 47.5], [0, 200, 31.5], [0, 0, 1]]), WIDTH, HEIGHT)
@@ -92,14 +92,7 @@ def brightness_model(calibrated: bool = True, trained: bool = True) -> Predictor
         np.array([0.0, 1]),
         np.broadcast_to(half_width, (4, 2, 2)),
     )
-    model = ModelDescription(
-        name="brightness",
-        network="student",
-        trained=trained,
-        uncertainty_trained=True,
-        max_depth=100.0,
-        input=NetworkInput(200.0, "area"),
-        weights=SeededWeights(1),
-        calibration=calibration if calibrated else None,
+    model = describe_model(
+        name="brightness", trained=trained, calibration=calibration if calibrated else None
     )
     return Predictor(model, BrightnessNetwork(), device="cpu")

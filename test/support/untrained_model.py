@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lircdepth_core.inference.model_description import ModelDescription, NetworkInput, SeededWeights
+from described_model import describe_model
+
+from lircdepth_core.inference.model_description import NetworkInput
 from lircdepth_core.inference.model_files import write_description
-from lircdepth_core.network import MAX_DEPTH
 
 
 def write_untrained_model(folder: Path, focal_length: float) -> str:
@@ -17,14 +18,11 @@ def write_untrained_model(folder: Path, focal_length: float) -> str:
         focal_length: pixels, at the network's input.
     """
     folder.mkdir()
-    description = ModelDescription(
+    description = describe_model(
         name="untrained",
-        network="student",
         trained=False,
         uncertainty_trained=False,
-        max_depth=MAX_DEPTH,
         input=NetworkInput(focal_length, "area_linear"),
-        weights=SeededWeights(1),
     )
     write_description(folder, description)
     return str(folder)

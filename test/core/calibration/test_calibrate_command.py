@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from described_model import describe_model
 from evaluation_rig import make_sample
 
 from lircdepth_core.calibration.pixel_errors import collect_errors
@@ -17,8 +18,8 @@ from lircdepth_core.cli import main
 from lircdepth_core.dataset.sample_files import encode_sample
 from lircdepth_core.errors import InputError
 from lircdepth_core.evaluation.sources import PreparedSamples
-from lircdepth_core.inference import ModelDescription, Predictor, write_model
-from lircdepth_core.inference.model_description import NetworkInput, StoredWeights
+from lircdepth_core.inference import Predictor, write_model
+from lircdepth_core.inference.model_description import StoredWeights
 from lircdepth_core.inference.model_files import read_description, write_description
 from lircdepth_core.network import MAX_DEPTH, Student
 
@@ -46,15 +47,7 @@ def model(tmp_path: Path) -> Path:
     torch.manual_seed(1)
     network = Student()
     torch.nn.init.normal_(network.uncertainty_head.answer.weight, std=0.5)
-    description = ModelDescription(
-        name="something",
-        network="student",
-        trained=True,
-        uncertainty_trained=True,
-        max_depth=MAX_DEPTH,
-        input=NetworkInput(200.0, "area"),
-        weights=StoredWeights("", ""),
-    )
+    description = describe_model(name="something", weights=StoredWeights("", ""))
     write_model(tmp_path / "model", network.eval(), description, "card")
     return tmp_path / "model"
 

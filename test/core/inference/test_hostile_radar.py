@@ -2,18 +2,14 @@
 
 import numpy as np
 import pytest
+from described_model import describe_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_network import SmallNetwork
 
 from lircdepth_core.camera import Camera
 from lircdepth_core.inference import Calibration, Predictor
-from lircdepth_core.inference.model_description import (
-    Crop,
-    ModelDescription,
-    NetworkInput,
-    SeededWeights,
-)
+from lircdepth_core.inference.model_description import Crop, NetworkInput
 from lircdepth_core.radar import MAX_MAGNITUDE, RadarReturns
 
 WIDTH, HEIGHT, FOCAL = 96, 80, 200.0
@@ -31,14 +27,8 @@ returns = st.tuples(st.floats(-0.3, 0.3), st.floats(-0.3, 0.3), depths, signed, 
 
 @pytest.fixture(scope="module")
 def predictor():
-    model = ModelDescription(
-        name="small",
-        network="student",
-        trained=True,
-        uncertainty_trained=True,
-        max_depth=100.0,
+    model = describe_model(
         input=NetworkInput(FOCAL, "area", CROP),
-        weights=SeededWeights(1),
         calibration=Calibration([0.683], [0, 100], [0, 1], [[[0, 10], [1, 50]]]),
     )
     return Predictor(model, SmallNetwork(), "cpu", "torch")

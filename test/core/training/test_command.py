@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from described_model import describe_model
 from training_rig import write_shards
 
 from lircdepth_core import cli
@@ -17,8 +18,6 @@ from lircdepth_core.errors import InputError
 from lircdepth_core.inference import Predictor
 from lircdepth_core.inference.model_description import (
     Crop,
-    ModelDescription,
-    NetworkInput,
     SeededWeights,
     StoredWeights,
     format_description,
@@ -29,7 +28,7 @@ from lircdepth_core.inference.model_files import (
     write_description,
     write_model,
 )
-from lircdepth_core.network import MAX_DEPTH, SmallStudent, Student
+from lircdepth_core.network import SmallStudent, Student
 from lircdepth_core.radar import RadarReturns
 from lircdepth_core.training.checkpoints import read_checkpoint
 from lircdepth_core.training.command import StudentTraining
@@ -160,9 +159,7 @@ def test_a_small_student_starts_from_a_student_and_learns_from_it(config, tmp_pa
     torch.manual_seed(3)
     folder = tmp_path / "student"
     student = Student()
-    seen = NetworkInput(200.0, "area")
-    weights = StoredWeights("", "")
-    described = ModelDescription("s", "student", True, True, MAX_DEPTH, seen, weights)
+    described = describe_model(name="s", weights=StoredWeights("", ""))
     write_model(folder, student, described, "card")
 
     def run(*changes: str) -> int:
