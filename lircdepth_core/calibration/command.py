@@ -50,8 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.05,
         metavar="SHARE",
-        help="of how many images an almost black form is used besides, and an almost white one, "
-        "so that sigma holds there too (default: %(default)s)",
+        help="of how many images an almost black form is used besides, an almost white one, and "
+        "one behind a grey veil, so that sigma holds there too (default: %(default)s)",
     )
     parser.add_argument("--seed", type=int, default=0, help="of that (default: %(default)s)")
     parser.add_argument(

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from lircdepth_core.dataset.bad_exposure import Exposure, exposed, exposure_gain
+from lircdepth_core.dataset.bad_exposure import Exposed, Exposure, draw_exposure
 from lircdepth_core.dataset.sample import Sample
 from lircdepth_core.errors import InputError
 from lircdepth_core.evaluation.sample_prediction import predict_sample
@@ -17,7 +17,7 @@ from lircdepth_core.inference import Predictor
 
 Truth = Literal["exact", "single_scan"]
 
-EXPOSURES: tuple[Exposure, ...] = ("as it is", "black", "saturated")
+EXPOSURES: tuple[Exposure, ...] = ("as it is", "black", "saturated", "veiled")
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,8 +77,8 @@ def collect_errors(
         truth: field of `Sample` that knows.
         cap: metres; truth beyond is not used.
         pixels_per_image: at most.
-        bad_exposures: of how many images, 0..1, an almost black form is predicted besides, and of
-            as many an almost white one.
+        bad_exposures: of how many images, 0..1, an almost black form is predicted besides, of as
+            many an almost white one, and of as many one behind a veil.
         seed: of the choice; with it and an image's number, the same pixels are chosen again.
         progress: called after every image.
 
@@ -97,8 +97,8 @@ def collect_errors(
     for number, sample in source(lambda number: True, damaged):
         scene = numbers.setdefault(sample.scene, len(numbers))
         rng = np.random.default_rng([seed, number])
-        for exposure, gain in _exposures(np.random.default_rng([seed, number, 1]), bad_exposures):
-            errors = _errors(sample, gain, predictor, truth, cap)
+        for exposure, light in _exposures(np.random.default_rng([seed, number, 1]), bad_exposures):
+            errors = _errors(sample, light, predictor, truth, cap)
             chosen = rng.permutation(errors.shape[1])[:pixels_per_image]
             labels = np.repeat([[scene], [exposure]], len(chosen), axis=1)
             columns.append(np.vstack([errors[:, chosen], labels]))
@@ -122,22 +122,22 @@ def collect_errors(
     )
 
 
-def _exposures(rng: np.random.Generator, share: float) -> Iterator[tuple[int, float]]:
-    """In which of `EXPOSURES` an image is shown, and the gain of each."""
+def _exposures(rng: np.random.Generator, share: float) -> Iterator[tuple[int, Exposed]]:
+    """In which of `EXPOSURES` an image is shown, and the light of each."""
     for number, exposure in enumerate(EXPOSURES):
-        chance, part = rng.random(2)
+        chance, light = rng.random(), draw_exposure(exposure, rng)
         if exposure == "as it is" or chance < share:
-            yield number, exposure_gain(exposure, float(part))
+            yield number, light
 
 
 def _errors(
-    sample: Sample, gain: float, predictor: Predictor, truth: Truth, cap: float
+    sample: Sample, light: Exposed, predictor: Predictor, truth: Truth, cap: float
 ) -> np.ndarray:
     """(3, pixels): predicted depth, expected uncertainty and absolute error where truth is."""
     true_depth = getattr(sample, truth)
     if true_depth is None:
         raise InputError(f"{sample.key}: has no {truth} depth; give another --truth")
-    image = None if gain == 1 else exposed(sample.image, gain)
+    image = None if light == Exposed() else light(sample.image)
     prediction = predict_sample(predictor, sample, sample.radar_returns(), image)
     known = (true_depth > 0) & (true_depth <= cap) & np.isfinite(prediction.depth)
     depth = prediction.depth[known]

@@ -1,12 +1,13 @@
-"""Images that show next to nothing: almost black, or almost white."""
+"""Images that show next to nothing: almost black, almost white, or through a veil."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
-Exposure = Literal["as it is", "black", "saturated"]
+Exposure = Literal["as it is", "black", "saturated", "veiled"]
+"""Veiled is what a camera sees whose lens is fogged up or covered: grey, of next to no contrast."""
 
 BLACK_GAIN = 0.04
 """Largest, of an image that is almost black; of one in four nothing is left at all."""
@@ -15,30 +16,48 @@ SATURATED_GAIN = (8.0, 200.0)
 """Least and largest gain of a saturated image, before it is cut at white."""
 
 
-def exposure_gain(exposure: Exposure, part: float) -> float:
-    """By what light is multiplied.
+VEIL_GAIN = 0.06
+"""Largest, of an image behind a veil; of one in four nothing is left at all."""
 
-    Args:
-        exposure: how the image is.
-        part: 0..1, where in the range of gains; draw it at random.
+VEIL_LIGHT = (0.1, 0.9)
+"""Least and most light of the veil itself, of white."""
+
+
+class Exposed(NamedTuple):
+    """What became of an image's light: it is multiplied by `gain`, then `light` is added.
+
+    Attributes:
+        gain: 1 leaves it.
+        light: 0..1 of white.
     """
+
+    gain: float = 1.0
+    light: float = 0.0
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """An image so exposed.
+
+        Args:
+            image: (H, W, 3) uint8.
+
+        Returns:
+            (H, W, 3) uint8, cut at white.
+        """
+        values = np.arange(256) * self.gain + 255 * self.light
+        return values.round().clip(0, 255).astype(np.uint8)[image]
+
+
+def draw_exposure(exposure: Exposure, rng: np.random.Generator) -> Exposed:
+    """How much light an image of some exposure has, at random."""
+    part = rng.random()
     if exposure == "as it is":
-        return 1.0
+        return Exposed()
+    # Of one in four, nothing.
+    little = max(part * 4 / 3 - 1 / 3, 0)
     if exposure == "black":
-        return BLACK_GAIN * max(part * 4 / 3 - 1 / 3, 0)
+        return Exposed(BLACK_GAIN * little)
+    if exposure == "veiled":
+        gain = VEIL_GAIN * little
+        return Exposed(gain, (1 - gain) * rng.uniform(*VEIL_LIGHT))
     low, high = np.log(SATURATED_GAIN)
-    return float(np.exp(low + (high - low) * part))
-
-
-def exposed(image: np.ndarray, gain: float) -> np.ndarray:
-    """An image of more or less light.
-
-    Args:
-        image: (H, W, 3) uint8.
-        gain: by what light is multiplied.
-
-    Returns:
-        (H, W, 3) uint8, cut at white.
-    """
-    values = (np.arange(256) * gain).round().clip(0, 255).astype(np.uint8)
-    return values[image]
+    return Exposed(float(np.exp(low + (high - low) * part)))

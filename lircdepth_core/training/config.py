@@ -39,15 +39,19 @@ class ExposureFaults:
     Attributes:
         black: probability that it is almost black.
         saturated: probability that it is almost white.
+        veiled: probability that it is grey and has next to no contrast, as of a lens that is
+            fogged up or covered.
     """
 
     black: float = 0.0
     saturated: float = 0.0
+    veiled: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("black", "saturated"):
-            _within(name, getattr(self, name), 0, 1)
-        _within("saturated", self.saturated, 0, 1 - self.black)
+        left = 1.0
+        for name in ("black", "saturated", "veiled"):
+            _within(name, getattr(self, name), 0, left)
+            left -= getattr(self, name)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from lircdepth_core.dataset.bad_exposure import exposure_gain
+from lircdepth_core.dataset.bad_exposure import Exposure, draw_exposure
 from lircdepth_core.dataset.reader import Batch
 from lircdepth_core.network import IMAGE_MEAN, IMAGE_STD
 from lircdepth_core.training.config import ExposureFaults
@@ -12,7 +12,7 @@ from lircdepth_core.training.draws import Purpose, draws
 
 
 def with_exposure_faults(batch: Batch, faults: ExposureFaults, seed: int, epoch: int) -> Batch:
-    """A batch in which some images are almost black or almost white.
+    """A batch in which some images are almost black, almost white, or behind a veil.
 
     Args:
         batch: is left as it is.
@@ -25,11 +25,20 @@ def with_exposure_faults(batch: Batch, faults: ExposureFaults, seed: int, epoch:
     image = batch.image.clone()
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (IMAGE_MEAN, IMAGE_STD))
     for number, rng in draws(batch.keys, Purpose.EXPOSURE_FAULTS, seed, epoch):
-        chance, part = rng.random(2)
-        if chance >= faults.black + faults.saturated:
+        exposure = _chosen(faults, rng.random())
+        gain, added = draw_exposure(exposure, rng)
+        if exposure == "as it is":
             continue
-        gain = exposure_gain("black" if chance < faults.black else "saturated", float(part))
-        light = (image[number] * std + mean) * gain
+        light = (image[number] * std + mean) * gain + added
         eight_bits = (light.clamp(0, 1) * 255).round() / 255
         image[number] = (eight_bits - mean) / std
     return batch._replace(image=image)
+
+
+def _chosen(faults: ExposureFaults, chance: float) -> Exposure:
+    """The exposure that a number from 0 to 1 stands for."""
+    if chance < faults.black:
+        return "black"
+    if chance < faults.black + faults.saturated:
+        return "saturated"
+    return "veiled" if chance < faults.black + faults.saturated + faults.veiled else "as it is"

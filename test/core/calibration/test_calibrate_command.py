@@ -81,10 +81,10 @@ def test_badly_exposed_images_are_calibrated_for_and_reported(
     arguments = ["--truth", "exact", "--bad-exposures", "1"]
     assert main(["calibrate", str(model), str(shards), *arguments]) == 0
     out = capsys.readouterr().out
-    assert "calibrated on 48000 pixels of 8 images" in out
+    assert "calibrated on 64000 pixels of 8 images" in out
     report = json.loads((model / "calibration.json").read_text())
     rows = {row["exposure"]: row for row in report["held_out"]["by_exposure"]}
-    assert list(rows) == ["as it is", "black", "saturated"]
+    assert list(rows) == ["as it is", "black", "saturated", "veiled"]
     for name, row in rows.items():
         assert row["pixels"] == 16000
         assert name in out

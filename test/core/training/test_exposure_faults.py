@@ -44,6 +44,15 @@ def test_a_saturated_image_is_mostly_white(batch):
     assert (changed > 254.9).float().mean() > 0.7
 
 
+def test_a_veiled_image_is_grey_and_flat(batch):
+    changed = grey(with_exposure_faults(batch, ExposureFaults(veiled=1.0), 0, 0))
+    assert (changed.amax(1) - changed.amin(1)).max() <= 0.06 * 255 + 1.01
+    assert (changed.amax(1) - changed.amin(1)).max() > 2
+    assert changed.min() >= 0.1 * 255 - 1
+    assert changed.max() <= 0.9 * 255 + 0.06 * 255
+    assert changed.mean(1).std() > 20  # veils of different light
+
+
 def test_it_depends_on_seed_and_epoch_but_not_on_the_batch(batch):
     faults = ExposureFaults(black=0.3, saturated=0.3)
     one = with_exposure_faults(batch, faults, 3, 4)
@@ -59,3 +68,5 @@ def test_it_depends_on_seed_and_epoch_but_not_on_the_batch(batch):
 def test_more_than_all_images_cannot_be_faulty():
     with pytest.raises(InputError, match=r"saturated: 0\.6, give a number from 0 to 0\.5"):
         ExposureFaults(black=0.5, saturated=0.6)
+    with pytest.raises(InputError, match=r"veiled: 0\.6, give a number from 0 to 0\.5"):
+        ExposureFaults(black=0.25, saturated=0.25, veiled=0.6)
