@@ -82,6 +82,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"lircdepth {_version()}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for argument in arguments:
+        if not _is_text(argument):  # of which no results could be written that name it
+            parser.error(f"argument {argument!a} is not UTF-8; rename or link what it names")
     verb = arguments[0] if arguments else ""
     try:
         run, parser_in_use = None, parser
@@ -111,6 +114,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     print(f"lircdepth {verb}: {message}", file=sys.stderr)
     return 2
+
+
+def _is_text(argument: str) -> bool:
+    """Whether an argument can be written; Python passes bytes that are none through."""
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _version() -> str:

@@ -10,6 +10,18 @@ from lircdepth_core.errors import InputError
 
 MAX_NESTING = 50
 
+YAML_ERRORS = (
+    yaml.YAMLError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    RecursionError,
+    OverflowError,
+)
+"""What PyYAML raises of a text that is none: errors of the scalar constructors (dates, !!bool,
+!!timestamp) and of deep nests come through it."""
+
 MAX_INTEGER_BITS = 1000
 """An integer of more than 1024 is larger than any float, one of 15,000 cannot even be printed."""
 
@@ -20,18 +32,9 @@ def parse_plain_yaml(text: str) -> Any:
     Raises:
         InputError: it is none.
     """
-    # PyYAML lets errors of the scalar constructors through: dates, !!bool, !!timestamp, deep nests.
     try:
         return yaml.load(text, _Loader)  # a SafeLoader
-    except (
-        yaml.YAMLError,
-        ValueError,
-        TypeError,
-        LookupError,
-        AttributeError,
-        RecursionError,
-        OverflowError,
-    ) as error:
+    except YAML_ERRORS as error:
         raise InputError(f"not YAML: {' '.join(str(error).split())[:200]}") from error
 
 

@@ -204,11 +204,23 @@ def read_radar(path: Path, filtered: bool = False) -> np.ndarray:
     """
     from nuscenes.utils.data_classes import RadarPointCloud
 
+    with path.open("rb") as file:
+        types = [file.readline() for _ in range(5)][-1]
+    if len(types.split()) < 2:  # of which the devkit would read as many as the header says
+        raise InputError(f"{path}: not a nuScenes radar file (no fields); download it again")
     try:
         points = RadarPointCloud.from_file(
             str(path), _EVERY_STATE, _EVERY_STATE, _EVERY_STATE
         ).points
-    except (AssertionError, ValueError, IndexError, KeyError, struct.error) as error:
+    except (
+        AssertionError,
+        ValueError,
+        TypeError,
+        IndexError,
+        KeyError,
+        OverflowError,
+        struct.error,
+    ) as error:
         raise InputError(
             f"{path}: not a nuScenes radar file ({first_line(error)}); download it again"
         ) from error

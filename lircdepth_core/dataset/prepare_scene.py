@@ -110,18 +110,18 @@ def read_record(path: Path) -> dict[str, Any]:
     """
     try:
         record = parse_plain_json(path.read_bytes())
-        if {
-            "scene",
-            "fingerprint",
-            "options",
-            "conditions",
-            "annotated",
-            "shards",
-        } <= record.keys():
+        whole = {"fingerprint", "options", "conditions", "annotated"} <= record.keys()
+        if whole and isinstance(record["scene"], str) and all(map(_is_shard, record["shards"])):
             return record
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, KeyError, TypeError) as error:
         raise InputError(f"{path}: not a scene's record; remove it") from error
     raise InputError(f"{path}: not a scene's record; remove it")
+
+
+def _is_shard(entry: dict[str, Any]) -> bool:
+    """Whether an entry of a record's shards is one."""
+    numbers = (entry["bytes"], entry["samples"])
+    return isinstance(entry["file"], str) and all(isinstance(number, int) for number in numbers)
 
 
 def _plain(value: Any) -> Any:

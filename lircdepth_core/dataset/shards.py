@@ -33,6 +33,17 @@ MAX_INDEX_SAMPLES = 100_000_000
 
 _SMALLEST_SAMPLE = 2 * tarfile.BLOCKSIZE  # a header, and a file that is not empty
 
+_TAR_ERRORS = (
+    OSError,
+    EOFError,
+    ValueError,
+    OverflowError,
+    RecursionError,
+    tarfile.TarError,
+)
+"""What tarfile raises of damaged archives: its own errors, and those of the numbers in extended
+headers, and of many such headers in a row."""
+
 ATTEMPTS = 3
 """How often a shard that is not on disk is asked for."""
 
@@ -129,7 +140,10 @@ def find_shards(source: Source) -> list[Shard]:
         return _indexed(location)
     if _is_url(location):
         return [Shard(location)]
-    paths = sorted(Path(location).parent.glob(Path(location).name))
+    try:
+        paths = sorted(Path(location).parent.glob(Path(location).name))
+    except ValueError as error:  # such as a**
+        raise InputError(f"{location}: {first_line(error)}; give another pattern") from error
     if not paths:
         raise InputError(f"{location}: no shards there; give the folder of `lircdepth prepare`")
     return [Shard(str(path)) for path in paths]
@@ -152,13 +166,7 @@ def read_shard(shard: Shard) -> Iterator[tuple[str, dict[str, bytes]]]:
                 yield item
             _check_count(shard, given)
             return
-        except (
-            OSError,
-            EOFError,
-            ValueError,
-            tarfile.TarError,
-            http.client.HTTPException,
-        ) as error:
+        except (*_TAR_ERRORS, http.client.HTTPException) as error:
             refused = isinstance(error, urllib.error.HTTPError) and error.code < 500
             hopeless = shard.is_local or refused or isinstance(error, InputError)
             if hopeless or attempt == ATTEMPTS:
@@ -196,13 +204,17 @@ class SeekableShard:
         self._path = Path(shard.location)
         samples: dict[str, dict[str, tuple[int, int]]] = {}
         try:
+            size = self._path.stat().st_size
             with tarfile.open(self._path, "r:") as tar:
                 for member in tar:
+                    # Else it would be gone through for ever, or have memory that it does not fill.
+                    if not 0 <= member.size <= size - member.offset_data:
+                        raise EOFError(f"a member of {member.size} bytes in a file of {size}")
                     key, _, extension = member.name.partition(".")
                     place = (member.offset_data, member.size)
                     samples.setdefault(key, {})[extension] = place
             _check_count(shard, len(samples))
-        except (OSError, EOFError, tarfile.TarError) as error:
+        except _TAR_ERRORS as error:
             raise _unreadable(shard, error) from error
         self.keys = tuple(samples)
         self._places = list(samples.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import lzma
 import math
 import tokenize
 import zipfile
@@ -30,7 +31,8 @@ def decode_npy(data: bytes) -> np.ndarray:
     except (SyntaxError, tokenize.TokenError, TypeError, RecursionError, MemoryError) as error:
         raise ValueError(f"no array: {type(error).__name__} in its header") from error
     start = file.tell()
-    if dtype.hasobject or min(shape, default=0) < 0:
+    # Others, such as texts and records, are not checked by NumPy, or cannot be made into numbers.
+    if dtype.kind not in "biuf" or any(type(n) is not int or n < 0 for n in shape):
         raise ValueError(f"no array of numbers: {dtype}, shape {shape}")
     if math.prod(shape) * dtype.itemsize != len(data) - start:
         raise ValueError(f"{len(data) - start} bytes of data for {dtype} of shape {shape}")
@@ -56,6 +58,7 @@ def decode_npz_member(data: bytes, name: str) -> np.ndarray:
         EOFError,
         NotImplementedError,
         RuntimeError,
+        lzma.LZMAError,
         zipfile.BadZipFile,
         zlib.error,
     ) as error:

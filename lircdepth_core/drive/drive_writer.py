@@ -206,10 +206,12 @@ def _read_scene(path: Path) -> dict[str, Any]:
     """Rows and conditions of a finished scene."""
     try:
         scene = parse_plain_json(path.read_bytes())
-        if isinstance(scene["rows"], dict) and isinstance(scene["conditions"], dict):
+        rows = [row for table in scene["rows"].values() for row in table]
+        named = all(isinstance(row["token"], str) for row in rows)
+        if named and isinstance(scene["conditions"], dict):
             return scene
         reason = "rows and conditions are missing"
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = first_line(error)
     scene_files = path if path.name != "scene.json" else path.parent
     raise InputError(

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 import lircdepth_core.network
-from lircdepth_core.errors import InputError
+from lircdepth_core.errors import InputError, first_line
 from lircdepth_core.inference.model_description import ModelDescription, StoredWeights
 from lircdepth_core.unfinished_folder import unfinished_folder
 
@@ -24,11 +24,20 @@ _BUILDING = ".building-"
 
 
 def cache_folder() -> Path:
-    """`$LIRCDEPTH_CACHE`, else lircdepth in `$XDG_CACHE_HOME` or ~/.cache. May be deleted."""
-    if os.environ.get("LIRCDEPTH_CACHE"):
-        return Path(os.environ["LIRCDEPTH_CACHE"]).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "lircdepth"
+    """`$LIRCDEPTH_CACHE`, else lircdepth in `$XDG_CACHE_HOME` or ~/.cache. May be deleted.
+
+    Raises:
+        InputError: there is no such user or no home directory.
+    """
+    own = os.environ.get("LIRCDEPTH_CACHE")
+    folder = Path(own or os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+    try:
+        folder = folder.expanduser()
+    except RuntimeError as error:
+        raise InputError(
+            f"{folder}: {first_line(error)}; set LIRCDEPTH_CACHE to a folder that can be written"
+        ) from error
+    return folder if own else folder / "lircdepth"
 
 
 @dataclass(frozen=True)
@@ -113,7 +122,7 @@ def _intact(entry: Path) -> bool:
     try:
         files = json.loads((entry / _LIST).read_text(encoding="utf-8"))
         return all(_file_hash(entry / name) == value for name, value in files.items())
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return False
 
 

@@ -15,7 +15,7 @@ import safetensors
 import safetensors.torch
 import torch
 
-from lircdepth_core.errors import InputError
+from lircdepth_core.errors import InputError, first_line
 from lircdepth_core.inference.backends.onnx_files import Int8Network
 from lircdepth_core.inference.model_description import (
     Int8Form,
@@ -49,7 +49,10 @@ def find_model(name_or_path: str | Path) -> Path:
     Raises:
         InputError: there is no such folder; the message lists where it was looked for.
     """
-    given = Path(name_or_path).expanduser()
+    try:
+        given = Path(name_or_path).expanduser()
+    except RuntimeError as error:  # ~name of nobody here
+        raise InputError(f"model {name_or_path}: {first_line(error)}; give a path") from error
     candidates = [given]
     if not given.is_absolute():
         parts = given.parts[1:] if given.parts[:1] == ("models",) else given.parts

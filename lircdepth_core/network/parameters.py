@@ -91,6 +91,7 @@ def load_parameters(
     }
     if any(faults.values()):
         listed = "; ".join(f"{kind}: {', '.join(keys)}" for kind, keys in faults.items() if keys)
+        listed = " ".join(listed.split())  # a name may hold anything
         raise InputError(f"{name}: give the parameters of this network; {listed}")
     module.load_state_dict(parameters, strict=False)
 

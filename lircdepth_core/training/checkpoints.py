@@ -128,6 +128,8 @@ def read_checkpoint(path: Path) -> Checkpoint:
     try:
         with safetensors.safe_open(path, "pt") as file:
             values = parse_plain_json((file.metadata() or {})[_KEY])
+            if not isinstance(values, dict):
+                raise ValueError("its values are no mapping")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, safetensors.SafetensorError, KeyError, ValueError) as error:
         raise InputError(

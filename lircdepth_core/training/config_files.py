@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import yaml
 
 from lircdepth_core.errors import InputError
+from lircdepth_core.plain_yaml import YAML_ERRORS
 
 Config = TypeVar("Config")
 
@@ -36,7 +37,7 @@ def read_config(kind: type[Config], path: Path, changes: Sequence[str] = ()) -> 
         values = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # a SafeLoader
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}; give a configuration file") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except YAML_ERRORS as error:
         raise InputError(f"{path}: not YAML ({error})") from error
     if not isinstance(values, dict):
         raise InputError(f"{path}: give a mapping of fields, one per line")
@@ -46,7 +47,7 @@ def read_config(kind: type[Config], path: Path, changes: Sequence[str] = ()) -> 
             raise InputError(f"--set {change}: give section.field=value")
         try:
             _replace(values, name, yaml.load(text, _Loader))  # a SafeLoader
-        except yaml.YAMLError as error:
+        except YAML_ERRORS as error:
             raise InputError(f"--set {change}: the value is not YAML") from error
     try:
         return _dataclass(kind, values, "")
@@ -153,12 +154,17 @@ def _value(kind: Any, value: Any, path: str) -> Any:
         )
     if dataclasses.is_dataclass(kind):
         return _dataclass(typing.cast(type, kind), value, path)
+    if isinstance(value, int) and value.bit_length() > _MAX_INTEGER_BITS:
+        raise InputError(f"{path}: an integer of {value.bit_length()} bits; give a smaller one")
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise InputError(f"{path}: give {_WORDS[kind]}")
     return value
 
+
+_MAX_INTEGER_BITS = 63
+"""What fits torch and NumPy, seeds too."""
 
 _WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from lircdepth_core.dataset.reader import Batch, TrainingBatches
-from lircdepth_core.errors import InputError
+from lircdepth_core.errors import InputError, first_line
 from lircdepth_core.training.checkpoints import Checkpoint, Checkpoints, read_checkpoint
 from lircdepth_core.training.config import TrainingConfig
 from lircdepth_core.training.data import check_apart, load
@@ -303,7 +303,19 @@ class _Run:
         path = self._checkpoints.newest()
         if path is None:
             return False
-        checkpoint = read_checkpoint(path)
+        try:
+            self._restore(read_checkpoint(path), path)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise InputError(
+                f"{path}: not a checkpoint of such a run ({first_line(error)}); delete it to go on "
+                "from another"
+            ) from error
+        self._processes.wait()
+        if self._processes.leads:
+            self._mark_chosen()
+        return True
+
+    def _restore(self, checkpoint: Checkpoint, path: Path) -> None:
         images = checkpoint.values["images_per_step"]
         if images != self._images_per_step:
             raise InputError(
@@ -314,10 +326,6 @@ class _Run:
         progress = dict(checkpoint.values["progress"])
         chosen = progress.pop("chosen")
         self._progress = Progress(**progress, chosen=chosen and Chosen(**chosen))
-        self._processes.wait()
-        if self._processes.leads:
-            self._mark_chosen()
-        return True
 
     def _say_what_begins(self, records: Records, resumed: bool) -> None:
         device = self._processes.device

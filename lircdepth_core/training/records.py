@@ -32,7 +32,8 @@ class Records:
         self._path = out / LOG_FILE
         try:
             if self._path.exists():
-                kept = [line for line in self._path.open() if _step_of(line) <= step]
+                with self._path.open(encoding="utf-8", errors="replace") as lines:
+                    kept = [line for line in lines if _step_of(line) <= step]
                 temporary = self._path.with_suffix(".new")
                 temporary.write_text("".join(kept))
                 temporary.replace(self._path)
@@ -111,5 +112,5 @@ def _step_of(line: str) -> float:
     """The step of a line; none, and so later than any, if a kill cut the line off."""
     try:
         return float(json.loads(line)["step"])
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return float("inf")

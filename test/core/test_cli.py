@@ -116,6 +116,10 @@ sys.exit(main({[verb, *arguments]!r}))
             "see lircdepth prepare --help",
         ),
         (["--fast"], "lircdepth: *; see lircdepth --help"),
+        (
+            ["predict", "caf\udce9", "--out", "out"],
+            r"lircdepth: argument 'caf\udce9' is not UTF-8; *; see lircdepth --help",
+        ),
         (["--fast", "bag"], "lircdepth*; see lircdepth* --help"),
     ],
 )

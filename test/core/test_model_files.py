@@ -319,6 +319,11 @@ def test_the_ros_package_s_share_comes_before_the_installed_data(tmp_path, monke
     assert find_model("mine") == tmp_path / "prefix/share/lircdepth/models/mine"
 
 
+def test_a_home_of_nobody_is_said():
+    with pytest.raises(InputError, match=r"model ~nobody-of-this-name/model: .*; give a path"):
+        find_model("~nobody-of-this-name/model")
+
+
 def test_a_model_that_is_nowhere_lists_where_it_was_looked_for(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.prefix", str(tmp_path))
     with pytest.raises(InputError) as caught:

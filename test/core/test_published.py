@@ -114,6 +114,12 @@ def test_every_key_that_does_not_fit_is_named_in_one_line(parameters, tmp_path):
     )
 
 
+def test_keys_of_several_lines_are_named_in_one():
+    with pytest.raises(InputError, match=r"unexpected: an added one, b$") as error:
+        load_published({"model": {"an\nadded\r\none": torch.ones(1), "b": 1}}, "student")
+    assert "\n" not in str(error.value)
+
+
 def test_a_teacher_is_no_student(parameters):
     with pytest.raises(InputError) as error:
         load_published(parameters["teacher"], "student")

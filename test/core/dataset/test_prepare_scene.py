@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +11,9 @@ import pytest
 
 from lircdepth_core.dataset.devkit import open_dataset
 from lircdepth_core.dataset.prepare_options import PrepareOptions
-from lircdepth_core.dataset.prepare_scene import fingerprint
+from lircdepth_core.dataset.prepare_scene import fingerprint, read_record
 from lircdepth_core.dataset.scene_tables import read_scene
+from lircdepth_core.errors import InputError
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +39,18 @@ def print_of(nusc, options: PrepareOptions | None = None, **conditions) -> str:
         conditions={"scene-0001": conditions},
     )
     return fingerprint(Path(nusc.dataroot), scene, options)
+
+
+@pytest.mark.parametrize("shards", [3, [3], [{}], [{"file": 1, "bytes": 1, "samples": 1}]])
+def test_a_record_without_shards_is_none(shards, tmp_path):
+    whole = {"file": "a.tar", "bytes": 1, "samples": 1}
+    record = {"scene": "a", "fingerprint": "", "options": {}, "conditions": {}, "annotated": True}
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps({**record, "shards": [whole]}))
+    assert read_record(path)["shards"] == [whole]
+    path.write_text(json.dumps({**record, "shards": shards}))
+    with pytest.raises(InputError, match=r"a\.json: not a scene's record; remove it"):
+        read_record(path)
 
 
 def test_the_same_data_elsewhere_has_the_same_fingerprint(nusc, annotated):

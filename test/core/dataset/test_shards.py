@@ -199,6 +199,60 @@ def test_a_cut_off_shard_is_said(shards, tmp_path):
         list(read_samples(cut))
 
 
+def extended(records: dict[str, str], count: int = 1) -> bytes:
+    """A tar file of one member behind extended headers (POSIX pax) of such records."""
+    body = b"".join(
+        f"{len(line) + 3} {line}".encode()
+        for line in (f"{name}={value}\n" for name, value in records.items())
+    )
+    header = tarfile.TarInfo("header")
+    header.type, header.size = tarfile.XHDTYPE, len(body)
+    before = header.tobuf(tarfile.USTAR_FORMAT) + body.ljust(tarfile.BLOCKSIZE, b"\0")
+    member = tarfile.TarInfo("a.json")
+    member.size = 1
+    data = member.tobuf(tarfile.USTAR_FORMAT) + b"1".ljust(tarfile.BLOCKSIZE, b"\0")
+    return before * count + data + bytes(2 * tarfile.BLOCKSIZE)
+
+
+@pytest.mark.parametrize(
+    ("records", "count"),
+    [
+        ({"GNU.sparse.map": "one,two"}, 1),
+        ({"GNU.sparse.size": "many"}, 1),
+        ({"GNU.sparse.realsize": str(2**60)}, 1),
+        ({"GNU.sparse.size": str(2**80), "GNU.sparse.map": "0,1"}, 1),
+        ({"size": "-1024"}, 1),
+        ({"comment": "one of many"}, 3000),
+    ],
+    ids=["map", "size", "huge", "overflow", "negative", "many"],
+)
+def test_a_shard_of_damaged_headers_is_said(records, count, tmp_path):
+    (tmp_path / "a.tar").write_bytes(extended(records, count))
+    with pytest.raises(InputError, match=r"a\.tar: cannot be read \("):
+        next(read_samples(tmp_path / "a.tar"))
+
+
+@pytest.mark.parametrize("size", [-512, -1024, 2**40])
+def test_a_shard_of_a_member_that_is_not_in_it_is_said(size, tmp_path):
+    """tarfile goes round for ever where a size leads back to its own header."""
+    member = tarfile.TarInfo("a.json")
+    header = bytearray(member.tobuf(tarfile.USTAR_FORMAT))
+    header[124:136] = (b"\xff" if size < 0 else b"\x80") + size.to_bytes(11, "big", signed=True)
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    (tmp_path / "a.tar").write_bytes(bytes(header) + bytes(2 * tarfile.BLOCKSIZE))
+    with pytest.raises(InputError, match=r"a\.tar: cannot be read \("):
+        next(read_samples(tmp_path / "a.tar"))
+
+
+def test_a_pattern_that_is_none_is_said():
+    try:
+        found = str(find_shards("data/a**.tar"))
+    except InputError as error:
+        found = str(error)
+    assert found.startswith("data/a**.tar: ")  # Python 3.13 takes it for a*
+
+
 def cut_between_samples(shards: Path, folder: Path) -> Path:
     """A copy of the shards of which the first lost its last sample, without a trace in the file."""
     shutil.copytree(shards, folder)

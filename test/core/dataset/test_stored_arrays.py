@@ -51,6 +51,40 @@ def test_a_damaged_array_is_a_value_error(damage):
         decode_npy(damage(npy(np.ones((2, 3), np.float32))))
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.array(["ab"]),
+        np.zeros(2, "M8[s]"),
+        np.zeros(2, [("a", "f4"), ("b", "f4")]),
+        np.zeros(1, "V4"),
+    ],
+    ids=["texts", "times", "records", "bytes"],
+)
+def test_what_are_no_numbers_is_a_value_error(values):
+    with pytest.raises(ValueError, match="no array of numbers"):
+        decode_npy(npy(values))
+
+
+@pytest.mark.parametrize(
+    "kind", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA], ids=["zip", "bz2", "lzma"]
+)
+def test_an_archive_damaged_anywhere_is_a_value_error_or_an_array(kind):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", kind) as archive:
+        archive.writestr("depth.npy", npy(np.zeros((20, 20), np.float32)))
+    whole = file.getvalue()
+    refused = 0
+    for place in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[place] ^= 0xFF
+        try:
+            decode_npz_member(bytes(damaged), "depth")
+        except ValueError:
+            refused += 1
+    assert refused > 50
+
+
 def test_an_array_that_would_unpack_to_too_much_is_not_unpacked(monkeypatch):
     file = io.BytesIO()
     np.savez_compressed(file, depth=np.zeros((100, 100), np.float32))

@@ -423,6 +423,11 @@ def test_the_command_prints_all_scenes_that_are_there(
         ("scene-0001.json", b"[" * 100_000, "remove {state}/scene-0001.json and"),
         ("scene-0001.json", b'{"rows": {"sam', "remove {state}/scene-0001.json and"),
         ("scene-0001.json", b"null", "remove {state}/scene-0001.json and"),
+        (
+            "scene-0001.json",
+            b'{"rows": {"sample": [3]}, "conditions": {}}',
+            "remove {state}/scene-0001.json and",
+        ),
         ("scene-0002/scene.json", b"", "remove {state}/scene-0002 and"),
         ("scene-0002/scene.json", None, "remove {state}/scene-0002 and"),
     ],

@@ -118,6 +118,12 @@ def test_the_folder_is_where_the_environment_says(monkeypatch, tmp_path):
     assert cache_folder() == tmp_path / ".cache" / "lircdepth"
 
 
+def test_a_home_of_nobody_is_said(monkeypatch):
+    monkeypatch.setenv("LIRCDEPTH_CACHE", "~nobody-of-this-name/cache")
+    with pytest.raises(InputError, match=r"~nobody-of-this-name/cache: .*; set LIRCDEPTH_CACHE"):
+        cache_folder()
+
+
 def test_other_weights_are_another_network(make_model):
     names = {
         Artefacts.of(make_model(weights=weights)).network

@@ -85,6 +85,13 @@ def test_fields_are_changed_on_the_command_line(tiny_config):
         ("data=3", "data: give a mapping"),
         ("seed", "give section.field=value"),
         ("seed=[", "the value is not YAML"),
+        ("seed=2020-13-45", "the value is not YAML"),
+        ("seed=!!bool seven", "the value is not YAML"),
+        ("seed=!!timestamp seven", "the value is not YAML"),
+        ("seed=" + "[" * 5000, "the value is not YAML"),
+        ("seed=" + "9" * 5000, "the value is not YAML"),
+        ("seed=1" + "0" * 30, "seed: an integer of 100 bits; give a smaller one"),
+        ("optimiser.learning_rate=1" + "0" * 400, "optimiser.learning_rate: an integer of"),
     ],
 )
 def test_a_bad_change_is_named_in_one_line(change, words, tiny_config):
@@ -102,6 +109,8 @@ def test_a_bad_change_is_named_in_one_line(change, words, tiny_config):
         ("seed: 5", "seed: five", "seed: give a whole number"),
         ("seed: 5", "seed: 5\nseed: 6", "twice"),
         ("seed: 5", "seed: [", "not YAML"),
+        ("seed: 5", "seed: !!bool seven", "not YAML"),
+        ("seed: 5", "seed: !!timestamp seven", "not YAML"),
         ("seed: 5", "speed: 5", "speed: this field is unknown"),
     ],
 )

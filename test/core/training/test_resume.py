@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from training_rig import run_tiny
 
 from lircdepth_core.errors import InputError
@@ -100,6 +101,31 @@ def test_another_configuration_is_not_mixed_in(tiny_config, tmp_path):
         run_tiny(tiny_config, tmp_path / "out", ["length.steps=2", "optimiser.eps=1e-3"])
     outcome = run_tiny(tiny_config, tmp_path / "out", ["length.steps=2", "record.keep=1"])
     assert outcome.progress.step == 2
+
+
+@pytest.mark.parametrize(
+    "values", ["[1]", "3", '{"format": 2}', '{"format": 2, "images_per_step": 2}']
+)
+def test_a_checkpoint_of_something_else_is_said(values, tiny_config, tmp_path):
+    out = tmp_path / "out"
+    run_tiny(tiny_config, out, max_steps=3)
+    newest = Checkpoints(out / "checkpoints", 1).newest()
+    assert newest is not None
+    save_file(dict(read_checkpoint(newest).tensors), newest, {"training": values})
+    with pytest.raises(InputError, match=rf"{newest.name}: no.* checkpoint.*; delete it to go on"):
+        run_tiny(tiny_config, out)
+
+
+def test_a_log_that_is_damaged_is_gone_on_with(tiny_config, tmp_path):
+    out = tmp_path / "out"
+    run_tiny(tiny_config, out, max_steps=3)
+    whole = events(out)
+    damage = b'[]\n3\n\xff\n{"step": [1]}\n{"step": ' + b"9" * 400 + b"}\n" + b"[" * 100_000 + b"\n"
+    with (out / "log.jsonl").open("ab") as file:
+        file.write(damage)
+    run_tiny(tiny_config, out, max_steps=6)
+    assert events(out)[: len(whole)] == whole
+    assert events(out)[-1][1] == 6
 
 
 def test_a_run_does_not_go_on_in_another_precision(tiny_config, tmp_path, monkeypatch):
