@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Literal
 
+import numpy as np
 import torch
 
 from lircdepth_core.errors import InputError
@@ -51,6 +52,8 @@ def denormals_flushed() -> Iterator[None]:
     Many gradients and moments of AdamW become that small, and a CPU computes with them many times
     slower. Enter before the first computation: torch's own threads begin with it.
     """
+    for kind in (np.float16, np.float32, np.float64):
+        np.finfo(kind)  # NumPy finds it out once, and warns if denormals are flushed then
     torch.set_flush_denormal(True)
     try:
         yield

@@ -1,5 +1,8 @@
 """What precision a device is given."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -42,3 +45,14 @@ def test_denormals_are_zero_only_while_flushed():
     with pytest.raises(KeyError), denormals_flushed():
         raise KeyError
     assert float(smallest / 4) > 0
+
+
+def test_numpy_does_not_warn_of_flushed_denormals():
+    code = (
+        "from lircdepth_core.training.precision import denormals_flushed\n"
+        "import numpy as np\n"
+        "with denormals_flushed():\n"
+        "    print(np.finfo(np.float32).max, np.finfo(np.float64).max)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
