@@ -15,12 +15,22 @@ def parse_plain_json(text: str | bytes) -> Any:
     """What a JSON document holds.
 
     Raises:
-        InputError: it is none, nested too deep, or an integer of it is too long.
+        InputError: it is none, nested too deep, an integer of it is too long, or a text of it
+            holds half a character (a surrogate), so that it could not be written again.
     """
     try:
-        return json.loads(text, parse_int=_integer)
+        found = json.loads(text, parse_int=_integer)
+        if _may_hold_surrogates(text):
+            json.dumps(found, ensure_ascii=False).encode()
+        return found
     except (ValueError, RecursionError) as error:
         raise InputError(f"not JSON: {first_line(error)}") from error
+
+
+def _may_hold_surrogates(text: str | bytes) -> bool:
+    """Whether some could be in it, as they are or escaped."""
+    marks = ("\\ud", "\\uD") if isinstance(text, str) else (b"\\ud", b"\\uD")
+    return not text.isascii() or any(mark in text for mark in marks)  # type: ignore[operator]
 
 
 def _integer(digits: str) -> int:

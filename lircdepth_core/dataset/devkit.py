@@ -157,6 +157,21 @@ def stamp_of(table: str, row: dict[str, Any]) -> int:
     return stamp
 
 
+def text_of(table: str, row: dict[str, Any], field: str) -> str:
+    """A row's text that is written somewhere.
+
+    Raises:
+        InputError: it is none, or holds half a character.
+    """
+    text = row[field]
+    try:
+        if isinstance(text, str) and text.encode():
+            return text
+    except UnicodeEncodeError:
+        pass
+    raise InputError(f"{table}: {field} {text!a:.80} is no text; unpack the tables again")
+
+
 def find_scene(nusc: NuScenes, name: str) -> dict[str, Any]:
     """The row of the scene called `name`.
 
@@ -186,7 +201,11 @@ def sensor_rows(nusc: NuScenes, scene: dict[str, Any]) -> list[dict[str, Any]]:
     with reading_tables(nusc):
         samples = {row["token"] for row in samples_of(nusc, scene)}
         rows = [row for row in nusc.sample_data if row["sample_token"] in samples]
-        return sorted(rows, key=lambda row: (stamp_of("sample_data", row), row["channel"]))
+        return sorted(rows, key=lambda row: _place_of(row))
+
+
+def _place_of(row: dict[str, Any]) -> tuple[int, str]:
+    return stamp_of("sample_data", row), text_of("sample_data", row, "channel")
 
 
 def read_radar(path: Path, filtered: bool = False) -> np.ndarray:

@@ -22,6 +22,7 @@ from lircdepth_core.dataset.devkit import (
     reading_tables,
     samples_of,
     stamp_of,
+    text_of,
 )
 from lircdepth_core.errors import InputError, first_line
 from lircdepth_core.plain_json import parse_plain_json
@@ -132,7 +133,7 @@ def read_scene(
         ]
         key_frames = tuple(
             KeyFrame(
-                sample["token"],
+                text_of("sample", sample, "token"),
                 {
                     channel: measurement(nusc, key_row(nusc, sample, channel))
                     for channel in (*channels, LIDAR)

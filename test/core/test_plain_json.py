@@ -13,6 +13,11 @@ def test_objects_arrays_and_scalars():
     assert parse_plain_json(text.encode()) == expected
 
 
+@pytest.mark.parametrize("text", [r'"\ud83d\ude97"', '"🚗"', '"🚗"'.encode()])
+def test_a_character_in_two_halves_is_one(text):
+    assert parse_plain_json(text) == "🚗"
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -21,8 +26,11 @@ def test_objects_arrays_and_scalars():
         ("[" * 100_000, "recursion"),
         ("9" * 400, "an integer of 400 digits"),
         ("9" * 10_000, "an integer of 10000 digits"),
+        (r'{"a": ["\ud800"]}', "surrogates"),
+        (rb'{"\uDfff": 1}', "surrogates"),
+        (b'"\xed\xa0\x80"', "surrogates"),
     ],
-    ids=["cut", "bytes", "deep", "long", "longer"],
+    ids=["cut", "bytes", "deep", "long", "longer", "half", "half key", "half in bytes"],
 )
 def test_what_is_no_data_is_refused_in_one_line(text, words):
     with pytest.raises(InputError, match="not JSON: ") as found:

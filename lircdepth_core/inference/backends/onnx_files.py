@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from lircdepth_core.errors import InputError
+from lircdepth_core.errors import InputError, first_line
 from lircdepth_core.inference.artefacts import Artefacts
 from lircdepth_core.inference.onnx_export import OPSET, export_onnx, fix_size
 from lircdepth_core.input_file import read_input_file
@@ -93,11 +93,21 @@ class Int8Files:
         """The file for images of rows x columns.
 
         Raises:
-            InputError: the network is missing or has another hash, or the file cannot be written.
+            InputError: the network is missing, has another hash or is none, or the file cannot be
+                written.
         """
 
         def build(folder: Path) -> None:
-            fix_size(self._read(), folder / _FILE, (rows, columns))
+            data = self._read()
+            try:
+                fix_size(data, folder / _FILE, (rows, columns))
+            except (ImportError, OSError):
+                raise
+            except Exception as error:  # a damaged file raises any type inside onnx
+                raise InputError(
+                    f"{self.network.path}: not a quantised network ({first_line(error)}); run "
+                    "lircdepth quantise again"
+                ) from error
 
         made_of = {"format": f"int8 {self.network.sha256}", "size": f"{columns}x{rows}"}
         return self.artefacts.get(made_of, build) / _FILE

@@ -146,6 +146,7 @@ NO_MATRIX = only_cameras(in_all("camera_intrinsic", "none"))
         ("bag", "calibrated_sensor", NO_MATRIX, "no camera_intrinsic or size"),
         ("bag", "sample_data", in_all("filename", "../../secret.jpg"), "outside the data set"),
         ("bag", "sample_data", in_all("filename", "/etc/passwd"), "outside the data set"),
+        ("bag", "sensor", in_all("channel", "\ud800"), r"channel '\ud800' is no text"),
         ("prepare", "scene", in_all("name", "../../elsewhere"), "cannot name a file"),
         ("predict", "sample_data", in_all("filename", "/etc/passwd"), "outside the data set"),
         ("predict", "sample_data", in_all("timestamp", None), "timestamp None is none"),
@@ -196,6 +197,17 @@ def test_a_damaged_row_costs_its_scene_alone(
     assert error.startswith("skipped scene-0003: ")
     assert words in error
     assert {sample.scene for sample in read_samples(tmp_path / "out")} == {SCENE}
+
+
+def test_a_token_that_cannot_be_written_costs_its_scene_alone(root: Path, run: Run) -> None:
+    tables = root / VERSION
+    of_scene = of_second_scene(json.loads((tables / "scene.json").read_text()))
+    token = of_scene[0]["first_sample_token"]
+    for path in tables.glob("*.json"):
+        path.write_text(path.read_text().replace(f'"{token}"', r'"\ud800"'))
+    status, error = run("prepare")
+    assert status == 1
+    assert error.startswith(r"skipped scene-0003: sample: token '\ud800' is no text")
 
 
 def of_second_scene(rows: Rows) -> Rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from lircdepth_core.errors import InputError
 from lircdepth_core.inference import Predictor, model_files, write_model
 from lircdepth_core.inference.artefacts import Artefacts
 from lircdepth_core.inference.backends import BACKENDS, open_backend
+from lircdepth_core.inference.backends.onnx_files import Int8Files, Int8Network
 from lircdepth_core.inference.model_description import StoredWeights
 from lircdepth_core.inference.model_files import int8_network, read_description
 from lircdepth_core.inference.onnx_export import export_onnx
@@ -111,6 +113,15 @@ def test_a_changed_file_is_not_run(quantised, tmp_path, monkeypatch):
     predictor = Predictor.load(quantised, device="cpu", backend="onnxruntime-int8")
     with pytest.raises(InputError, match=r"int8.onnx: SHA-256 is .*fetch the model again"):
         predictor.warm_up(96, 64)
+
+
+@pytest.mark.parametrize("content", [b"", b"no network"], ids=["empty", "text"])
+def test_a_file_that_is_no_network_is_said(content, tmp_path):
+    (tmp_path / "int8.onnx").write_bytes(content)
+    network = Int8Network(tmp_path / "int8.onnx", hashlib.sha256(content).hexdigest())
+    files = Int8Files(network, Artefacts(tmp_path / "cache", "small"))
+    with pytest.raises(InputError, match=r"int8\.onnx: not a quantised network \(.*quantise again"):
+        files.of_size(32, 64)
 
 
 def test_a_file_without_end_is_not_read(quantised, tmp_path, monkeypatch):
