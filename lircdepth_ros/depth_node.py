@@ -104,14 +104,19 @@ class DepthNode(LifecycleNode):
             self.trigger_activate()
 
     @property
-    def hangs(self) -> bool:
-        """Whether an image of before it was deactivated still hangs in the network."""
+    def is_loading(self) -> bool:
+        """Whether the model is being loaded."""
+        return self._configuring_since is not None
+
+    @property
+    def has_unfinished_image(self) -> bool:
+        """Whether an image of before it was deactivated is still in the network."""
         return self._abandoned is not None and not self._abandoned.has_ended
 
     @property
-    def loading_hangs(self) -> bool:
-        """Whether loading the model takes too long."""
-        return bool(self._loading_hang())
+    def hang(self) -> str:
+        """What takes longer than `hang_after` allows, and since when; empty if nothing does."""
+        return self._loading_hang() or self._hang()
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load and warm up the model; advertise. Diagnostics are published meanwhile."""
@@ -217,7 +222,7 @@ class DepthNode(LifecycleNode):
     def _activate(self, state: LifecycleState) -> None:
         assert self._predictor is not None
         assert self._poses is not None
-        if self.hangs:
+        if self.has_unfinished_image:
             raise InputError("an image of before still hangs in the network; start the node again")
         values = self._settings.values
         radars = self._resolve_inputs([topic for topic in values.radar_topics if topic])
@@ -367,8 +372,8 @@ class DepthNode(LifecycleNode):
             self._health.fact("device", device)
             self._health.fact("back end", predictor.backend)
         name = self.get_fully_qualified_name().lstrip("/")
-        hang = self._loading_hang() or self._hang()
-        state = self._state if self._configuring_since is None else "configuring"
+        hang = self.hang
+        state = "configuring" if self.is_loading else self._state
         array = self._health.diagnostics(name, state, device, hang or self._failure)
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(array)
@@ -427,36 +432,51 @@ def main(args: list[str] | None = None) -> int:
 
 def _run(node: DepthNode, stop: threading.Event) -> None:
     """Start it, let it work until told to stop, and free everything."""
-    with meanwhile(partial(_end_if_loading_hangs, node, stop), _SIGNAL_POLL_SECONDS):
+    with meanwhile(partial(_end_if_loading, node, stop), _SIGNAL_POLL_SECONDS):
         try:
             node.start(stop)
             _spin(node, stop)
             if node.gave_up:
-                _end_now()
+                _end_now(1)
         finally:
             node.close()
-            if node.hangs:
-                _end_now()
+            if node.has_unfinished_image:
+                _end_without(node, "the image in work")
             node.destroy_node()
             rclpy.try_shutdown()
 
 
-def _end_if_loading_hangs(node: DepthNode, stop: threading.Event) -> None:
-    """End the process, whose main thread is in a library that does not return, if it should end."""
-    if node.loading_hangs and (node.gave_up or stop.is_set()):
-        _end_now()
+def _end_if_loading(node: DepthNode, stop: threading.Event) -> None:
+    """End the process, if it should, while its main thread is in a library that loads the model.
+
+    What is built meanwhile and kept is put in its place as a whole, so that nothing is lost.
+    """
+    if not node.is_loading:
+        return
+    if node.gave_up:
+        _end_now(1)
+    if stop.is_set():
+        _end_without(node, "the model, which is being loaded")
 
 
-def _end_now() -> NoReturn:
-    """End the process with status 1 whatever its threads do.
+def _end_without(node: DepthNode, work: str) -> NoReturn:
+    """End the process although `work` goes on: with 1 if it hangs, else with 0."""
+    hang = node.hang
+    node.get_logger().warning(f"{hang or 'told to stop'}; ending without {work}")
+    _end_now(1 if hang else 0)
+
+
+def _end_now(status: int) -> NoReturn:
+    """End the process whatever its threads do; with 1 instead of 0 amid an exception.
 
     A back end's own clean-up would wait for the one that hangs.
     """
     if sys.exc_info()[0] is not None:
         traceback.print_exc()
+        status = 1
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(1)
+    os._exit(status)
 
 
 def _argument_parser() -> argparse.ArgumentParser:

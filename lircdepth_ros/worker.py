@@ -49,6 +49,7 @@ _POSE_POLL_SECONDS = 0.01
 """TF tells nobody when it has heard more, so it is asked this often."""
 
 _STOP_SECONDS = 6.0
+"""The image in work is waited for this long: launch kills ten seconds after SIGINT."""
 
 
 @dataclass(frozen=True)

@@ -262,7 +262,7 @@ def test_what_hung_while_it_was_deactivated_is_not_published(make_rig, predictor
     assert rig.level == DiagnosticStatus.ERROR
     predictor.gate.set()
     wait_until(lambda: rig.counts().get("dropped: node stopped") == 1, what="the image dropped")
-    wait_until(lambda: not rig.node.hangs, what="the worker's end")
+    wait_until(lambda: not rig.node.has_unfinished_image, what="the worker's end")
     assert rig.node.trigger_activate() == TransitionCallbackReturn.SUCCESS
     wait_until(lambda: rig.images.get_subscription_count(), what="the subscription")
     rig.infos.publish(camera_info_message())

@@ -1,6 +1,7 @@
 """The node as a process of its own, with the real network, fed by bags and other processes."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -34,6 +35,9 @@ ROOT = Path(__file__).resolve().parents[2]
 ENDS_WITHIN = 2.0
 """Seconds from a signal to the end, nothing being in work."""
 
+STOP_SECONDS = 6.0
+"""So long an image in work is waited for."""
+
 NODE = ("-m", "lircdepth_ros.depth_node")
 HANGING_NODE = (
     "-c",
@@ -41,6 +45,7 @@ HANGING_NODE = (
 import sys, threading, time
 from lircdepth_ros import depth_node
 def hang(*_):
+    print("inferring", flush=True)
     # As a back end's own threads do, it holds up the interpreter's end.
     threading.Thread(target=time.sleep, args=(600,)).start()
     time.sleep(600)
@@ -60,6 +65,7 @@ def load(*_, **__):
     # As in a driver, signals do not end the call, and Python sees none until it is over.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.siginterrupt(number, False)
+    print("loading", flush=True)
     ctypes.CDLL(None).read(os.pipe()[0], ctypes.create_string_buffer(1), 1)
 depth_node.Predictor.load = load
 sys.exit(depth_node.main(sys.argv[1:]))
@@ -67,21 +73,23 @@ sys.exit(depth_node.main(sys.argv[1:]))
 )
 """The node with a model that never finishes loading."""
 
+SLOW_SECONDS = 3.0
 SLOW_NODE = (
     "-c",
-    """
+    f"""
 import sys, time
 from lircdepth_ros import depth_node
-whole = depth_node.Predictor.load
-def load(*arguments, **settings):
-    print("loading", flush=True)
-    time.sleep(2)
-    return whole(*arguments, **settings)
-depth_node.Predictor.load = load
+whole = depth_node.Predictor.__call__
+def infer(*arguments):
+    print("inferring", flush=True)
+    time.sleep({SLOW_SECONDS})
+    return whole(*arguments)
+depth_node.Predictor.warm_up = lambda *_: None
+depth_node.Predictor.__call__ = infer
 sys.exit(depth_node.main(sys.argv[1:]))
 """,
 )
-"""The node with a model that takes two seconds more to load."""
+"""The node with a network that takes three seconds more for an image."""
 
 SOON = "hang_after:=0.05"
 """Seconds; ten times as long for a first image."""
@@ -206,9 +214,8 @@ class Listener:
 
     def bring(self, node, transitions, to):
         """Ask the node for the transitions in turn; it must then be in that state."""
-        change = self.node.create_client(ChangeState, f"{node}/change_state")
+        change = self.change_client(node)
         state = self.node.create_client(GetState, f"{node}/get_state")
-        self.wait(change.service_is_ready, what="the node's services")
         self.wait(state.service_is_ready, what="the node's services")
         # A service answers before it has heard of the answer's reader, and the answer is lost. A
         # state can be asked for again, a transition can not: the node hears of readers in the
@@ -220,6 +227,17 @@ class Listener:
             self.wait(future.done, what=f"transition {transition}")
             assert future.result().success
         assert self.state(state) == to
+
+    def request(self, node, transition):
+        """Ask the node for a transition, without waiting for it."""
+        request = ChangeState.Request(transition=Transition(id=transition))
+        self.change_client(node).call_async(request)
+
+    def change_client(self, node):
+        """A client of the node's service that changes its state."""
+        client = self.node.create_client(ChangeState, f"{node}/change_state")
+        self.wait(client.service_is_ready, what="the node's services")
+        return client
 
     def state(self, client):
         """The label of the node's lifecycle state."""
@@ -443,20 +461,26 @@ def test_a_hung_network_ends_the_process_where_that_is_asked_for(start_node, lis
     assert "ending, as exit_when_hung asks for" in node.output()
 
 
-def test_a_signal_ends_it_although_the_network_hangs(start_node, listener, model):
-    calibration = ROOT / "test" / "data" / "calibration.yaml"
-    parameters = (f"model:={model}", f"calibration_file:={calibration}", SOON)
-    node = start_node(*parameters, run=HANGING_NODE)
+def start_and_send_an_image(start_node, listener, model, run, *parameters):
+    """A node that has been sent an image."""
+    calibration = f"calibration_file:={ROOT / 'test' / 'data' / 'calibration.yaml'}"
+    node = start_node(f"model:={model}", calibration, *parameters, run=run)
     node.wait_for("answering images of")
     listener.wait_for_node()
     for publisher in (listener.images, listener.infos):
         listener.wait(publisher.get_subscription_count, what="the node's subscription")
     listener.infos.publish(camera_info_message())
     listener.images.publish(image_message(START))
+    return node
+
+
+def test_a_signal_ends_it_although_the_network_hangs(start_node, listener, model):
+    node = start_and_send_an_image(start_node, listener, model, HANGING_NODE, SOON)
     listener.wait(lambda: "inference hangs" in listener.status, what="the node to say so")
     begin = time.monotonic()
     assert node.stop() == 1
-    assert time.monotonic() - begin < 9.0  # launch kills after ten
+    assert time.monotonic() - begin < STOP_SECONDS + ENDS_WITHIN  # launch kills after ten
+    assert re.search(r"inference hangs: .*; ending without the image in work", node.output())
 
 
 TRANSITIONS = {
@@ -557,10 +581,45 @@ def test_a_model_that_hangs_while_it_loads_ends_the_process_where_that_is_asked_
     assert "loading the model hangs" in node.output()
 
 
-def test_a_signal_while_the_model_loads_ends_it_before_it_answers(start_node, model):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("begun_by", ["autostart", "transition"])
+def test_a_signal_ends_it_while_the_model_loads(begun_by, number, start_node, listener):
     calibration = f"calibration_file:={ROOT / 'test' / 'data' / 'calibration.yaml'}"
-    node = start_node(f"model:={model}", calibration, run=SLOW_NODE)
+    autostart = f"autostart:={str(begun_by == 'autostart').lower()}"
+    namespace = f"/loads_by_{begun_by}_until_{number:d}"
+    node = start_node(calibration, autostart, remaps=[f"__ns:={namespace}"], run=LOADING_NODE)
+    if begun_by == "transition":
+        listener.request(f"{namespace}/depth", Transition.TRANSITION_CONFIGURE)
     node.wait_for("loading")
+    begin = time.monotonic()
+    node.process.send_signal(number)
+    assert node.process.wait(20) == 0, node.output()
+    assert time.monotonic() - begin < ENDS_WITHIN
+    assert node.output().count("told to stop; ending without the model") == 1
+    assert "Traceback" not in node.output()
+
+
+def test_a_signal_amid_a_slow_inference_ends_it_once_the_image_is_answered(
+    start_node, listener, model
+):
+    node = start_and_send_an_image(start_node, listener, model, SLOW_NODE)
+    node.wait_for("inferring")
+    begin = time.monotonic()
     node.process.send_signal(signal.SIGTERM)
-    assert node.process.wait(30) == 0, node.output()
-    assert "answering images of" not in node.output()
+    listener.wait(lambda: node.process.poll() is not None, what="the end of the node")
+    assert node.process.returncode == 0, node.output()
+    assert time.monotonic() - begin < SLOW_SECONDS + ENDS_WITHIN
+    listener.wait(lambda: listener.depths, what="the answer")
+    assert "ending without" not in node.output()
+
+
+def test_a_signal_ends_it_although_an_image_takes_longer_than_is_waited_for(
+    start_node, listener, model
+):
+    node = start_and_send_an_image(start_node, listener, model, HANGING_NODE)
+    node.wait_for("inferring")
+    begin = time.monotonic()
+    node.process.send_signal(signal.SIGINT)
+    assert node.process.wait(20) == 0, node.output()
+    assert time.monotonic() - begin < STOP_SECONDS + ENDS_WITHIN
+    assert node.output().count("told to stop; ending without the image in work") == 1
