@@ -17,8 +17,9 @@ import torch
 from lircdepth_core.errors import InputError
 from lircdepth_core.network.pickle_scan import ITEM_BYTES, PickleScan, Storage
 
-MAX_PICKLE_BYTES = 64 << 20
-"""Of one pickle; the tensors' values stand outside of it."""
+MAX_PICKLE_BYTES = 16 << 20
+"""Of one pickle; the tensors' values stand outside of it. Each byte can stand for a list, which
+takes sixty times as much memory."""
 
 _ZIP_MAGIC = b"PK\x03\x04"
 _HEADERS = 3  # of the format before zip: magic number, version, system
