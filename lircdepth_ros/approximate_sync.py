@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import message_filters
 
-from lircdepth_ros.sensors import JUMP_BACK_NANOSECONDS
+from lircdepth_ros.sensors import JUMP_BACK_NANOSECONDS, MAX_KEPT_BYTES
 from lircdepth_ros.transforms import stamp_nanoseconds
 
 if TYPE_CHECKING:
@@ -22,11 +22,12 @@ class ApproximateSync:
     `saw` is to be called with each message of each topic before its filter passes it on.
 
     Args:
-        queue_size: messages kept per topic.
+        queue_size: messages kept per topic, as far as they have no more than `max_bytes` of data.
         slop: messages whose stamps differ by less match, seconds.
         on_match: called with an image and its (topic, cloud) pairs; must not raise, since the
             synchroniser would keep its lock for ever.
         on_unmatched: called once for each image that gets no match.
+        max_bytes: of data kept per topic; the newest message always is.
     """
 
     def __init__(
@@ -35,11 +36,13 @@ class ApproximateSync:
         slop: float,
         on_match: Callable[[Any, tuple[tuple[str, Any], ...]], None],
         on_unmatched: Callable[[], None],
+        max_bytes: int = MAX_KEPT_BYTES,
     ) -> None:
         self._queue_size = queue_size
         self._slop = slop
         self._on_match = on_match
         self._on_unmatched = on_unmatched
+        self._max_bytes = max_bytes
         self._image: InputSubscription | None = None
         self._radars: list[InputSubscription] = []
         self._last_stamps: dict[str, int] = {}
@@ -60,10 +63,15 @@ class ApproximateSync:
         while len(self._waiting) > self._queue_size:
             self._waiting.popleft()
             self._on_unmatched()
+        for forgotten in self._make_room(0, message):
+            if forgotten in self._waiting:
+                self._waiting.remove(forgotten)
+                self._on_unmatched()
 
     def saw_cloud(self, topic: str, message: Any) -> None:
-        """Note a cloud before the synchroniser gets it."""
+        """Note a cloud of the topic of this resolved name before the synchroniser gets it."""
         self._note(topic, message)
+        self._make_room(1 + self._radar_names.index(topic), message)
 
     def close(self) -> None:
         """Give up the images that still wait."""
@@ -83,6 +91,26 @@ class ApproximateSync:
         self._last_stamps[topic] = stamp
         return stamp
 
+    @property
+    def _radar_names(self) -> list[str]:
+        return [radar.topic for radar in self._radars]
+
+    def _make_room(self, index: int, message: Any) -> list[int]:
+        """Forget the oldest messages of an input that are too many bytes with a new one.
+
+        Returns:
+            Their stamps, nanoseconds.
+        """
+        queue = self._synchroniser.queues[index]  # stamp: message
+        kept = len(message.data) + sum(len(other.data) for other in queue.values())
+        forgotten = []
+        for stamp in sorted(queue):
+            if kept <= self._max_bytes:
+                break
+            kept -= len(queue.pop(stamp).data)
+            forgotten.append(stamp)
+        return forgotten
+
     def _restart(self) -> None:
         assert self._image is not None
         self._last_stamps = {}
@@ -97,5 +125,4 @@ class ApproximateSync:
         stamp = stamp_nanoseconds(message.header.stamp)
         if stamp in self._waiting:
             self._waiting.remove(stamp)
-        names = [radar.topic for radar in self._radars]
-        self._on_match(message, tuple(zip(names, clouds, strict=True)))
+        self._on_match(message, tuple(zip(self._radar_names, clouds, strict=True)))

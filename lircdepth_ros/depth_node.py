@@ -236,7 +236,7 @@ class DepthNode(LifecycleNode):
             self._age_clock,
         )
         if values.sync == "approximate":
-            self._subscribe_synchronised(worker, list(radars))
+            self._subscribe_synchronised(worker, radars)
         else:
             self._subscribe("~/input/image", self._choose_image_type, worker.on_image)
             for topic, name in radars.items():
@@ -270,7 +270,7 @@ class DepthNode(LifecycleNode):
                 )
         return radars
 
-    def _subscribe_synchronised(self, worker: DepthWorker, radar_topics: list[str]) -> None:
+    def _subscribe_synchronised(self, worker: DepthWorker, radar_topics: dict[str, str]) -> None:
         values = self._settings.values
         self._synchroniser = sync = ApproximateSync(
             values.approximate_queue_size,
@@ -279,9 +279,14 @@ class DepthNode(LifecycleNode):
             self._drop_unmatched,
         )
         image = self._subscribe("~/input/image", self._choose_image_type, sync.saw_image)
+
+        def saw_cloud(name: str, cloud: PointCloud2) -> None:
+            worker.limit_cloud(name, cloud)
+            sync.saw_cloud(name, cloud)
+
         radars = [
-            self._subscribe(topic, _always(PointCloud2), partial(sync.saw_cloud, topic))
-            for topic in radar_topics
+            self._subscribe(topic, _always(PointCloud2), partial(saw_cloud, name))
+            for topic, name in radar_topics.items()
         ]
         sync.connect(image, radars)
 

@@ -16,6 +16,9 @@ JUMP_BACK_NANOSECONDS = 1_000_000_000
 MAX_GAP_NANOSECONDS = 1_000_000_000
 """Sweeps are not accumulated over a longer silence."""
 
+MAX_KEPT_BYTES = 2**27
+"""Of the messages of one sensor that are kept; the newest always is."""
+
 
 @dataclass(eq=False)
 class Sweep:
@@ -45,7 +48,7 @@ class RadarSweeps:
         max_bytes: of data that are kept; the newest sweep always is.
     """
 
-    def __init__(self, topic: str, capacity: int = 64, max_bytes: int = 2**27) -> None:
+    def __init__(self, topic: str, capacity: int = 64, max_bytes: int = MAX_KEPT_BYTES) -> None:
         self.topic = topic
         self._max_bytes = max_bytes
         self._sweeps: deque[Sweep] = deque(maxlen=capacity)

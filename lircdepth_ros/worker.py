@@ -211,14 +211,22 @@ class DepthWorker:
 
     def on_radar(self, topic: str, cloud: PointCloud2) -> None:
         """Store a sweep."""
+        self.limit_cloud(topic, cloud)
         stamp = stamp_nanoseconds(cloud.header.stamp)
-        if cloud.width * cloud.height > self._parameters().max_cloud_points:
-            # It is refused when it is read; until then its stamp alone counts.
-            cloud.data = array("B")
         with self._changed:
             if self._radars[topic].add(stamp, cloud, time.monotonic(), len(cloud.data)):
                 self._health.event(f"{topic}: stamps jumped back")
             self._changed.notify_all()
+
+    def limit_cloud(self, topic: str, cloud: PointCloud2) -> None:
+        """Count a cloud beyond `max_cloud_points` as dropped: of it only the stamp is kept."""
+        if self._is_too_large(cloud):
+            detail = f"{cloud.width * cloud.height} points in a cloud"
+            self._health.message_dropped(topic, "more than max_cloud_points", detail)
+            cloud.data = array("B")
+
+    def _is_too_large(self, cloud: PointCloud2) -> bool:
+        return cloud.width * cloud.height > self._parameters().max_cloud_points
 
     def on_odometry(self, message: Odometry) -> None:
         """Store the vehicle's pose, where a calibration file is used instead of TF."""
@@ -456,6 +464,8 @@ class DepthWorker:
 
     def _returns_of(self, sweep: Sweep, fields: RadarFields) -> SensorReturns | None:
         """What a sweep holds, read once; None if it cannot be used."""
+        if self._is_too_large(sweep.cloud):
+            return None
         if sweep.returns is None or sweep.returns[0] != fields:
             try:
                 returns = radar_from_message(sweep.cloud, fields)

@@ -322,16 +322,32 @@ def test_another_camera_info_in_the_middle_is_followed(make_rig, predictor):
 
 
 def test_what_is_larger_than_allowed_is_dropped_with_that_reason(make_rig, predictor):
-    rig = make_rig(max_image_pixels=320 * 192, max_cloud_points=3, radar_wait=0.2)
-    rig.radar(cloud_message(START, AHEAD * 4))
-    ask(rig, START)
-    assert predictor.calls[-1].radar is None
-    wait_until(lambda: rig.diagnostics.get("dropped: /depth/input/radar: unusable cloud") == "1")
+    rig = make_rig(topics=(), max_image_pixels=320 * 192)
     rig.infos.publish(camera_info_message(width=640, height=384))
     wait_until(lambda: rig.diagnostics.get("/depth/input/camera_info: received") == "2")
     rig.images.publish(image_message(START + SECOND, width=640, height=384))
     wait_until(lambda: rig.counts().get("dropped: unusable camera_info") == 1)
     wait_until(lambda: "give up to 61440 pixels" in rig.message)
+
+
+@pytest.mark.parametrize("sync", ["nearest", "approximate"])
+def test_a_cloud_of_too_many_points_is_counted_when_it_comes_and_never_again(
+    make_rig, predictor, sync
+):
+    rig = make_rig(max_cloud_points=3, sync=sync)
+    rig.radar(cloud_message(START, AHEAD * 4))
+    counted = "dropped: /depth/input/radar: more than max_cloud_points"
+    wait_until(lambda: rig.diagnostics.get(counted) == "1", what="the cloud's count")
+    assert rig.level == DiagnosticStatus.WARN
+    assert "4 points" in rig.message
+    ask(rig, START)
+    assert predictor.calls[-1].radar is None
+    rig.radar(cloud_message(START + SECOND, AHEAD * 3))
+    wait_until(lambda: rig.diagnostics.get("/depth/input/radar: received") == "2")
+    ask(rig, START + SECOND)
+    assert len(predictor.calls[-1].radar) == 3
+    assert rig.diagnostics[counted] == "1"
+    assert not [key for key in rig.diagnostics if "unusable" in key]
 
 
 def test_open_files_do_not_grow(make_rig, predictor):
