@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 _MAX_CALIBRATION_BYTES = 1_000_000
 _ODOMETRY_KEPT = 2000
+_MAX_GAP_NANOSECONDS = 1_000_000_000
+"""Between poses further apart, as with a stamp of zero before the others, nothing is known."""
 
 
 class CalibrationPoses:
@@ -52,8 +54,11 @@ class CalibrationPoses:
         self._stamps: list[int] = []
         self._poses: list[np.ndarray] = []  # x y z, then quaternion x y z w
 
-    def add_odometry(self, odometry: Odometry) -> None:
+    def add_odometry(self, odometry: Odometry) -> bool:
         """Store a pose of the base frame.
+
+        Returns:
+            Whether its stamp jumped back and older poses were forgotten.
 
         Raises:
             InputError: the message is of another frame or not finite.
@@ -75,16 +80,18 @@ class CalibrationPoses:
         stamp = stamp_nanoseconds(odometry.header.stamp)
         with self._lock:
             self._last_received = time.monotonic()
-            if self._stamps and stamp < self._stamps[-1] - JUMP_BACK_NANOSECONDS:
+            jumped = bool(self._stamps) and stamp < self._stamps[-1] - JUMP_BACK_NANOSECONDS
+            if jumped:
                 self._stamps, self._poses = [], []
             index = bisect_left(self._stamps, stamp)
             if index < len(self._stamps) and self._stamps[index] == stamp:
                 self._poses[index] = pose
-                return
+                return jumped
             self._stamps.insert(index, stamp)
             self._poses.insert(index, pose)
             if len(self._stamps) > 2 * _ODOMETRY_KEPT:
                 del self._stamps[:_ODOMETRY_KEPT], self._poses[:_ODOMETRY_KEPT]
+        return jumped
 
     def radar_pose(
         self,
@@ -130,7 +137,14 @@ class CalibrationPoses:
             if not final and not silent:
                 raise PoseMayComeError("odometry is behind the stamps")
             return "odometry ended before the stamps"
+        if max(map(self._gap_around, (image_stamp, radar_stamp))) > _MAX_GAP_NANOSECONDS:
+            return "odometry has a gap at the stamps"
         return None
+
+    def _gap_around(self, stamp: int) -> int:
+        """Nanoseconds between the poses before and after a stamp; 0 if there is one of it."""
+        after = bisect_left(self._stamps, stamp)
+        return 0 if self._stamps[after] == stamp else self._stamps[after] - self._stamps[after - 1]
 
     def _extrinsics(self, frame: str) -> np.ndarray:
         try:

@@ -232,10 +232,12 @@ class DepthWorker:
         """Store the vehicle's pose, where a calibration file is used instead of TF."""
         assert isinstance(self._poses, CalibrationPoses)
         try:
-            self._poses.add_odometry(message)
+            jumped = self._poses.add_odometry(message)
         except InputError as error:
             self._health.message_dropped("odometry", "unusable", str(error))
             return
+        if jumped:
+            self._health.event("odometry: stamps jumped back")
         with self._changed:
             self._changed.notify_all()
 
