@@ -154,6 +154,20 @@ def test_a_message_older_than_a_full_queue_is_forgotten() -> None:
     assert outputs == [[1000, 1000]]
 
 
+def test_what_waits_is_seen_in_queues_by_nanoseconds_and_can_be_taken_out() -> None:
+    """The node forgets what takes too much memory there."""
+    first, second = SimpleFilter(), SimpleFilter()
+    synchronizer = ApproximateTimeSynchronizer([first, second], 10, 0.05)
+    outputs = collect(synchronizer)
+    for milliseconds in (100, 200):
+        first.signalMessage(stamped(milliseconds))
+    assert [list(queue) for queue in synchronizer.queues] == [[100_000_000, 200_000_000], []]
+    del synchronizer.queues[0][100_000_000]
+    for milliseconds in (110, 210):
+        second.signalMessage(stamped(milliseconds))
+    assert outputs == [[200, 210]]
+
+
 def test_the_whole_set_must_lie_within_the_slop() -> None:
     inputs = [SimpleFilter() for _ in range(3)]
     outputs = collect(ApproximateTimeSynchronizer(inputs, 10, 0.05))
