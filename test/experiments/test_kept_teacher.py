@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 from pathlib import Path
 
@@ -87,3 +88,14 @@ def test_statistics_are_those_of_what_is_seen(kept):
     assert network.norm.running_var.item() == pytest.approx(2.0)  # of 1 and 3: N - 1
     assert not network.norm.training
     assert network.norm.momentum == 0.1
+
+
+def test_the_teacher_that_is_kept_fits_its_network_and_its_description(kept):
+    description = kept.read_description(kept.FOLDER)
+    data = (kept.FOLDER / description.weights.file).read_bytes()
+    assert len(data) <= 30_000_000
+    assert hashlib.sha256(data).hexdigest() == description.weights.sha256
+    back = kept.restored(kept.unpack(data))
+    expected = kept.build_network(description).state_dict()
+    assert {k: v.shape for k, v in back.items()} == {k: v.shape for k, v in expected.items()}
+    assert all(torch.isfinite(value).all() for value in back.values())
