@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -60,7 +61,7 @@ def test_velocities_stay_the_radars_own_but_for_its_small_yaw(nusc):
 
     frame = read_frame(nusc, SAMPLE, "CAM_FRONT", ["RADAR_FRONT"], filtered=False)
     path, _, _ = nusc.get_sample_data(nusc.get("sample", SAMPLE)["data"]["RADAR_FRONT"])
-    raw = read_radar(path)
+    raw = read_radar(Path(path))
     velocity = frame.radar.velocity
     np.testing.assert_allclose(
         np.hypot(*velocity.T), np.hypot(raw["vx"], raw["vy"]), rtol=1e-5, atol=1e-5

@@ -7,6 +7,7 @@ ties are shared with the program.
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 from nuscenes.nuscenes import NuScenes
@@ -46,9 +47,7 @@ class SlowSample:
         row = self.nusc.get("sample_data", self.sample["data"]["RADAR_FRONT"])
         boxes, _ = self.boxes()
         columns = []
-        for point in read_radar(
-            self.nusc.dataroot + "/" + row["filename"],
-        ):
+        for point in read_radar(Path(self.nusc.dataroot) / row["filename"]):
             place = self._to_camera(row, [float(point["x"]), float(point["y"]), float(point["z"])])
             seen = self._pixel(place)
             if seen is None:
