@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections import defaultdict
@@ -221,3 +222,8 @@ class Rig:
         self.peer.destroy_node()
         rclpy.try_shutdown(context=self.context)
         rclpy.try_shutdown(context=self.peer_context)
+        # A lifecycle node of rclpy is part of cycles, and its DDS participant lives as long as it.
+        # On one host Fast DDS discovers some thirty participants of a domain: the next ones would
+        # find nobody.
+        self.node = None
+        gc.collect()
