@@ -105,7 +105,7 @@ setup(
     entry_points={
         "console_scripts": [
             "lircdepth = lircdepth_core.cli:main",
-            "lircdepth_node = lircdepth_ros.depth_node:main",
+            "lircdepth_node = lircdepth_ros.main:main",
             "lircdepth_replay = lircdepth_ros.replay:main",
         ]
     },

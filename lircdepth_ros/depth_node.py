@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import sys
-import textwrap
 import threading
 import time
-import traceback
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from nav_msgs.msg import Odometry
 from rclpy.clock import Clock, ClockType
-from rclpy.exceptions import NameValidationException, ParameterException
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.exceptions import NameValidationException
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.signals import SignalHandlerOptions
-from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
 
@@ -36,8 +26,7 @@ from lircdepth_ros.conversions import (
 )
 from lircdepth_ros.health import Health
 from lircdepth_ros.meanwhile import meanwhile
-from lircdepth_ros.parameters import NodeParameters, ParameterDescription, describe_parameters
-from lircdepth_ros.signals import stop_at_signals
+from lircdepth_ros.parameters import NodeParameters
 from lircdepth_ros.subscriptions import InputSubscription
 from lircdepth_ros.tf_poses import TfPoses, tf_is_installed
 from lircdepth_ros.transforms import PoseSource
@@ -49,7 +38,6 @@ if TYPE_CHECKING:
     import numpy as np
 
 _REVIEW_PERIOD_SECONDS = 0.2
-_SIGNAL_POLL_SECONDS = 0.2
 _WARM_UP_SIZE = (704, 384)
 _BUILDING_FACTOR = 10
 """How much longer the first image of a size, and loading the model, may take before they hang."""
@@ -411,112 +399,3 @@ class DepthNode(LifecycleNode):
 def _always(message_type: type) -> Callable[[list[str]], type]:
     """A type chooser for a topic that can only have one type."""
     return lambda _: message_type
-
-
-def main(args: list[str] | None = None) -> int:
-    """Run the node until SIGINT or SIGTERM; the exit code. If something hangs, the process ends."""
-    argv = sys.argv if args is None else ["lircdepth_node", *args]
-    # With rclpy's own handlers the context would end under callbacks that still publish.
-    try:
-        plain = remove_ros_args(argv)[1:]
-        _argument_parser().parse_args(plain)
-        rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
-    except RuntimeError as error:  # rclpy's for ROS arguments that it does not understand
-        print(f"lircdepth_node: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    stop = stop_at_signals()
-    try:
-        node = DepthNode()
-    except (InputError, ParameterException) as error:
-        print(f"lircdepth_node: {error}", file=sys.stderr)
-        rclpy.try_shutdown()
-        return 2
-    _run(node, stop)
-    return 0
-
-
-def _run(node: DepthNode, stop: threading.Event) -> None:
-    """Start it, let it work until told to stop, and free everything."""
-    with meanwhile(partial(_end_if_loading, node, stop), _SIGNAL_POLL_SECONDS):
-        try:
-            node.start(stop)
-            _spin(node, stop)
-            if node.gave_up:
-                _end_now(1)
-        finally:
-            node.close()
-            if node.has_unfinished_image:
-                _end_without(node, "the image in work")
-            node.destroy_node()
-            rclpy.try_shutdown()
-
-
-def _end_if_loading(node: DepthNode, stop: threading.Event) -> None:
-    """End the process, if it should, while its main thread is in a library that loads the model.
-
-    What is built meanwhile and kept is put in its place as a whole, so that nothing is lost.
-    """
-    if not node.is_loading:
-        return
-    if node.gave_up:
-        _end_now(1)
-    if stop.is_set():
-        _end_without(node, "the model, which is being loaded")
-
-
-def _end_without(node: DepthNode, work: str) -> NoReturn:
-    """End the process although `work` goes on: with 1 if it hangs, else with 0."""
-    hang = node.hang
-    node.get_logger().warning(f"{hang or 'told to stop'}; ending without {work}")
-    _end_now(1 if hang else 0)
-
-
-def _end_now(status: int) -> NoReturn:
-    """End the process whatever its threads do; with 1 instead of 0 amid an exception.
-
-    A back end's own clean-up would wait for the one that hangs.
-    """
-    if sys.exc_info()[0] is not None:
-        traceback.print_exc()
-        status = 1
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)
-
-
-def _argument_parser() -> argparse.ArgumentParser:
-    return argparse.ArgumentParser(
-        prog="lircdepth_node",
-        description="The lifecycle node `depth`. It takes ROS arguments only: --ros-args -p "
-        "PARAMETER:=VALUE -r TOPIC:=NAME --params-file FILE.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="Parameters (type, default):\n" + "\n".join(map(_help_of, describe_parameters())),
-    )
-
-
-def _help_of(entry: ParameterDescription) -> str:
-    """One parameter, wrapped."""
-    text = f"{entry.name} ({entry.type}, {json.dumps(entry.default)}): {entry.description}"
-    return textwrap.fill(text, 96, initial_indent="  ", subsequent_indent="      ")
-
-
-def _spin(node: DepthNode, stop: threading.Event) -> None:
-    """Run callbacks until told to stop, or it gives up; what one of them raises is survived.
-
-    rclpy itself raises here, for example where someone asks for a transition that the current
-    state does not have.
-    """
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    while not stop.is_set() and not node.gave_up:
-        try:
-            executor.spin_once(timeout_sec=_SIGNAL_POLL_SECONDS)
-        except ExternalShutdownException:
-            return
-        except Exception as error:  # noqa: BLE001 see above
-            text = " ".join(str(error).split())
-            node.get_logger().error(f"a callback failed: {type(error).__name__}: {text}")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -33,7 +33,7 @@ def start_node(
     if namespace:
         arguments += ["-r", f"__ns:={namespace}"]
     return subprocess.Popen(
-        [sys.executable, "-m", "lircdepth_ros.depth_node", "--ros-args", *arguments],
+        [sys.executable, "-m", "lircdepth_ros.main", "--ros-args", *arguments],
         stdout=(out / "node.log").open("w"),
         stderr=subprocess.STDOUT,
     )

@@ -38,12 +38,12 @@ ENDS_WITHIN = 2.0
 STOP_SECONDS = 6.0
 """So long an image in work is waited for."""
 
-NODE = ("-m", "lircdepth_ros.depth_node")
+NODE = ("-m", "lircdepth_ros.main")
 HANGING_NODE = (
     "-c",
     """
 import sys, threading, time
-from lircdepth_ros import depth_node
+from lircdepth_ros import depth_node, node_process
 def hang(*_):
     print("inferring", flush=True)
     # As a back end's own threads do, it holds up the interpreter's end.
@@ -51,7 +51,7 @@ def hang(*_):
     time.sleep(600)
 depth_node.Predictor.warm_up = lambda *_: None
 depth_node.Predictor.__call__ = hang
-sys.exit(depth_node.main(sys.argv[1:]))
+sys.exit(node_process.run_node(sys.argv[1:]))
 """,
 )
 """The node with a network that never answers."""
@@ -60,7 +60,7 @@ LOADING_NODE = (
     "-c",
     """
 import ctypes, os, signal, sys
-from lircdepth_ros import depth_node
+from lircdepth_ros import depth_node, node_process
 def load(*_, **__):
     # As in a driver, signals do not end the call, and Python sees none until it is over.
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -68,7 +68,7 @@ def load(*_, **__):
     print("loading", flush=True)
     ctypes.CDLL(None).read(os.pipe()[0], ctypes.create_string_buffer(1), 1)
 depth_node.Predictor.load = load
-sys.exit(depth_node.main(sys.argv[1:]))
+sys.exit(node_process.run_node(sys.argv[1:]))
 """,
 )
 """The node with a model that never finishes loading."""
@@ -78,7 +78,7 @@ SLOW_NODE = (
     "-c",
     f"""
 import sys, time
-from lircdepth_ros import depth_node
+from lircdepth_ros import depth_node, node_process
 whole = depth_node.Predictor.__call__
 def infer(*arguments):
     print("inferring", flush=True)
@@ -86,10 +86,26 @@ def infer(*arguments):
     return whole(*arguments)
 depth_node.Predictor.warm_up = lambda *_: None
 depth_node.Predictor.__call__ = infer
-sys.exit(depth_node.main(sys.argv[1:]))
+sys.exit(node_process.run_node(sys.argv[1:]))
 """,
 )
 """The node with a network that takes three seconds more for an image."""
+
+IMPORTING_NODE = (
+    "-c",
+    """
+import sys, time
+from lircdepth_ros.main import main
+class Slow:
+    def find_spec(self, name, *_):
+        if name == "torch":
+            print("importing", flush=True)
+            time.sleep(600)
+sys.meta_path.insert(0, Slow())
+sys.exit(main(sys.argv[1:]))
+""",
+)
+"""The node on a computer that takes long to import torch."""
 
 SOON = "hang_after:=0.05"
 """Seconds; ten times as long for a first image."""
@@ -507,6 +523,17 @@ def test_a_signal_ends_it_in_every_state_within_two_seconds(
     node.process.send_signal(number)
     assert node.process.wait(20) == 0, node.output()
     assert time.monotonic() - begin < ENDS_WITHIN
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_while_it_is_imported(number, start_node):
+    node = start_node(run=IMPORTING_NODE)
+    node.wait_for("importing")
+    begin = time.monotonic()
+    node.process.send_signal(number)
+    assert node.process.wait(20) == 0, node.output()
+    assert time.monotonic() - begin < ENDS_WITHIN
+    assert "Traceback" not in node.output()
 
 
 def interrupt_until_it_ends(process):
