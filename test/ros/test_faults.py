@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from described_model import describe_model
 from diagnostic_msgs.msg import DiagnosticStatus
 from node_rig import (
     SECOND,
@@ -28,8 +29,7 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 
-from lircdepth_core.inference import ModelDescription, Predictor
-from lircdepth_core.inference.model_description import NetworkInput, SeededWeights
+from lircdepth_core.inference import Predictor
 
 MS = 1_000_000
 AHEAD = [[20.0, 0.0, 0.0, 5.0, -1.0, 0.0]]
@@ -260,15 +260,7 @@ class BreakableNetwork(torch.nn.Module):
 
 
 def model_around(network):
-    model = ModelDescription(
-        name="breakable",
-        network="student",
-        trained=True,
-        uncertainty_trained=True,
-        max_depth=100.0,
-        input=NetworkInput(260.0, "area"),
-        weights=SeededWeights(1),
-    )
+    model = describe_model(focal_length=260.0)
     return staticmethod(lambda *_, **__: Predictor(model, network, "cpu"))
 
 

@@ -12,6 +12,7 @@ from shutil import disk_usage
 import numpy as np
 import pytest
 import rclpy
+from described_model import describe_model
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
@@ -23,11 +24,6 @@ from simple_scene import SCENE, write_scene
 
 from lircdepth_core.dataset.bag import write_bag
 from lircdepth_core.inference.calibration import Calibration
-from lircdepth_core.inference.model_description import (
-    ModelDescription,
-    NetworkInput,
-    SeededWeights,
-)
 from lircdepth_core.inference.model_files import write_description
 from lircdepth_ros.tf_poses import tf_is_installed
 
@@ -126,14 +122,9 @@ def model(tmp_path_factory):
     table = np.broadcast_to([[[1.0, 2.0]], [[3.0, 4.0]]], (2, 2, 2))
     write_description(
         folder,
-        ModelDescription(
-            name="small",
-            network="student",
+        describe_model(
+            focal_length=100.0,
             trained=False,
-            uncertainty_trained=True,
-            max_depth=100.0,
-            input=NetworkInput(100.0, "area"),
-            weights=SeededWeights(1),
             calibration=Calibration([0.683, 0.95], [0.0, 100.0], [0.0, 1.0], table),
         ),
     )
