@@ -18,6 +18,7 @@ import argparse
 import dataclasses
 import hashlib
 import lzma
+import shutil
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
@@ -42,6 +43,8 @@ from lircdepth_core.network.parameters import load_parameters
 HERE = Path(__file__).resolve().parent
 FOLDER = HERE / "teacher"
 PACKED_FILE = "weights.safetensors.xz"
+LOG_FILE = "log.jsonl"
+"""Of its training: beside the model folder of a run, and beside the packed file."""
 MAX_BYTES = 30_000_000
 MAX_UNPACKED_BYTES = 300_000_000
 SMALLEST_SHARE = 0.25
@@ -157,12 +160,12 @@ def keep(model: Path, samples: Path) -> None:
 def write_packed(
     model: Path, batches: Iterable[Batch], folder: Path, max_bytes: int = MAX_BYTES
 ) -> None:
-    """Write a teacher's packed file, and a model.yaml that states its hash.
+    """Write a teacher's packed file, a model.yaml with its hash, and the log of its training.
 
     Args:
-        model: the folder of the teacher.
+        model: the folder of the teacher, in that of its run.
         batches: of training samples, for the statistics.
-        folder: that the two files are written to.
+        folder: that the three files are written to.
         max_bytes: of the packed file.
     """
     description = read_description(model)
@@ -180,11 +183,12 @@ def write_packed(
     folder.mkdir(parents=True, exist_ok=True)
     (folder / PACKED_FILE).write_bytes(data)
     text = format_description(dataclasses.replace(description, weights=weights))
+    shutil.copyfile(model.parent / LOG_FILE, folder / LOG_FILE)
     (folder / DESCRIPTION_FILE).write_text(text, encoding="utf-8")
 
 
 def restore(folder: Path, model: Path) -> None:
-    """Write the model folder of a teacher that was kept.
+    """Write the model folder of a teacher that was kept, and beside it the log of its training.
 
     Raises:
         InputError: the file has another hash than model.yaml states, or the model folder exists.
@@ -199,6 +203,7 @@ def restore(folder: Path, model: Path) -> None:
     network = build_network(description)
     load_parameters(network, restored(unpack(data)), str(path))
     write_model(model, network, description, CARD)
+    shutil.copyfile(folder / LOG_FILE, model.parent / LOG_FILE)
 
 
 def main() -> None:

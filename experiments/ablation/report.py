@@ -26,8 +26,10 @@ COMPARED = ("features", "structure", "inter_depth", "all", "all_plain_l1")
 BASELINES = {
     **dict.fromkeys(("teacher_12000", "kept_teacher"), "none_12000"),
     **dict.fromkeys(COMPARED, "none"),
+    "all_plain_l1": "all",
 }
-"""Whom an arm is compared with: the student without distillation of the same image-steps."""
+"""Whom an arm is compared with: the student without distillation of the same image-steps; that with
+plain L1, with the one that differs from it in nothing else."""
 ORDER = ("teacher_12000", "kept_teacher", "none_12000", "none", *COMPARED)
 
 Results = dict[str, dict[int, dict[str, Any]]]
@@ -55,21 +57,50 @@ def gain(results: Results, arm: str) -> tuple[float, float | None, int]:
         The mean over seeds, half of its 95 % interval (Student's t over seeds; None for fewer than
         two), and how many seeds.
     """
-    ours, theirs = results[arm], results.get(BASELINES[arm], {})
-    seeds = sorted(ours.keys() & theirs.keys())
-    gains = np.array([100 * (1 - mae(ours[seed]) / mae(theirs[seed])) for seed in seeds])
+    pairs = pairs_with_baseline(results, arm)
+    gains = np.array([100 * (1 - mae(ours) / mae(theirs)) for ours, theirs in pairs])
     if len(gains) < 2:
         return float(gains.mean()) if len(gains) else math.nan, None, len(gains)
-    half = stats.t.ppf(0.975, len(gains) - 1) * gains.std(ddof=1) / math.sqrt(len(gains))
-    return float(gains.mean()), float(half), len(gains)
+    return float(gains.mean()), half_interval(gains), len(gains)
+
+
+def gain_of_scenes(results: Results, arm: str) -> dict[str, float]:
+    """By how many percent of its baseline's MAE over all scenes an arm's is below it in each one.
+
+    The mean over seeds that both have; the mean over scenes is the gain, where these have equally
+    many images.
+    """
+    pairs = pairs_with_baseline(results, arm)
+    whole = np.mean([mae(theirs) for _, theirs in pairs])
+    by_scene = "exact_mae_80_by_scene"
+    return {
+        scene: float(
+            np.mean([theirs[by_scene][scene] - ours[by_scene][scene] for ours, theirs in pairs])
+            * 100
+            / whole
+        )
+        for scene in (pairs[0][0][by_scene] if pairs else ())
+    }
+
+
+def pairs_with_baseline(results: Results, arm: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Figures of an arm's runs, each with those of its baseline of the same seed."""
+    ours, theirs = results[arm], results.get(BASELINES[arm], {})
+    return [(ours[seed], theirs[seed]) for seed in sorted(ours.keys() & theirs.keys())]
+
+
+def half_interval(values: np.ndarray) -> float:
+    """Half of the 95 % interval of the mean of (N,) values, by Student's t."""
+    count = len(values)
+    return float(stats.t.ppf(0.975, count - 1) * values.std(ddof=1) / math.sqrt(count))
 
 
 def table(results: Results) -> str:
     """One line for each arm: means over its seeds."""
     lines = [
         "| arm | seeds | image-steps | MAE 50 m | MAE 70 m | MAE 80 m | RMSE 80 m | δ1 80 m | "
-        "MAE 80 m, single scan | MAE 80 m, no radar | gain |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "MAE 80 m, single scan | MAE 80 m, no radar | gain over seeds | interval over scenes |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for arm, runs in results.items():
         every = list(runs.values())
@@ -86,7 +117,7 @@ def table(results: Results) -> str:
             f"{100 * mean('exact', '80', 'delta1'):.1f} %",
             f"{mean('single_scan', '80', 'mae'):.3f}",
             f"{np.mean([run['without_radar_mae_80'] for run in every]):.3f}",
-            _gain_cell(*gain(results, arm)) if arm in BASELINES else "",
+            *(_gain_cells(results, arm) if arm in BASELINES else ("", "")),
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -105,12 +136,25 @@ def seeds_table(results: Results) -> str:
     return "\n".join(lines)
 
 
+def scenes_table(results: Results) -> str:
+    """The gain of every arm in each scene of the test."""
+    gains = {arm: gain_of_scenes(results, arm) for arm in results if arm in BASELINES}
+    gains = {arm: of_scenes for arm, of_scenes in gains.items() if of_scenes}
+    scenes = sorted({scene for of_scenes in gains.values() for scene in of_scenes})
+    lines = ["| scene | " + " | ".join(gains) + " |", "|---" * (len(gains) + 1) + "|"]
+    for scene in scenes:
+        cells = [f"{of_scenes[scene]:+.1f} %" for of_scenes in gains.values()]
+        lines.append(f"| {scene.removeprefix('scene-')} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def draw(results: Results) -> None:
     """Validation MAE over images seen, and the test MAE of every run."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
     for number, (arm, runs) in enumerate(results.items()):
         colour = f"C{number}"
-        for seed, run in runs.items():
+        # What is kept of a teacher was not trained by itself.
+        for seed, run in runs.items() if arm != "kept_teacher" else ():
             steps, errors = zip(*run["validation_mae"], strict=True)
             left.plot(
                 steps,
@@ -129,14 +173,16 @@ def draw(results: Results) -> None:
     figure.savefig(PICTURE, dpi=110)
 
 
-def _gain_cell(mean: float, half: float | None, seeds: int) -> str:
+def _gain_cells(results: Results, arm: str) -> tuple[str, str]:
+    mean, half, seeds = gain(results, arm)
     if math.isnan(mean):
-        return "no common seed"
+        return "no common seed", ""
     interval = "one seed" if half is None else f"± {half:.1f}, {seeds} seeds"
-    return f"{mean:+.1f} % ({interval})"
+    scenes = np.array(list(gain_of_scenes(results, arm).values()))
+    return f"{mean:+.1f} % ({interval})", f"± {half_interval(scenes):.1f}"
 
 
 if __name__ == "__main__":
     found = read_results()
-    print(table(found), seeds_table(found), sep="\n\n")
+    print(table(found), seeds_table(found), scenes_table(found), sep="\n\n")
     draw(found)

@@ -151,10 +151,8 @@ def model_of(name: str, out: Path) -> Path:
 def is_trained(name: str, out: Path) -> bool:
     """Whether a run has come to its end; one that validates writes a model before."""
     log = out / "runs" / name / "log.jsonl"
-    if not model_of(name, out).exists():
+    if not (model_of(name, out).exists() and log.exists()):
         return False
-    if not log.exists():
-        return True  # nothing was trained: it was packed
     last = json.loads(log.read_text().splitlines()[-1])
     return last["event"] == "end" and last["stopped_by"] is None
 
@@ -203,8 +201,14 @@ def test(run: Run, rows: Crop, out: Path, device: str) -> None:
         *("--radar", "none", "--frames", 1, "--device", device),
         log=out / "logs" / f"{run.name}.log",
     )
-    figures = {"arm": run.arm, "seed": run.seed, "network": run.network, "settings": run.settings}
-    figures |= training_figures(out / "runs" / (run.kept_from or run.name))
+    figures = {
+        "arm": run.arm,
+        "seed": run.seed,
+        "network": run.network,
+        "teacher": run.teacher,
+        "settings": run.settings,
+    }
+    figures |= training_figures(out / "runs" / run.name)
     figures |= test_figures(evaluation)
     results_of(run.name).parent.mkdir(exist_ok=True)
     results_of(run.name).write_text(json.dumps(figures, indent=1) + "\n")
@@ -223,6 +227,8 @@ def training_figures(folder: Path) -> dict[str, Any]:
     return {
         "device": start["device"],
         "torch": start["torch"],
+        "precision": start["precision"],
+        "threads": start["threads"],
         "image_steps": steps[-1]["image_steps"],
         "median_images_per_second": float(np.median([s["images_per_second"] for s in steps])),
         "median_share_waiting": float(np.median([s["wait_share"] for s in steps])),

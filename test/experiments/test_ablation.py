@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 FOLDER = Path(__file__).resolve().parents[2] / "experiments" / "ablation"
+PLAN = FOLDER / "arms.yaml"
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +34,7 @@ def run(arm: str, seed: int, mae: float) -> dict:
     return {
         "arm": arm, "seed": seed, "image_steps": 8000, "without_radar_mae_80": 3 * mae,
         "test": {"exact": caps, "single_scan": caps}, "validation_mae": [[4, 9.0], [8, mae]],
+        "exact_mae_80_by_scene": {"scene-0001": 1.5 * mae, "scene-0002": 0.5 * mae},
     }  # fmt: skip
 
 
@@ -54,17 +56,33 @@ def test_one_seed_has_no_interval(results):
     report = load("report")
     assert report.gain(results, "structure") == (pytest.approx(5.0), None, 1)
     line = report.table(results).splitlines()[-1]
-    assert line.endswith("| +5.0 % (one seed) |")
+    assert "| +5.0 % (one seed) |" in line
     assert "| 8,000 |" in line
+
+
+def test_the_gain_of_each_scene_is_a_share_of_the_whole_error(results):
+    report = load("report")
+    gains = report.gain_of_scenes(results, "all")
+    # Seeds of 1 %, 2 % and 3 %, in a scene of half as large an error again, and in one of half.
+    assert gains == {"scene-0001": pytest.approx(3.0), "scene-0002": pytest.approx(1.0)}
+    # Two scenes, 3 % and 1 %: standard deviation sqrt(2) %, and t of one degree of freedom 12.706.
+    line = report.table(results).splitlines()[-1]
+    assert line.endswith("| ± 31.8 |")  # structure: 7.5 % and 2.5 %
+    assert "| 0001 | +3.0 % | +7.5 % |" in report.scenes_table(results)
+
+
+def test_plain_l1_is_compared_with_what_differs_in_nothing_else(results):
+    results["all_plain_l1"] = {0: run("all_plain_l1", 0, 9.9)}
+    assert load("report").gain(results, "all_plain_l1")[0] == pytest.approx(0.0)
 
 
 def test_before_the_baseline_there_is_a_table_without_gain(results):
     del results["none"]
-    assert load("report").table(results).splitlines()[-1].endswith("| no common seed |")
+    assert "| no common seed |" in load("report").table(results).splitlines()[-1]
 
 
 def test_every_arm_of_the_plan_is_a_run_and_seeds_are_paired():
-    plan = yaml.safe_load((FOLDER / "arms.yaml").read_text())
+    plan = yaml.safe_load(PLAN.read_text())
     runs = load("run").planned_runs(plan)
     assert {each.arm for each in runs} == {*load("report").ORDER, "none_8000"}
     seeds = {arm: [r.seed for r in runs if r.arm == arm] for arm in ("none", "all")}
@@ -83,7 +101,7 @@ def last_of(settings: tuple[str, ...], name: str) -> str:
 
 
 def test_what_is_compared_differs_in_its_losses_alone():
-    plan = yaml.safe_load((FOLDER / "arms.yaml").read_text())
+    plan = yaml.safe_load(PLAN.read_text())
     names = ("none", "features", "structure", "inter_depth", "all", "all_plain_l1")
     runs = [each for each in load("run").planned_runs(plan) if each.arm in names]
     for each in runs:
@@ -93,7 +111,7 @@ def test_what_is_compared_differs_in_its_losses_alone():
 
 
 def test_what_learns_from_a_run_comes_after_it():
-    plan = yaml.safe_load((FOLDER / "arms.yaml").read_text())
+    plan = yaml.safe_load(PLAN.read_text())
     script = load("run")
     waves = list(script.waves(script.planned_runs(plan)))
     done: set[str] = set()
@@ -108,7 +126,7 @@ def test_what_learns_from_a_run_comes_after_it():
 def test_a_run_brings_those_that_it_needs_and_that_are_not_trained(kept, monkeypatch):
     script = load("run")
     monkeypatch.setattr(script.kept_teacher, "is_kept", lambda folder: kept)
-    runs = script.planned_runs(yaml.safe_load((FOLDER / "arms.yaml").read_text()))
+    runs = script.planned_runs(yaml.safe_load(PLAN.read_text()))
     nothing_there = script.with_needed(runs, {"all-1"}, lambda name: False)
     assert [each.name for each in nothing_there] == [
         *(() if kept else ("teacher_12000-0",)),
@@ -130,5 +148,17 @@ def test_a_run_that_was_stopped_is_not_trained(tmp_path):
 
 
 def test_the_test_shows_as_many_rows_as_training_did():
-    plan = yaml.safe_load((FOLDER / "arms.yaml").read_text())
+    plan = yaml.safe_load(PLAN.read_text())
     assert f"data.height={plan['data']['test_rows']['height']}" in plan["settings"]
+
+
+def test_what_is_kept_of_the_teacher_stands_for_its_run_in_a_new_folder(tmp_path):
+    script = load("run")
+    name = "kept_teacher-0"
+    runs = {run.name: run for run in script.planned_runs(yaml.safe_load(PLAN.read_text()))}
+    assert not script.is_trained(name, tmp_path)
+    script.train(runs[name], tmp_path, "cpu", 0)
+    assert script.is_trained(name, tmp_path)
+    figures = script.training_figures(tmp_path / "runs" / name)
+    assert figures["image_steps"] == 12000
+    assert [images for images, _ in figures["validation_mae"]] == list(range(2000, 12001, 2000))
