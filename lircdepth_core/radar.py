@@ -81,7 +81,8 @@ class RadarReturns:
             stamp: measurement time in seconds.
 
         Velocities are turned by the radar's yaw relative to the camera, so that x points where
-        the camera looks: the network was taught with a radar that looks along the camera.
+        the camera looks: the network was taught with a radar that looks along the camera. Of a
+        radar that is mounted upside down, y points right and is turned about first.
         """
         position = np.asarray(position, dtype=np.float64).reshape(-1, 3)
         velocity = np.asarray(velocity, dtype=np.float64)
@@ -95,7 +96,8 @@ class RadarReturns:
         # The radar's x axis in the camera's forward (z) and left (-x) directions.
         yaw = np.arctan2(-rotation[0, 0], rotation[2, 0])
         cos, sin = np.cos(yaw), np.sin(yaw)
-        heading = np.array([[cos, -sin], [sin, cos]])
+        left = -1.0 if rotation[1, 2] > 0 else 1.0  # its z axis points down: so does the camera's y
+        heading = np.array([[cos, -sin * left], [sin, cos * left]])
         return RadarReturns(position @ rotation.T + translation, rcs, velocity @ heading.T, stamp)
 
     @staticmethod

@@ -112,6 +112,24 @@ def test_a_scalar_doppler_points_along_the_line_of_sight():
     np.testing.assert_allclose(returns.velocity, [[-6, -8], [0, 0]], atol=1e-6)
 
 
+@pytest.mark.parametrize("yaw", [0.0, 0.7, -1.0])
+@pytest.mark.parametrize("doppler", [False, True])
+def test_a_radar_mounted_upside_down_says_the_same(yaw, doppler):
+    camera_from_vehicle = np.array([[0.0, -1, 0], [0, 0, -1], [1, 0, 0]])
+    turned = np.array([[np.cos(yaw), -np.sin(yaw), 0], [np.sin(yaw), np.cos(yaw), 0], [0, 0, 1]])
+    rolled = np.diag([1.0, -1.0, -1.0])
+    position, velocity = np.array([[10.0, 5.0, 0.2]]), np.array([[2.0, 0.5]])
+    upright, upside_down = np.eye(4), np.eye(4)
+    upright[:3, :3] = camera_from_vehicle @ turned
+    upside_down[:3, :3] = camera_from_vehicle @ turned @ rolled
+    seen, seen_rolled = ([2.0], [2.0]) if doppler else (velocity, velocity * (1, -1))
+    expected = RadarReturns.from_sensor(position, [0], seen, upright)
+    found = RadarReturns.from_sensor(position @ rolled, [0], seen_rolled, upside_down)
+    np.testing.assert_allclose(found.position, expected.position, atol=1e-9)
+    np.testing.assert_allclose(found.velocity, expected.velocity, atol=1e-6)
+    assert np.abs(expected.velocity).min() > 0.1
+
+
 def test_several_radars_make_one_cloud():
     one = RadarReturns([[0, 0, 5]], [1], [[1, 2]], stamp=10.0)
     two = RadarReturns([[0, 0, 6], [0, 0, 7]], [2, 3], [[3, 4], [5, 6]], stamp=11.0)
