@@ -112,6 +112,11 @@ class CalibrationPoses:
             motion = np.linalg.inv(self._base_pose(image_stamp)) @ self._base_pose(radar_stamp)
         return RadarPose(camera_from_base @ motion @ base_from_radar)
 
+    def begin(self) -> None:
+        """See PoseSource; while the node was inactive, nobody listened to odometry."""
+        with self._lock:
+            self._last_received = None
+
     def forget_after(self, stamp: int) -> None:
         """See PoseSource; odometry of the new time may be here already, and stays."""
         with self._lock:

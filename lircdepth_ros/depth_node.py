@@ -201,11 +201,14 @@ class DepthNode(LifecycleNode):
         if values.calibration_file:
             return CalibrationPoses(values.calibration_file, values.radar_silence)
         if tf_is_installed():
-            return TfPoses(self, values.fixed_frame, values.radar_silence)
+            return TfPoses(self, values.fixed_frame, values.radar_silence, self._tell_of_jump)
         raise InputError(
             "tf2_ros is not installed and parameter calibration_file is empty; give the "
             "calibration file (`lircdepth bag` writes calibration.yaml into the bag's folder)"
         )
+
+    def _tell_of_jump(self, frame: str) -> None:
+        self._health.event(f"TF: stamps of {frame} jumped back")
 
     def _activate(self, state: LifecycleState) -> None:
         assert self._predictor is not None
@@ -234,6 +237,7 @@ class DepthNode(LifecycleNode):
         if isinstance(self._poses, CalibrationPoses):
             # Odometry comes in bursts of hundreds of messages a second.
             self._subscribe("~/input/odometry", _always(Odometry), worker.on_odometry, depth=200)
+        self._poses.begin()
         super().on_activate(state)
         self._health.begin()
         worker.start()

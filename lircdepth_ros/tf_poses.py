@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ from lircdepth_ros.transforms import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rclpy.node import Node
 
 _FIXED_FRAMES = ("odom", "map")
@@ -37,20 +40,29 @@ class TfPoses:
         node: the node that subscribes to TF.
         fixed_frame: frame that stands still; empty: `odom` if TF knows it, else `map`.
         silence: how long TF is waited for, the first or the next after the last, seconds.
+        on_jump: told the frame whose stamps jumped back, by the thread that runs callbacks.
     """
 
-    def __init__(self, node: Node, fixed_frame: str = "", silence: float = DEFAULT_SILENCE) -> None:
+    def __init__(
+        self,
+        node: Node,
+        fixed_frame: str = "",
+        silence: float = DEFAULT_SILENCE,
+        on_jump: Callable[[str], None] = lambda frame: None,
+    ) -> None:
         import tf2_ros
 
         self._tf2_ros = tf2_ros
         # Given the node it would also offer the service tf2_frames, which an enclave would have to
         # allow, and clear itself when /clock jumps back; here stamps that jump back do that.
         self._buffer = tf2_ros.Buffer()
-        self._listener = _make_listener(self._buffer, node, self._forget)
+        self._listener = _make_listener(self._buffer, node, self._begin_anew)
+        self._on_jump = on_jump
         self._fixed_frame = fixed_frame
         self._silence = silence
         self._found_fixed_frame: str | None = None
         self._first_asked: float | None = None
+        self._last_forgot = -math.inf  # on the monotonic clock
 
     def radar_pose(
         self,
@@ -63,10 +75,12 @@ class TfPoses:
     ) -> RadarPose:
         """See PoseSource."""
         now = time.monotonic()
-        if self._first_asked is None:
-            self._first_asked = now  # the first image may be there before the first TF
-        early = not final and now - self._first_asked < self._silence
-        heard = max(self._first_asked, self._listener.heard)
+        first_asked = self._first_asked  # a jump back may unset it meanwhile
+        if first_asked is None:
+            # The first image may be there before the first TF.
+            first_asked = self._first_asked = now
+        early = not final and now - first_asked < self._silence
+        heard = max(first_asked, self._listener.heard)
         comes = not final and now - heard < self._silence
         fixed_frame = self._fixed_frame or self._find_fixed_frame(camera_frame)
         if fixed_frame is None:
@@ -92,6 +106,10 @@ class TfPoses:
             return self._static_pose(camera_frame, radar_frame, f"TF: {error}")
         return RadarPose(_matrix_of_transform(transform.transform))
 
+    def begin(self) -> None:
+        """See PoseSource."""
+        self._first_asked = None
+
     def forget_after(self, stamp: int) -> None:
         """See PoseSource; static transforms stay."""
         if self._listener.newest > stamp + JUMP_BACK_NANOSECONDS:
@@ -102,10 +120,18 @@ class TfPoses:
         self._listener.unregister()
         self._buffer.jump_handle.unregister()
 
+    def _begin_anew(self, frame: str) -> None:
+        self._on_jump(frame)
+        self._forget()
+
     def _forget(self) -> None:
         self._buffer.clear()
         self._listener.restart()
-        self._first_asked = None
+        now = time.monotonic()
+        # Two publishers of one frame may jump back and forth: each image would wait for a first TF.
+        if now - self._last_forgot > self._silence:
+            self._first_asked = None
+        self._last_forgot = now
 
     def _static_pose(self, camera_frame: str, radar_frame: str, reason: str) -> RadarPose:
         try:
@@ -122,7 +148,7 @@ class TfPoses:
         return self._found_fixed_frame
 
 
-def _make_listener(buffer: Any, node: Node, forget: Any) -> Any:
+def _make_listener(buffer: Any, node: Node, begin_anew: Callable[[str], None]) -> Any:
     """A tf2_ros.TransformListener that notices when a frame's stamps jump back.
 
     tf2 itself would take no transform that is older than its cache, for as long as the old time
@@ -131,7 +157,7 @@ def _make_listener(buffer: Any, node: Node, forget: Any) -> Any:
     import tf2_ros
 
     class Listener(tf2_ros.TransformListener):
-        """Calls `forget` before the first transform of a new time."""
+        """Calls `begin_anew` with the frame before the first transform of a new time."""
 
         def __init__(self) -> None:
             self.restart()
@@ -148,7 +174,7 @@ def _make_listener(buffer: Any, node: Node, forget: Any) -> Any:
                 stamp = stamp_nanoseconds(transform.header.stamp)
                 frame = transform.child_frame_id
                 if stamp < self._stamps.get(frame, stamp) - JUMP_BACK_NANOSECONDS:
-                    forget()
+                    begin_anew(frame)
                 self._stamps[frame] = stamp
                 self.newest = max(self.newest, stamp)
             super().callback(data)

@@ -56,6 +56,9 @@ class PoseSource(Protocol):
             PoseUnavailableError: the extrinsics are not known.
         """
 
+    def begin(self) -> None:
+        """Images come from now on: the first motion data is waited for once more."""
+
     def forget_after(self, stamp: int) -> None:
         """Stamps jumped back to `stamp`: forget motion of the old time, which lies after it."""
 

@@ -9,7 +9,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import TransformStamped
-from node_rig import SECOND, START, cloud_message, image_message, wait_until
+from node_rig import SECOND, START, cloud_message, image_message, stamp, wait_until
 
 from lircdepth_ros.tf_poses import TfPoses
 from lircdepth_ros.transforms import PoseMayComeError, PoseUnavailableError
@@ -144,6 +144,14 @@ def hear(poses):
     poses._listener.callback(SimpleNamespace(transforms=[]))
 
 
+def hear_of(poses, *stamps):
+    """Transforms of one frame, nanoseconds."""
+    for at in stamps:
+        transform = TransformStamped(child_frame_id="base_link")
+        transform.header.stamp = stamp(at)
+        poses._listener.callback(SimpleNamespace(transforms=[transform]))
+
+
 def distance(pose):
     return pose.camera_from_radar[2, 3]
 
@@ -177,6 +185,37 @@ def test_a_stamp_after_the_last_transform_is_waited_for_while_tf_comes(now):
     now.seconds += 1.1
     pose = ask(poses)
     assert (distance(pose), pose.uncompensated) == (STILL, f"TF: {FUTURE}")
+
+
+def test_stamps_of_a_frame_that_jump_back_are_told_and_tf_is_waited_for_anew(now):
+    told = []
+    poses = TfPoses(None, on_jump=told.append)
+    Buffer.made.motion_error = LASTING[0]
+    with pytest.raises(PoseMayComeError):
+        ask(poses)
+    now.seconds += 5.0
+    hear_of(poses, START, START + SECOND)
+    assert ask(poses).uncompensated == f"TF: {LASTING[0]}"
+    hear_of(poses, START - 2 * SECOND)
+    assert told == ["base_link"]
+    with pytest.raises(PoseMayComeError):
+        ask(poses)
+
+
+def test_two_publishers_of_one_frame_keep_no_image_waiting(now):
+    told = []
+    poses = TfPoses(None, on_jump=told.append)
+    Buffer.made.motion_error = PAST
+    waited = 0
+    for _ in range(30):
+        now.seconds += 0.1
+        hear_of(poses, START, START - 10 * SECOND)
+        try:
+            ask(poses)
+        except PoseMayComeError:
+            waited += 1
+    assert len(told) == 30
+    assert waited <= 11, "in the first second only"
 
 
 @pytest.mark.parametrize("error", [*LASTING, FUTURE], ids=[*NAMES, "future"])

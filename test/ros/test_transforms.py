@@ -84,6 +84,9 @@ def test_silent_odometry_is_not_waited_for(calibration_file, monkeypatch):
     later = calibration_poses.time.monotonic() + 2
     monkeypatch.setattr(calibration_poses, "time", SimpleNamespace(monotonic=lambda: later))
     assert "ended" in ask(poses).uncompensated
+    poses.begin()  # nobody listened while the node was inactive
+    with pytest.raises(PoseMayComeError):
+        ask(poses)
 
 
 def test_a_jump_back_forgets_the_motion(calibration_file):
