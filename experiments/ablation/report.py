@@ -22,7 +22,14 @@ from scipy import stats
 
 HERE = Path(__file__).resolve().parent
 PICTURE = HERE.parents[1] / "docs" / "ablation.png"
-COMPARED = ("features", "structure", "inter_depth", "all", "all_plain_l1")
+COMPARED = (
+    "features",
+    "structure",
+    "inter_depth",
+    "all",
+    "all_but_radar_feature",
+    "all_plain_l1",
+)
 BASELINES = {
     **dict.fromkeys(("teacher_12000", "kept_teacher"), "none_12000"),
     **dict.fromkeys(COMPARED, "none"),

@@ -90,7 +90,7 @@ def test_every_arm_of_the_plan_is_a_run_and_seeds_are_paired():
     assert len(seeds["all"]) >= 3
     assert [each.seed for each in runs] == sorted(each.seed for each in runs)
     distilled = {each.arm for each in runs if each.teacher}
-    assert distilled == {"features", "structure", "inter_depth", "all", "all_plain_l1"}
+    assert distilled == set(load("report").COMPARED)
     assert {each.teacher for each in runs if each.teacher} == {"kept_teacher-0"}
 
 
@@ -102,7 +102,7 @@ def last_of(settings: tuple[str, ...], name: str) -> str:
 
 def test_what_is_compared_differs_in_its_losses_alone():
     plan = yaml.safe_load(PLAN.read_text())
-    names = ("none", "features", "structure", "inter_depth", "all", "all_plain_l1")
+    names = ("none", *load("report").COMPARED)
     runs = [each for each in load("run").planned_runs(plan) if each.arm in names]
     for each in runs:
         assert last_of(each.settings, "length.image_steps") == "6000"
