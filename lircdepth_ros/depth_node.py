@@ -77,7 +77,7 @@ class DepthNode(LifecycleNode):
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         period = self._settings.values.diagnostics_period
         self.create_timer(period, self._publish_diagnostics, clock=steady)
-        self.create_timer(_REVIEW_PERIOD_SECONDS, self._review_subscriptions, clock=steady)
+        self.create_timer(_REVIEW_PERIOD_SECONDS, self._review, clock=steady)
 
     def start(self, stop: threading.Event) -> None:
         """Configure and activate, if the parameter `autostart` says so.
@@ -164,6 +164,8 @@ class DepthNode(LifecycleNode):
 
     def _configure(self) -> None:
         values = self._settings.values
+        if not self.has_unfinished_image:
+            self._abandoned = None  # it holds the predictor of before
         load = partial(
             Predictor.load,
             values.model,
@@ -192,6 +194,7 @@ class DepthNode(LifecycleNode):
 
     def _tell_of_fallback(self, reason: str) -> None:
         self._health.notice("GPU", reason)
+        self._health.condition("GPU", reason)
         worker = self._worker
         if worker is not None:
             worker.expect_building()
@@ -313,9 +316,17 @@ class DepthNode(LifecycleNode):
             return self.get_clock().now().nanoseconds
         return None
 
-    def _review_subscriptions(self) -> None:
+    def _review(self) -> None:
         for subscription in self._input_subscriptions:
             subscription.review()
+        self.give_up_if_hung()
+
+    def give_up_if_hung(self) -> None:
+        """Set `gave_up` if something hangs and the process is to end then."""
+        hang = self.hang
+        if hang and self._settings.values.exit_when_hung and not self.gave_up:
+            self.get_logger().fatal(f"{hang}; ending, as exit_when_hung asks for")
+            self.gave_up = True
 
     def _publish(self, answer: Answer) -> None:
         values, prediction = self._settings.values, answer.prediction
@@ -360,6 +371,9 @@ class DepthNode(LifecycleNode):
             self._poses.close()
         self._poses = None
         self._predictor = None
+        if not self.has_unfinished_image:
+            self._abandoned = None  # it holds the predictor too
+        self._health.forget_model()
 
     def _publish_diagnostics(self) -> None:
         device = ""
@@ -369,14 +383,12 @@ class DepthNode(LifecycleNode):
             self._health.fact("device", device)
             self._health.fact("back end", predictor.backend)
         name = self.get_fully_qualified_name().lstrip("/")
-        hang = self.hang
         state = "configuring" if self.is_loading else self._state
-        array = self._health.diagnostics(name, state, device, hang or self._failure)
+        period = self._settings.values.diagnostics_period
+        failure = self.hang or self._failure
+        array = self._health.diagnostics(name, state, device, failure, period)
         array.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(array)
-        if hang and self._settings.values.exit_when_hung and not self.gave_up:
-            self.get_logger().fatal(f"{hang}; ending, as exit_when_hung asks for")
-            self.gave_up = True
 
     def _loading_hang(self) -> str:
         """Since when loading the model hangs; empty if it does not."""

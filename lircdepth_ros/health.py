@@ -18,7 +18,11 @@ RATE_WINDOW_SECONDS = 5.0
 """Input rates are counted over this long."""
 
 RECENT_SECONDS = 3.0
-"""A problem this old no longer colours the status; without an answer for longer, a warning does."""
+"""A problem this old no longer colours the status; without an answer for longer, a warning does.
+Twice the period of diagnostics where that is longer, so that each problem is seen."""
+
+NEWS_SECONDS = 60.0
+"""A reason that did not occur for this long is logged again."""
 
 ORDINARY_REASONS = ("replaced by newer", "node stopped")
 """Reasons to drop an image that are no fault."""
@@ -36,7 +40,8 @@ class Health:
     """Counters and timings of the node. All methods may be called from any thread.
 
     Args:
-        warn: called once for each new reason a message was dropped or something is missing.
+        warn: called for each reason a message was dropped or something is missing, once until it
+            did not occur for `NEWS_SECONDS`.
         clock: the steady clock, seconds.
     """
 
@@ -52,6 +57,9 @@ class Health:
         self._notices: Counter[str] = Counter()
         self._events: Counter[str] = Counter()
         self._last_problem: tuple[float, bytes, str] | None = None
+        self._recent = RECENT_SECONDS
+        self._last_seen: dict[str, float] = {}
+        self._conditions: dict[str, str] = {}
         self._began = clock()
         self._last_answer: float | None = None
         self._stages: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=200))
@@ -94,31 +102,53 @@ class Health:
         """An image got no answer."""
         ordinary = reason in ORDINARY_REASONS
         with self._lock:
-            first = not self._dropped_images[reason]
+            news = self._is_news(f"image: {reason}")
             self._dropped_images[reason] += 1
             if not ordinary:
                 self._problem(DiagnosticStatus.ERROR, _joined(reason, detail))
-        if first and not ordinary:
+        if news and not ordinary:
             self._warn(f"image dropped: {_joined(reason, detail)}")
 
     def message_dropped(self, topic: str, reason: str, detail: str) -> None:
         """A message other than an image cannot be used."""
         key = f"{topic}: {reason}"
         with self._lock:
-            first = not self._dropped_messages[key]
+            news = self._is_news(f"message: {key}")
             self._dropped_messages[key] += 1
             self._problem(DiagnosticStatus.WARN, f"{key}: {detail}")
-        if first:
+        if news:
             self._warn(f"{topic}: message dropped: {reason}: {detail}")
 
     def notice(self, reason: str, detail: str = "") -> None:
         """An image was answered with something missing, say its radar or ego motion."""
         with self._lock:
-            first = not self._notices[reason]
+            news = self._is_news(f"notice: {reason}")
             self._notices[reason] += 1
             self._problem(DiagnosticStatus.WARN, _joined(reason, detail))
-        if first:
+        if news:
             self._warn(_joined(reason, detail))
+
+    def condition(self, name: str, detail: str | None) -> None:
+        """Something lasts that is worth a warning, such as a lost GPU.
+
+        Args:
+            name: of the condition.
+            detail: what there is to say of it; None: it does not hold (any more).
+        """
+        with self._lock:
+            news = detail is not None and name not in self._conditions
+            if detail is None:
+                self._conditions.pop(name, None)
+            else:
+                self._conditions[name] = detail
+        if news:
+            self._warn(_joined(name, detail or ""))
+
+    def forget_model(self) -> None:
+        """The model is gone: facts and conditions of it say nothing any more."""
+        with self._lock:
+            self._facts.clear()
+            self._conditions.clear()
 
     def event(self, name: str, count: int = 1) -> None:
         """Something worth counting happened: messages lost, QoS incompatible, clock jump."""
@@ -130,11 +160,17 @@ class Health:
         with self._lock:
             self._facts[name] = str(value)
 
+    def _is_news(self, key: str) -> bool:
+        now = self._clock()
+        last = self._last_seen.get(key)
+        self._last_seen[key] = now
+        return last is None or now - last > NEWS_SECONDS
+
     def _problem(self, level: bytes, text: str) -> None:
         now = self._clock()
         if self._last_problem is not None:
             when, last_level, _ = self._last_problem
-            if now - when < RECENT_SECONDS and last_level > level:
+            if now - when < self._recent and last_level > level:
                 return
         self._last_problem = (now, level, text)
 
@@ -148,7 +184,7 @@ class Health:
             return counts
 
     def diagnostics(
-        self, node_name: str, state: str, hardware: str, failure: str = ""
+        self, node_name: str, state: str, hardware: str, failure: str = "", period: float = 0.0
     ) -> DiagnosticArray:
         """The diagnostic_msgs/DiagnosticArray, but for its stamp.
 
@@ -158,9 +194,11 @@ class Health:
             hardware: the device in use.
             failure: what is worse than all that was counted: why the last transition failed, or
                 what hangs; empty if nothing is.
+            period: between two of these messages, seconds.
         """
         now = self._clock()
         with self._lock:
+            self._recent = max(RECENT_SECONDS, 2 * period)
             level, text = self._status(now, state, failure)
             groups = {
                 "images": self._image_values(),
@@ -186,11 +224,14 @@ class Health:
             return DiagnosticStatus.ERROR, failure
         if state != "active":
             return DiagnosticStatus.WARN, state
-        if self._last_problem is not None and now - self._last_problem[0] < RECENT_SECONDS:
+        if self._last_problem is not None and now - self._last_problem[0] < self._recent:
             return self._last_problem[1:]
+        warnings = [_joined(*condition) for condition in self._conditions.items()]
         last = self._began if self._last_answer is None else self._last_answer
         if now - last > RECENT_SECONDS:
-            return DiagnosticStatus.WARN, f"no image answered for {now - last:.0f} s"
+            warnings.insert(0, f"no image answered for {now - last:.0f} s")
+        if warnings:
+            return DiagnosticStatus.WARN, "; ".join(warnings)
         return DiagnosticStatus.OK, state
 
     def _image_values(self) -> dict[str, str]:

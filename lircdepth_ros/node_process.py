@@ -72,6 +72,7 @@ def _end_if_loading(node: DepthNode, stop: threading.Event) -> None:
     """
     if not node.is_loading:
         return
+    node.give_up_if_hung()
     if node.gave_up:
         _end_now(1)
     if stop.is_set():

@@ -9,8 +9,9 @@ from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.exceptions import InvalidParameterTypeException
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
-from lircdepth_core.errors import InputError
+from lircdepth_core.errors import InputError, first_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,9 +30,9 @@ _RELIABILITIES = {
 class InputSubscription:
     """One input topic.
 
-    Reliable if every publisher of the topic offers it, else best effort; made again when that
-    changes, when the type changes, or on an incompatible-QoS event. The read-only parameters
-    `qos_overrides.<topic>.subscription.reliability` and `.depth` fix either.
+    Reliable if every publisher of the topic offers it, else best effort; made again when that or
+    the type changes. The read-only parameters `qos_overrides.<topic>.subscription.reliability` and
+    `.depth` fix either.
 
     Args:
         node: owner.
@@ -67,7 +68,6 @@ class InputSubscription:
         self._latched = latched
         self._subscriber: message_filters.Subscriber | None = None
         self._made_as: tuple[type, ReliabilityPolicy, DurabilityPolicy] | None = None
-        self._incompatible = False
         self._reliability, self._depth = self._read_overrides(depth)
         health.expect(self.topic)
         self.review()
@@ -89,8 +89,9 @@ class InputSubscription:
         try:
             self._subscriber = self._subscribe(message_type, *wanted)
         except RuntimeError as error:  # rclpy's, when the middleware refuses
-            self._health.message_dropped(self.topic, "cannot subscribe", str(error).split("\n")[0])
+            self._health.condition(f"{self.topic}: cannot subscribe", first_line(error))
             return
+        self._health.condition(f"{self.topic}: cannot subscribe", None)
         self._subscriber.registerCallback(self._on_message)
         self._made_as = (message_type, *wanted)
 
@@ -122,11 +123,7 @@ class InputSubscription:
         if self._reliability in _RELIABILITIES:
             return _RELIABILITIES[self._reliability]
         all_reliable = all(qos.reliability == ReliabilityPolicy.RELIABLE for qos in offered)
-        self._incompatible = self._incompatible and not all_reliable
-        refused = self._incompatible and bool(offered)
-        if all_reliable and not refused:
-            return ReliabilityPolicy.RELIABLE
-        return ReliabilityPolicy.BEST_EFFORT
+        return ReliabilityPolicy.RELIABLE if all_reliable else ReliabilityPolicy.BEST_EFFORT
 
     def _choose_durability(self, offered: list[QoSProfile]) -> DurabilityPolicy:
         latched = [qos.durability == DurabilityPolicy.TRANSIENT_LOCAL for qos in offered]
@@ -136,15 +133,24 @@ class InputSubscription:
 
     def _on_message(self, message: Any) -> None:
         self._health.received(self.topic)
-        if message.header.stamp.sec < 0:  # message_filters would raise
-            self._health.message_dropped(self.topic, "negative stamp", "set the driver's clock")
+        # message_filters would raise; that of a camera_info is never read.
+        if message.header.stamp.sec < 0 and not isinstance(message, CameraInfo):
+            remedy = "set the driver's clock"
+            if isinstance(message, Image | CompressedImage):
+                self._health.image_received()
+                self._health.image_dropped("negative stamp", remedy)
+            else:
+                self._health.message_dropped(self.topic, "negative stamp", remedy)
             return
         self._callback(message)
         self.filter.signalMessage(message)
 
     def _on_incompatible(self, event: Any) -> None:
-        self._incompatible = True
         self._health.event(f"{self.topic}: incompatible QoS", event.total_count_change)
+        if self._reliability in _RELIABILITIES:  # else the next review mends it
+            self._health.message_dropped(
+                self.topic, "a publisher offers another QoS", "see the parameter qos_overrides"
+            )
 
     def _on_lost(self, event: Any) -> None:
         self._health.event(f"{self.topic}: messages lost", event.total_count_change)

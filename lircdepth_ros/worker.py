@@ -320,7 +320,10 @@ class DepthWorker:
         self._health.fact("radar points in the image", prediction.radar_points)
         self._health.fact(
             "radar age [ms]",
-            ", ".join(f"{(job.stamp - sweep.stamp) / 1e6:.0f}" for sweep, _ in inputs.sweeps),
+            ", ".join(
+                f"{sweep.topic}: {(job.stamp - sweep.stamp) / 1e6:.0f}"
+                for sweep, _ in inputs.sweeps
+            ),
         )
         stages = prediction.stage_seconds
         self._health.image_answered(
@@ -432,11 +435,13 @@ class DepthWorker:
             rectified = values.input_rectified
             model = camera_from_message(info, rectified, values.max_image_pixels)
             self._camera_model = (key, model)
-            if rectified and info.p[0] <= 0 and any(info.d):
-                self._health.notice(
-                    "camera_info has distortion and no P",
-                    "the image is taken as rectified; if it is not, set input_rectified: false",
-                )
+            unsure = rectified and info.p[0] <= 0 and any(info.d)
+            self._health.condition(
+                "camera_info has distortion and no P",
+                "the image is taken as rectified; if it is not, set input_rectified: false"
+                if unsure
+                else None,
+            )
         return self._camera_model[1]
 
     def _maps_for(self, camera: Camera) -> tuple[FloatImage, FloatImage]:

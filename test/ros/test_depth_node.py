@@ -1,6 +1,8 @@
 """The node over real DDS: one answer per image, the right radar, and survival."""
 
+import gc
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -362,12 +364,36 @@ def test_a_negative_stamp_is_counted_and_survived(make_rig, predictor, sync):
     bad_cloud = cloud_message(START, AHEAD)
     bad_cloud.header.stamp.sec = -5
     rig.radar(bad_cloud)
-    for topic in ("image", "radar"):
-        key = f"dropped: /depth/input/{topic}: negative stamp"
+    for key in ("dropped: negative stamp", "dropped: /depth/input/radar: negative stamp"):
         wait_until(lambda key=key: rig.diagnostics.get(key) == "1")
+    assert rig.counts()["received"] == 1
     rig.radar(cloud_message(START, AHEAD))
     rig.images.publish(image_message(START))
     rig.answer_to(START)
+
+
+def test_a_negative_stamp_of_camera_info_is_never_read(make_rig, predictor):
+    rig = make_rig(topics=(), camera_info=False)
+    info = camera_info_message()
+    info.header.stamp.sec = -5
+    rig.infos.publish(info)
+    rig.images.publish(image_message(START))
+    rig.answer_to(START)
+
+
+def test_cleanup_forgets_a_worker_that_was_given_up(make_rig, predictor, monkeypatch):
+    monkeypatch.setattr("lircdepth_ros.worker._STOP_SECONDS", 0.1)
+    rig = make_rig(topics=())
+    given_up = weakref.ref(rig.node._worker)
+    predictor.gate.clear()
+    rig.images.publish(image_message(START))
+    wait_until(lambda: predictor.calls)
+    rig.node.trigger_deactivate()
+    predictor.gate.set()
+    wait_until(lambda: not rig.node.has_unfinished_image)
+    rig.node.trigger_cleanup()
+    gc.collect()
+    assert given_up() is None
 
 
 def test_an_older_image_does_not_replace_a_newer_one(make_rig, predictor):

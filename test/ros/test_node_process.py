@@ -322,7 +322,7 @@ def test_the_real_frame_from_bag_to_depth(real_frame, tmp_path, start_node, list
     assert np.isfinite(pixels(depth)).all()
     assert (pixels(sigma) > 0).all()
     # The sweep is stamped 51.7 ms after the image; 61 of its returns lie in the image.
-    assert listener.values["radar age [ms]"] == "-52"
+    assert listener.values["radar age [ms]"] == "/RADAR_FRONT: -52"
     assert listener.values["radar points in the image"] == "61"
 
 

@@ -1,0 +1,77 @@
+"""What the node's diagnostics say over time, by a clock of the test's own."""
+
+from __future__ import annotations
+
+import pytest
+from diagnostic_msgs.msg import DiagnosticStatus
+
+from lircdepth_ros.health import Health
+
+
+class Watched:
+    """A Health, its clock and what it logged."""
+
+    def __init__(self):
+        self.seconds = 1000.0
+        self.logged = []
+        self.health = Health(self.logged.append, lambda: self.seconds)
+        self.health.begin()
+
+    def status(self, period=0.0):
+        self.health.image_answered({})
+        images = self.health.diagnostics("depth", "active", "cpu", period=period).status[0]
+        return images.level, images.message
+
+    def facts(self):
+        facts = self.health.diagnostics("depth", "active", "cpu").status[3]
+        return {value.key: value.value for value in facts.values}
+
+
+@pytest.fixture
+def watched():
+    return Watched()
+
+
+def test_a_condition_is_a_warning_as_long_as_it_holds_activation_included(watched):
+    watched.health.condition("GPU", "lost; the CPU answers")
+    watched.seconds += 3600
+    watched.health.begin()
+    assert watched.status() == (DiagnosticStatus.WARN, "GPU: lost; the CPU answers")
+    watched.health.condition("GPU", None)
+    assert watched.status() == (DiagnosticStatus.OK, "active")
+    assert watched.logged == ["GPU: lost; the CPU answers"]
+
+
+def test_a_condition_does_not_hide_what_just_failed(watched):
+    watched.health.condition("GPU", "lost")
+    watched.health.image_dropped("inference failed", "out of memory")
+    assert watched.status() == (DiagnosticStatus.ERROR, "inference failed: out of memory")
+
+
+def test_facts_and_conditions_go_with_the_model(watched):
+    watched.health.fact("device", "cuda:0")
+    watched.health.condition("GPU", "lost")
+    watched.health.forget_model()
+    assert watched.facts() == {}
+    assert watched.status() == (DiagnosticStatus.OK, "active")
+
+
+def test_a_reason_is_logged_again_after_a_minute_without_it(watched):
+    for _ in range(100):  # ten seconds of it
+        watched.health.image_dropped("inference failed", "first")
+        watched.health.notice("no transform for /radar")
+        watched.health.message_dropped("/radar", "no x", "give one")
+        watched.seconds += 0.1
+    assert len(watched.logged) == 3
+    watched.seconds += 61
+    watched.health.image_dropped("inference failed", "second")
+    assert watched.logged[3:] == ["image dropped: inference failed: second"]
+
+
+def test_a_problem_is_seen_however_rare_diagnostics_are(watched):
+    watched.status(period=10.0)
+    watched.health.image_dropped("inference failed")
+    watched.seconds += 9.0
+    assert watched.status(period=10.0)[0] == DiagnosticStatus.ERROR
+    watched.seconds += 12.0
+    assert watched.status(period=10.0)[0] == DiagnosticStatus.OK
