@@ -383,6 +383,61 @@ def test_a_gpu_that_fails_while_the_model_is_loaded_is_replaced_by_the_cpu(
     assert rig.diagnostics["answered without: GPU"] == "1"
 
 
+def keep_asking(rig, begin, seconds):
+    """Ask for depth for so many seconds, from a stamp on; the level and message then."""
+    end, at = time.monotonic() + seconds, begin
+    while time.monotonic() < end:
+        ask(rig, at)
+        at += SECOND
+        time.sleep(0.2)
+    return rig.level, rig.message
+
+
+def test_a_lost_gpu_is_a_warning_until_the_model_is_loaded_anew(make_rig, predictor, monkeypatch):
+    monkeypatch.setattr("lircdepth_core.inference.cpu_fallback.cuda_devices", lambda: 1)
+    monkeypatch.setattr("lircdepth_ros.health.RECENT_SECONDS", 0.5)
+    lost = [True]
+
+    def load(*_, device, **__):
+        if device == "auto" and lost[0]:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return predictor
+
+    rig = make_rig(topics=(), cpu_fallback=True, load=staticmethod(load))
+    level, message = keep_asking(rig, START, 1.5)
+    assert level == DiagnosticStatus.WARN
+    assert "CUDA out of memory" in message
+    assert rig.diagnostics["answered without: GPU"] == "1"
+    lost[0] = False
+    rig.node.trigger_deactivate()
+    rig.node.trigger_cleanup()
+    rig.node.trigger_configure()
+    rig.node.trigger_activate()
+    wait_until(rig.images.get_subscription_count, what="the subscription")
+    wait_until(rig.infos.get_subscription_count, what="the subscription")
+    rig.infos.publish(camera_info_message())
+    ask(rig, START + 100 * SECOND)
+    wait_until(lambda: rig.level == DiagnosticStatus.OK, what="a good status")
+
+
+def test_distortion_without_p_is_a_warning_until_another_camera_info_comes(
+    make_rig, predictor, monkeypatch
+):
+    monkeypatch.setattr("lircdepth_ros.health.RECENT_SECONDS", 0.5)
+    rig = make_rig(topics=(), camera_info=False)
+    info = camera_info_message()
+    info.distortion_model, info.d = "plumb_bob", [0.1, 0.0, 0.0, 0.0, 0.0]
+    info.p = [0.0] * 12
+    rig.infos.publish(info)
+    level, message = keep_asking(rig, START, 1.5)
+    assert level == DiagnosticStatus.WARN
+    assert "camera_info has distortion and no P" in message
+    rig.infos.publish(camera_info_message())
+    wait_until(lambda: rig.diagnostics["/depth/input/camera_info: received"] == "2")
+    ask(rig, START + 100 * SECOND)
+    wait_until(lambda: rig.level == DiagnosticStatus.OK, what="a good status")
+
+
 def test_another_camera_info_in_the_middle_is_followed(make_rig, predictor):
     rig = make_rig(topics=())
     ask(rig, START)
