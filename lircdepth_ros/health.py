@@ -136,7 +136,8 @@ class Health:
             detail: what there is to say of it; None: it does not hold (any more).
         """
         with self._lock:
-            news = detail is not None and name not in self._conditions
+            begins = detail is not None and name not in self._conditions
+            news = begins and self._is_news(f"notice: {name}")  # which may have said it already
             if detail is None:
                 self._conditions.pop(name, None)
             else:

@@ -42,6 +42,12 @@ def test_a_condition_is_a_warning_as_long_as_it_holds_activation_included(watche
     assert watched.logged == ["GPU: lost; the CPU answers"]
 
 
+def test_a_condition_that_an_image_told_of_is_logged_once(watched):
+    watched.health.notice("GPU", "lost")
+    watched.health.condition("GPU", "lost")
+    assert watched.logged == ["GPU: lost"]
+
+
 def test_a_condition_does_not_hide_what_just_failed(watched):
     watched.health.condition("GPU", "lost")
     watched.health.image_dropped("inference failed", "out of memory")
