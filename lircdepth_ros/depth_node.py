@@ -164,8 +164,7 @@ class DepthNode(LifecycleNode):
 
     def _configure(self) -> None:
         values = self._settings.values
-        if not self.has_unfinished_image:
-            self._abandoned = None  # it holds the predictor of before
+        self._forget_abandoned()
         load = partial(
             Predictor.load,
             values.model,
@@ -193,7 +192,6 @@ class DepthNode(LifecycleNode):
             self._outputs[name] = self.create_lifecycle_publisher(message_type, name, 10)
 
     def _tell_of_fallback(self, reason: str) -> None:
-        self._health.notice("GPU", reason)
         self._health.condition("GPU", reason)
         worker = self._worker
         if worker is not None:
@@ -371,9 +369,13 @@ class DepthNode(LifecycleNode):
             self._poses.close()
         self._poses = None
         self._predictor = None
-        if not self.has_unfinished_image:
-            self._abandoned = None  # it holds the predictor too
+        self._forget_abandoned()
         self._health.forget_model()
+
+    def _forget_abandoned(self) -> None:
+        """Let go of a worker whose image has ended: it holds the predictor too."""
+        if not self.has_unfinished_image:
+            self._abandoned = None
 
     def _publish_diagnostics(self) -> None:
         device = ""

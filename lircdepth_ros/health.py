@@ -129,7 +129,7 @@ class Health:
             self._warn(_joined(reason, detail))
 
     def condition(self, name: str, detail: str | None) -> None:
-        """Something lasts that is worth a warning, such as a lost GPU.
+        """Something lasts that is worth a warning, such as a lost GPU; counted when it begins.
 
         Args:
             name: of the condition.
@@ -137,12 +137,13 @@ class Health:
         """
         with self._lock:
             begins = detail is not None and name not in self._conditions
-            news = begins and self._is_news(f"notice: {name}")  # which may have said it already
+            if begins:
+                self._notices[name] += 1
             if detail is None:
                 self._conditions.pop(name, None)
             else:
                 self._conditions[name] = detail
-        if news:
+        if begins:
             self._warn(_joined(name, detail or ""))
 
     def forget_model(self) -> None:

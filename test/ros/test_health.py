@@ -42,10 +42,12 @@ def test_a_condition_is_a_warning_as_long_as_it_holds_activation_included(watche
     assert watched.logged == ["GPU: lost; the CPU answers"]
 
 
-def test_a_condition_that_an_image_told_of_is_logged_once(watched):
-    watched.health.notice("GPU", "lost")
-    watched.health.condition("GPU", "lost")
-    assert watched.logged == ["GPU: lost"]
+def test_a_condition_is_counted_and_logged_each_time_it_begins(watched):
+    for detail in ("lost", "lost", None, None, "lost again"):
+        watched.health.condition("GPU", detail)
+    assert watched.logged == ["GPU: lost", "GPU: lost again"]
+    images = watched.health.diagnostics("depth", "active", "cpu").status[0]
+    assert {v.key: v.value for v in images.values}["answered without: GPU"] == "2"
 
 
 def test_a_condition_does_not_hide_what_just_failed(watched):
