@@ -28,6 +28,7 @@ COMPARED = (
     "inter_depth",
     "all",
     "all_but_radar_feature",
+    "teacher_depth",
     "all_plain_l1",
 )
 BASELINES = {

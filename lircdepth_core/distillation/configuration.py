@@ -7,6 +7,9 @@ from dataclasses import dataclass, replace
 
 from lircdepth_core.errors import InputError
 
+DISTILLATION_TERMS = ("image_feature", "radar_feature", "structure", "inter_depth", "teacher_depth")
+"""The terms of the student that need a teacher."""
+
 
 @dataclass(frozen=True)
 class StudentTaskConfig:
@@ -21,6 +24,8 @@ class StudentTaskConfig:
         radar_feature: weight of the radar feature distillation.
         structure: weight of the structure-guided decoding distillation.
         inter_depth: weight of the uncertainty-aware inter-depth distillation, in 100 m.
+        teacher_depth: weight of the depth against the teacher's where there is no truth, metres.
+            Not published.
         smoothness: weight of the smoothness, metres per pixel.
         uncertainty: weight of the uncertainty head's loss. It shares no parameter with the others
             unless the student's `uncertainty_shapes_features`. At 0 the head has no gradient, of
@@ -40,6 +45,7 @@ class StudentTaskConfig:
     radar_feature: float = 1.0
     structure: float = 1.0
     inter_depth: float = 1.0
+    teacher_depth: float = 0.0
     smoothness: float = 0.001
     uncertainty: float = 1.0
     rectified: bool = True
@@ -61,6 +67,7 @@ class StudentTaskConfig:
             "radar_feature": self.radar_feature,
             "structure": self.structure,
             "inter_depth": self.inter_depth,
+            "teacher_depth": self.teacher_depth,
             "smoothness": self.smoothness,
             "uncertainty": self.uncertainty,
         }
@@ -68,11 +75,11 @@ class StudentTaskConfig:
     @property
     def distils(self) -> bool:
         """Whether a term needs a teacher."""
-        return any((self.image_feature, self.radar_feature, self.structure, self.inter_depth))
+        return any(self.weights[name] for name in DISTILLATION_TERMS)
 
     def without_distillation(self) -> StudentTaskConfig:
         """The same without what needs a teacher."""
-        return replace(self, image_feature=0.0, radar_feature=0.0, structure=0.0, inter_depth=0.0)
+        return replace(self, **dict.fromkeys(DISTILLATION_TERMS, 0.0))
 
 
 @dataclass(frozen=True)

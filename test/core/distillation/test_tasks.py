@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from lircdepth_core.distillation import (
+    DISTILLATION_TERMS,
     StudentTask,
     StudentTaskConfig,
     TeacherTask,
@@ -21,7 +22,7 @@ STUDENT_TERMS = {
     "depth_dense", "depth_single", "image_feature", "radar_feature", "structure", "inter_depth",
     "smoothness", "uncertainty",
 }  # fmt: skip
-DISTILLED = {"image_feature", "radar_feature", "structure", "inter_depth"}
+PUBLISHED_STREAMS = {"image_feature", "radar_feature", "structure", "inter_depth"}
 TEACHER_TERMS = {"depth_dense", "depth_single", "radar_depth", "confidence", "smoothness"}
 
 
@@ -128,14 +129,15 @@ def test_the_teacher_runs_only_to_distil_and_must_then_be_there(stand_in, make_b
     undistilled = StudentTaskConfig().without_distillation()
     losses = StudentTask(student, teacher, undistilled)(make_batch())
     assert teacher.calls == 0
-    assert set(losses.per_sample) == STUDENT_TERMS - DISTILLED
+    assert set(losses.per_sample) == STUDENT_TERMS - PUBLISHED_STREAMS
     assert set(StudentTask(student, None, undistilled)(make_batch()).terms) == set(losses.terms)
-    for name in DISTILLED:
+    for name in DISTILLATION_TERMS:
         config = dataclasses.replace(undistilled, **{name: 1.0})
-        StudentTask(student, teacher, config)(make_batch())
+        losses = StudentTask(student, teacher, config)(make_batch())
+        assert set(losses.per_sample) == STUDENT_TERMS - PUBLISHED_STREAMS | {name}
         with pytest.raises(InputError, match="teacher: none"):
             StudentTask(student, None, config)
-    assert teacher.calls == len(DISTILLED)
+    assert teacher.calls == len(DISTILLATION_TERMS)
 
 
 def test_the_teacher_runs_in_a_precision_of_its_own(stand_in, make_batch):
