@@ -79,7 +79,14 @@ class StudentTaskConfig:
 
     def without_distillation(self) -> StudentTaskConfig:
         """The same without what needs a teacher."""
-        return replace(self, **dict.fromkeys(DISTILLATION_TERMS, 0.0))
+        return replace(
+            self,
+            image_feature=0.0,
+            radar_feature=0.0,
+            structure=0.0,
+            inter_depth=0.0,
+            teacher_depth=0.0,
+        )
 
 
 @dataclass(frozen=True)
