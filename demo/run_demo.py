@@ -39,7 +39,7 @@ from lircdepth_ros.conversions import (
     image_from_message,
     radar_from_message,
 )
-from lircdepth_ros.transforms import stamp_nanoseconds
+from lircdepth_ros.stamps import stamp_nanoseconds
 
 DATA = Path(__file__).parent / "data"
 REPORT = "report.json"

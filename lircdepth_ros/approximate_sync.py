@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import message_filters
 
-from lircdepth_ros.sensors import JUMP_BACK_NANOSECONDS, MAX_KEPT_BYTES
-from lircdepth_ros.transforms import stamp_nanoseconds
+from lircdepth_ros.sensors import MAX_KEPT_BYTES
+from lircdepth_ros.stamps import jumped_back, stamp_nanoseconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,7 +85,7 @@ class ApproximateSync:
         It would drop each message of the new time at once, as the oldest of a full queue.
         """
         stamp = stamp_nanoseconds(message.header.stamp)
-        if stamp < self._last_stamps.get(topic, stamp) - JUMP_BACK_NANOSECONDS:
+        if jumped_back(stamp, self._last_stamps.get(topic)):
             self.close()
             self._restart()
         self._last_stamps[topic] = stamp

@@ -13,7 +13,7 @@ import numpy as np
 from lircdepth_core.errors import InputError
 from lircdepth_core.input_file import read_input_file
 from lircdepth_core.plain_yaml import parse_plain_yaml
-from lircdepth_ros.sensors import JUMP_BACK_NANOSECONDS
+from lircdepth_ros.stamps import JUMP_BACK_NANOSECONDS, jumped_back, stamp_nanoseconds
 from lircdepth_ros.transforms import (
     DEFAULT_SILENCE,
     PoseMayComeError,
@@ -21,7 +21,6 @@ from lircdepth_ros.transforms import (
     RadarPose,
     pose_matrix,
     slerp,
-    stamp_nanoseconds,
 )
 
 if TYPE_CHECKING:
@@ -80,7 +79,7 @@ class CalibrationPoses:
         stamp = stamp_nanoseconds(odometry.header.stamp)
         with self._lock:
             self._last_received = time.monotonic()
-            jumped = bool(self._stamps) and stamp < self._stamps[-1] - JUMP_BACK_NANOSECONDS
+            jumped = jumped_back(stamp, self._stamps[-1] if self._stamps else None)
             if jumped:
                 self._stamps, self._poses = [], []
             index = bisect_left(self._stamps, stamp)

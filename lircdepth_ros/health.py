@@ -24,6 +24,9 @@ Twice the period of diagnostics where that is longer, so that each problem is se
 NEWS_SECONDS = 60.0
 """A reason that did not occur for this long is logged again."""
 
+MAX_EVENTS = 200
+"""Names of events that are counted each on its own."""
+
 ORDINARY_REASONS = ("replaced by newer", "node stopped")
 """Reasons to drop an image that are no fault."""
 
@@ -152,10 +155,24 @@ class Health:
             self._facts.clear()
             self._conditions.clear()
 
-    def event(self, name: str, count: int = 1) -> None:
-        """Something worth counting happened: messages lost, QoS incompatible, clock jump."""
+    def event(self, name: str, count: int = 1, problem: str = "") -> None:
+        """Something worth counting happened: messages lost, QoS incompatible, clock jump.
+
+        Args:
+            name: of the event. Publishers choose TF's frames, so beyond `MAX_EVENTS` names the
+                rest are counted as one.
+            count: how often it happened.
+            problem: what is to be warned of; empty if nothing is.
+        """
         with self._lock:
+            if name not in self._events and len(self._events) >= MAX_EVENTS:
+                name = "other events"
             self._events[name] += count
+            news = bool(problem) and self._is_news(f"event: {name}")
+            if problem:
+                self._problem(DiagnosticStatus.WARN, _joined(name, problem))
+        if news:
+            self._warn(_joined(name, problem))
 
     def fact(self, name: str, value: object) -> None:
         """The current value of something: device, back end, radar age."""

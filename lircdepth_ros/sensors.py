@@ -10,8 +10,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
-JUMP_BACK_NANOSECONDS = 1_000_000_000
-"""A stamp this much older than the newest of its topic means a clock jump or a looping bag."""
+from lircdepth_ros.stamps import JUMP_BACK_NANOSECONDS, jumped_back
 
 MAX_GAP_NANOSECONDS = 1_000_000_000
 """Sweeps are not accumulated over a longer silence."""
@@ -60,7 +59,7 @@ class RadarSweeps:
         Returns:
             Whether its stamp jumped back and older sweeps were forgotten.
         """
-        jumped = bool(self._sweeps) and stamp < self._sweeps[-1].stamp - JUMP_BACK_NANOSECONDS
+        jumped = jumped_back(stamp, self._sweeps[-1].stamp if self._sweeps else None)
         if jumped:
             self._sweeps.clear()
         later = []

@@ -8,7 +8,13 @@ import message_filters
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.exceptions import InvalidParameterTypeException
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import (
+    DurabilityPolicy,
+    HistoryPolicy,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_policy_name_from_kind,
+)
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from lircdepth_core.errors import InputError, first_line
@@ -89,9 +95,8 @@ class InputSubscription:
         try:
             self._subscriber = self._subscribe(message_type, *wanted)
         except RuntimeError as error:  # rclpy's, when the middleware refuses
-            self._health.condition(f"{self.topic}: cannot subscribe", first_line(error))
+            self._health.event(f"{self.topic}: cannot subscribe", problem=first_line(error))
             return
-        self._health.condition(f"{self.topic}: cannot subscribe", None)
         self._subscriber.registerCallback(self._on_message)
         self._made_as = (message_type, *wanted)
 
@@ -146,11 +151,11 @@ class InputSubscription:
         self.filter.signalMessage(message)
 
     def _on_incompatible(self, event: Any) -> None:
-        self._health.event(f"{self.topic}: incompatible QoS", event.total_count_change)
+        problem = ""
         if self._reliability in _RELIABILITIES:  # else the next review mends it
-            self._health.message_dropped(
-                self.topic, "a publisher offers another QoS", "see the parameter qos_overrides"
-            )
+            policy = qos_policy_name_from_kind(event.last_policy_kind).lower()
+            problem = f"a publisher offers another {policy}, see the parameter qos_overrides"
+        self._health.event(f"{self.topic}: incompatible QoS", event.total_count_change, problem)
 
     def _on_lost(self, event: Any) -> None:
         self._health.event(f"{self.topic}: messages lost", event.total_count_change)

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rclpy.time import Time
 
-from lircdepth_ros.sensors import JUMP_BACK_NANOSECONDS
+from lircdepth_ros.stamps import JUMP_BACK_NANOSECONDS, jumped_back, stamp_nanoseconds
 from lircdepth_ros.transforms import (
     DEFAULT_SILENCE,
     PoseMayComeError,
     PoseUnavailableError,
     RadarPose,
     pose_matrix,
-    stamp_nanoseconds,
 )
 
 if TYPE_CHECKING:
@@ -173,7 +172,7 @@ def _make_listener(buffer: Any, node: Node, begin_anew: Callable[[str], None]) -
             for transform in data.transforms:
                 stamp = stamp_nanoseconds(transform.header.stamp)
                 frame = transform.child_frame_id
-                if stamp < self._stamps.get(frame, stamp) - JUMP_BACK_NANOSECONDS:
+                if jumped_back(stamp, self._stamps.get(frame)):
                     begin_anew(frame)
                 self._stamps[frame] = stamp
                 self.newest = max(self.newest, stamp)

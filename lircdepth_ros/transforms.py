@@ -7,7 +7,7 @@ nanoseconds. `tf_poses` and `calibration_poses` answer.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -64,11 +64,6 @@ class PoseSource(Protocol):
 
     def close(self) -> None:
         """Stop listening."""
-
-
-def stamp_nanoseconds(stamp: Any) -> int:
-    """A builtin_interfaces/Time as integer nanoseconds."""
-    return stamp.sec * 1_000_000_000 + stamp.nanosec
 
 
 def pose_matrix(translation: np.ndarray, quaternion: np.ndarray) -> np.ndarray:

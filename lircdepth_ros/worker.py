@@ -20,18 +20,13 @@ from lircdepth_ros.conversions import (
     radar_from_message,
     rectified_image,
 )
-from lircdepth_ros.sensors import (
-    JUMP_BACK_NANOSECONDS,
-    RadarSweeps,
-    Sweep,
-    radar_is_complete,
-)
+from lircdepth_ros.sensors import RadarSweeps, Sweep, radar_is_complete
+from lircdepth_ros.stamps import JUMP_BACK_NANOSECONDS, jumped_back, stamp_nanoseconds
 from lircdepth_ros.transforms import (
     PoseMayComeError,
     PoseSource,
     PoseUnavailableError,
     RadarPose,
-    stamp_nanoseconds,
 )
 
 if TYPE_CHECKING:
@@ -248,7 +243,7 @@ class DepthWorker:
             if pending is not None and 0 < pending.stamp - job.stamp <= JUMP_BACK_NANOSECONDS:
                 self._health.image_dropped("came after a newer one")
                 return
-            if last is not None and job.stamp < last - JUMP_BACK_NANOSECONDS:
+            if jumped_back(job.stamp, last):
                 self._health.event("images: stamps jumped back")
                 self._poses.forget_after(job.stamp)
                 for radar in self._radars.values():

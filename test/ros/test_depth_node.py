@@ -481,6 +481,20 @@ def test_a_reliability_override_is_kept(make_rig, predictor):
     assert entry.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
 
 
+def test_a_publisher_that_a_reliability_override_shuts_out_is_a_warning(make_rig, predictor):
+    from rclpy.qos import QoSProfile, ReliabilityPolicy
+
+    topic = "/depth/input/image"
+    rig = make_rig(**{f"qos_overrides.{topic}.subscription.reliability": "reliable"})
+    best_effort = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+    rig.peer.create_publisher(Image, topic, best_effort)
+    expected = f"{topic}: incompatible QoS: a publisher offers another reliability"
+    wait_until(lambda: (rig.message or "").startswith(expected), what="the warning")
+    assert rig.level == DiagnosticStatus.WARN
+    assert rig.diagnostics[f"{topic}: incompatible QoS"] == "1"
+    assert not any(name.startswith("dropped") for name in rig.diagnostics)
+
+
 def test_a_latched_camera_info_sent_before_the_node_is_received(make_rig, predictor):
     from rclpy.qos import DurabilityPolicy, QoSProfile
     from sensor_msgs.msg import CameraInfo

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from lircdepth_ros.health import Health
+from lircdepth_ros.health import MAX_EVENTS, Health
 
 
 class Watched:
@@ -83,3 +83,27 @@ def test_a_problem_is_seen_however_rare_diagnostics_are(watched):
     assert watched.status(period=10.0)[0] == DiagnosticStatus.ERROR
     watched.seconds += 12.0
     assert watched.status(period=10.0)[0] == DiagnosticStatus.OK
+
+
+def inputs(watched):
+    values = watched.health.diagnostics("depth", "active", "cpu").status[1].values
+    return {value.key: value.value for value in values}
+
+
+def test_an_event_that_is_a_problem_is_counted_said_and_warned_of_for_a_while(watched):
+    for _ in range(2):
+        watched.health.event("/camera: cannot subscribe", problem="no such type")
+    assert watched.status() == (DiagnosticStatus.WARN, "/camera: cannot subscribe: no such type")
+    assert watched.logged == ["/camera: cannot subscribe: no such type"]
+    assert inputs(watched)["/camera: cannot subscribe"] == "2"
+    watched.seconds += 10
+    assert watched.status() == (DiagnosticStatus.OK, "active")
+
+
+def test_events_of_names_without_end_are_counted_together(watched):
+    for number in range(MAX_EVENTS + 30):
+        watched.health.event(f"TF: stamps of wheel{number} jumped back", problem="")
+    counted = inputs(watched)
+    assert counted["TF: stamps of wheel0 jumped back"] == "1"
+    assert counted["other events"] == "30"
+    assert len(counted) == MAX_EVENTS + 1
