@@ -28,7 +28,6 @@ COMPARED = (
     "inter_depth",
     "all",
     "all_but_radar_feature",
-    "teacher_depth",
     "all_plain_l1",
 )
 BASELINES = {

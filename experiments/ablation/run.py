@@ -27,12 +27,11 @@ import yaml
 
 from lircdepth_core.inference.model_description import Crop
 from lircdepth_core.inference.model_files import read_description, write_description
-from lircdepth_core.training.command import StudentTraining
-from lircdepth_core.training.config_files import read_config
 
 HERE = Path(__file__).resolve().parent
 CONFIGS = HERE.parents[1] / "config"
 CAPS = ("50", "70", "80")
+STREAMS = ("image_feature", "radar_feature", "structure", "inter_depth")
 METRICS = ("mae", "rmse", "abs_rel", "delta1")
 
 
@@ -74,10 +73,7 @@ def planned_runs(plan: dict[str, Any]) -> list[Run]:
     for arm, entry in plan["arms"].items():
         network = entry.get("network", "student")
         settings = (*plan["settings"], *entry["settings"])
-        config = CONFIGS / f"train_{network}_scratch.yaml"
-        distils = (
-            network == "student" and read_config(StudentTraining, config, settings).loss.distils
-        )
+        distils = not all(f"loss.{stream}=0" in settings for stream in STREAMS)
         teacher = entry.get("teacher", plan["teacher"])
         runs += [
             Run(
@@ -85,7 +81,7 @@ def planned_runs(plan: dict[str, Any]) -> list[Run]:
                 seed,
                 network,
                 settings,
-                teacher if distils else None,
+                teacher if network == "student" and distils else None,
                 f"{entry['kept_from']}-{seed}" if "kept_from" in entry else None,
             )
             for seed in entry["seeds"]

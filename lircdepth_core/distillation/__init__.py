@@ -1,22 +1,16 @@
 """What teacher and student optimise: losses, the distillation streams, and both tasks."""
 
 from lircdepth_core.distillation.confidence_loss import ConfidenceLoss
-from lircdepth_core.distillation.configuration import (
-    DISTILLATION_TERMS,
-    StudentTaskConfig,
-    TeacherTaskConfig,
-)
+from lircdepth_core.distillation.configuration import StudentTaskConfig, TeacherTaskConfig
 from lircdepth_core.distillation.depth_loss import DepthLoss, DepthTerms
 from lircdepth_core.distillation.feature_distillation import image_feature_loss, radar_feature_loss
 from lircdepth_core.distillation.inter_depth_distillation import InterDepthDistillation
 from lircdepth_core.distillation.smoothness import smoothness
 from lircdepth_core.distillation.structure_distillation import StructureDistillation
 from lircdepth_core.distillation.tasks import StudentTask, Task, TaskLosses, TeacherTask
-from lircdepth_core.distillation.teacher_depth_loss import teacher_depth_loss
 from lircdepth_core.distillation.uncertainty_loss import uncertainty_loss
 
 __all__ = [
-    "DISTILLATION_TERMS",
     "ConfidenceLoss",
     "DepthLoss",
     "DepthTerms",
@@ -31,6 +25,5 @@ __all__ = [
     "image_feature_loss",
     "radar_feature_loss",
     "smoothness",
-    "teacher_depth_loss",
     "uncertainty_loss",
 ]

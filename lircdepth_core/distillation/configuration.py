@@ -7,9 +7,6 @@ from dataclasses import dataclass, replace
 
 from lircdepth_core.errors import InputError
 
-DISTILLATION_TERMS = ("image_feature", "radar_feature", "structure", "inter_depth", "teacher_depth")
-"""The terms of the student that need a teacher."""
-
 
 @dataclass(frozen=True)
 class StudentTaskConfig:
@@ -24,8 +21,6 @@ class StudentTaskConfig:
         radar_feature: weight of the radar feature distillation.
         structure: weight of the structure-guided decoding distillation.
         inter_depth: weight of the uncertainty-aware inter-depth distillation, in 100 m.
-        teacher_depth: weight of the depth against the teacher's where there is no truth, metres.
-            Not published.
         smoothness: weight of the smoothness, metres per pixel.
         uncertainty: weight of the uncertainty head's loss. It shares no parameter with the others
             unless the student's `uncertainty_shapes_features`. At 0 the head has no gradient, of
@@ -45,7 +40,6 @@ class StudentTaskConfig:
     radar_feature: float = 1.0
     structure: float = 1.0
     inter_depth: float = 1.0
-    teacher_depth: float = 0.0
     smoothness: float = 0.001
     uncertainty: float = 1.0
     rectified: bool = True
@@ -67,7 +61,6 @@ class StudentTaskConfig:
             "radar_feature": self.radar_feature,
             "structure": self.structure,
             "inter_depth": self.inter_depth,
-            "teacher_depth": self.teacher_depth,
             "smoothness": self.smoothness,
             "uncertainty": self.uncertainty,
         }
@@ -75,18 +68,11 @@ class StudentTaskConfig:
     @property
     def distils(self) -> bool:
         """Whether a term needs a teacher."""
-        return any(self.weights[name] for name in DISTILLATION_TERMS)
+        return any((self.image_feature, self.radar_feature, self.structure, self.inter_depth))
 
     def without_distillation(self) -> StudentTaskConfig:
         """The same without what needs a teacher."""
-        return replace(
-            self,
-            image_feature=0.0,
-            radar_feature=0.0,
-            structure=0.0,
-            inter_depth=0.0,
-            teacher_depth=0.0,
-        )
+        return replace(self, image_feature=0.0, radar_feature=0.0, structure=0.0, inter_depth=0.0)
 
 
 @dataclass(frozen=True)

@@ -12,18 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from lircdepth_core.distillation.confidence_loss import ConfidenceLoss
-from lircdepth_core.distillation.configuration import (
-    DISTILLATION_TERMS,
-    StudentTaskConfig,
-    TeacherTaskConfig,
-)
+from lircdepth_core.distillation.configuration import StudentTaskConfig, TeacherTaskConfig
 from lircdepth_core.distillation.depth_loss import DepthLoss, DepthTerms, plain_l1
 from lircdepth_core.distillation.feature_distillation import image_feature_loss, radar_feature_loss
 from lircdepth_core.distillation.inter_depth_distillation import InterDepthDistillation
 from lircdepth_core.distillation.pixels import dense_only
 from lircdepth_core.distillation.smoothness import smoothness
 from lircdepth_core.distillation.structure_distillation import StructureDistillation
-from lircdepth_core.distillation.teacher_depth_loss import teacher_depth_loss
 from lircdepth_core.distillation.uncertainty_loss import uncertainty_loss
 from lircdepth_core.errors import InputError
 from lircdepth_core.network import StudentOutput, TeacherOutput
@@ -90,7 +85,7 @@ class StudentTask:
         if config.distils and teacher is None:
             raise InputError(
                 "teacher: none, but a distillation weight is not 0; "
-                f"give its weights or set {', '.join(DISTILLATION_TERMS)} to 0"
+                "give its weights or set image_feature, radar_feature, structure, inter_depth to 0"
             )
         self.network = student
         self.config = config
@@ -151,9 +146,6 @@ class StudentTask:
                 student.inter_depths,
                 teacher.inter_depths,
                 dense_only(batch.dense, batch.single_scan),
-            ),
-            "teacher_depth": lambda: teacher_depth_loss(
-                student.depth, teacher.depth, batch.dense, batch.single_scan
             ),
         }
 

@@ -1,4 +1,4 @@
-"""The distillation streams and smoothness, by hand."""
+"""The three distillation streams and smoothness, by hand."""
 
 import math
 
@@ -11,7 +11,6 @@ from lircdepth_core.distillation import (
     image_feature_loss,
     radar_feature_loss,
     smoothness,
-    teacher_depth_loss,
 )
 from lircdepth_core.errors import InputError
 
@@ -131,22 +130,6 @@ def test_inter_depths_weights_can_be_detached():
     u = torch.tensor([1 - math.exp(-5 * 0.1 / 0.9), 1 - math.exp(-5 * 0.3 / 1.5)])
     assert slopes(True).tolist() == pytest.approx((-u / u.sum()).tolist(), rel=1e-4)
     assert (slopes(True) - slopes(False)).abs().min() > 1e-2
-
-
-def test_the_teachers_depth_counts_only_where_there_is_no_truth():
-    def one_row(*values):
-        return torch.tensor(values).reshape(2, 1, 1, 4)
-
-    depth = one_row([10.0, 20, 30, 40], [10.0, 20, 30, 40]).requires_grad_()
-    teacher = one_row([11.0, 24, 99, 99], [99.0, 99, 99, 99])
-    dense = one_row([0.0, 0, 5, 5], [5.0, 5, 5, 0])
-    single = one_row([0.0, 0, 0, 5], [0.0, 0, 0, 5])
-    loss = teacher_depth_loss(depth, teacher, dense, single)
-    assert loss.tolist() == [(1 + 4) / 2, 0]  # the second sample has truth everywhere
-    loss.sum().backward()
-    assert depth.grad.flatten().tolist() == [-0.5, -0.5, 0, 0, 0, 0, 0, 0]
-    with pytest.raises(InputError, match=r"teacher_depth \(2, 1, 4\)"):
-        teacher_depth_loss(depth, teacher[:, 0], dense, single)
 
 
 def test_smoothness_forgives_steps_at_edges_of_the_image():
