@@ -44,7 +44,7 @@ class Batch(NamedTuple):
         image: (N, 3, h, w) float32, ImageNet's mean and deviation taken out.
         radar: (N, 4, h, w) float32 of `RADAR_CHANNELS`, 0 where there is no return.
         single_scan: (N, 1, h, w) float32 metres, 0 where there is none.
-        dense: (N, 1, h, w) float32 metres, 0 where there is none.
+        dense: (N, 1, h, w) float32 metres, at most `MAX_DEPTH`, 0 where there is none.
         exact: (N, 1, h, w) float32 metres, +Inf at the sky, 0 for a sample that has none.
         returns: (N, P, 7) float32 of `RADAR_COLUMNS`, filled up with zeros (depth 0).
         boxes: (N, B, 4) float32 x1, y1, x2, y2, filled up with zeros.
@@ -81,7 +81,7 @@ class TrainingBatches(IterableDataset[Batch]):
         batch_size: samples in a batch; the last one may be smaller if not training.
         seed: of order and augmentation.
         training: see above.
-        dense_from: what `Batch.dense` holds; exact depth as far as the networks can see.
+        dense_from: what `Batch.dense` holds, as far as the networks can see.
         rank: number of this process; None asks torch.distributed, if it is in use.
         ranks: number of processes.
         buffer: number of samples that are mixed when streaming.
@@ -284,14 +284,17 @@ def collate(samples: list[Sample], dense_from: DenseFrom = "lidar") -> Batch:
 
 
 def _dense(sample: Sample, dense_from: DenseFrom) -> np.ndarray:
-    """(h, w) float32 metres, 0 where there is none."""
+    """(h, w) float32 metres, 0 where there is none or none that a network can answer.
+
+    Sweeps taken farther ahead bring depths beyond that, which would only push it to its limit.
+    """
     if dense_from == "lidar":
         if sample.dense is None:
             raise InputError(
                 f"{sample.key}: no dense depth; prepare without --leave-out dense, or for a "
                 "generated drive give data.dense_from: exact"
             )
-        return sample.dense
+        return np.where(sample.dense <= MAX_DEPTH, sample.dense, np.float32(0))
     if sample.exact is None:
         raise InputError(
             f"{sample.key}: no exact depth, which only generated drives have; give "

@@ -178,13 +178,15 @@ def test_a_stream_without_an_index_is_refused(url):
         TrainingBatches([f"{url}/scene-0001-CAM_FRONT.tar"], SPEC, 1)
 
 
-def test_dense_depth_may_be_the_exact_one_as_far_as_the_networks_see():
+@pytest.mark.parametrize(("dense_from", "other"), [("lidar", "exact"), ("exact", "dense")])
+def test_dense_depth_is_the_one_asked_for_as_far_as_the_networks_see(dense_from, other):
     sample = make_sample(0)
-    exact = np.full(sample.single_scan.shape, 30, np.float32)
-    exact[0], exact[1] = np.inf, 101
-    known = dataclasses.replace(sample, exact=exact, dense=None)
+    depth = np.full(sample.single_scan.shape, 30, np.float32)
+    depth[0], depth[1] = np.inf, 101
+    asked = {"lidar": "dense", "exact": "exact"}[dense_from]
+    known = dataclasses.replace(sample, **{asked: depth, other: None})
 
-    dense = collate([known], "exact").dense[0, 0]
+    dense = collate([known], dense_from).dense[0, 0]
 
     assert not dense[:2].any()
     assert (dense[2:] == 30).all()
