@@ -93,6 +93,8 @@ setup(
         "export": ONNXRUNTIME,  # what is exported is compared with torch
         "quantise": [*TRAIN, *ONNXRUNTIME],  # samples, and what makes integers of the network
         "onnxruntime": ONNXRUNTIME,
+        # in the same folder as onnxruntime, so never both
+        "onnxruntime-gpu": ["onnxruntime-gpu>=1.20", *EXPORT],
         "openvino": OPENVINO,
         "dev": [
             *TEST,

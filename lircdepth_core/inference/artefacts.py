@@ -6,7 +6,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -23,18 +24,22 @@ _LIST = "files.json"
 _BUILDING = ".building-"
 
 
+class CacheError(InputError):
+    """Nothing can be kept in the cache."""
+
+
 def cache_folder() -> Path:
     """`$LIRCDEPTH_CACHE`, else lircdepth in `$XDG_CACHE_HOME` or ~/.cache. May be deleted.
 
     Raises:
-        InputError: there is no such user or no home directory.
+        CacheError: there is no such user or no home directory.
     """
     own = os.environ.get("LIRCDEPTH_CACHE")
     folder = Path(own or os.environ.get("XDG_CACHE_HOME") or "~/.cache")
     try:
         folder = folder.expanduser()
     except RuntimeError as error:
-        raise InputError(
+        raise CacheError(
             f"{folder}: {first_line(error)}; set LIRCDEPTH_CACHE to a folder that can be written"
         ) from error
     return folder if own else folder / "lircdepth"
@@ -66,25 +71,37 @@ class Artefacts:
     def get(self, made_of: Mapping[str, str], build: Callable[[Path], None]) -> Path:
         """A folder with what `build` makes, from the last time if it still holds.
 
-        Other files may be put into the folder later; they are not checked.
+        What is put into folders of it later is not checked here, see `proven_files`.
 
         Args:
             made_of: what besides network and torch the content depends on.
             build: fills an empty folder.
 
         Raises:
-            InputError: it cannot be written.
+            CacheError: it cannot be written.
         """
-        entry = self.folder / _hash({"network": self.network, **_basis(), **made_of})[:32]
+        entry = self._entry(made_of)
         if not _intact(entry):
             try:
                 self._fill(entry, build)
             except OSError as error:
-                raise InputError(
+                raise CacheError(
                     f"{error.filename or entry}: {error.strerror or error}; compiled networks "
                     "are kept there, set LIRCDEPTH_CACHE to a folder that can be written"
                 ) from error
         return entry
+
+    def find(self, made_of: Mapping[str, str]) -> Path | None:
+        """The folder that `get` would give without building; None if it is not there."""
+        entry = self._entry(made_of)
+        return entry if _intact(entry) else None
+
+    def discard(self, made_of: Mapping[str, str]) -> None:
+        """Have it built anew the next time."""
+        (self._entry(made_of) / _LIST).unlink(missing_ok=True)
+
+    def _entry(self, made_of: Mapping[str, str]) -> Path:
+        return self.folder / _hash({"network": self.network, **_basis(), **made_of})[:32]
 
     def _fill(self, entry: Path, build: Callable[[Path], None]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -106,14 +123,64 @@ class Artefacts:
                         raise
 
 
+@contextmanager
+def proven_files(folder: Path) -> Iterator[None]:
+    """Around what reads and writes a library's own cache: it finds no file there that has changed.
+
+    OpenVINO and TensorRT believe what they find, weights included; a file is torn where the power
+    is cut soon after it was written. Those that do not hold, or that no list names, are removed
+    before; what is there in the end is listed with its hash.
+
+    Args:
+        folder: of the cache, made if it is not there.
+
+    Raises:
+        CacheError: it cannot be made or cleared.
+    """
+    listed = folder / _LIST
+    try:
+        folder.mkdir(exist_ok=True)
+        known = _listed(folder)
+        for path in _files_in(folder):
+            if known.get(path.name) != _file_hash(path):
+                path.unlink(missing_ok=True)
+    except OSError as error:
+        raise CacheError(
+            f"{error.filename or folder}: {error.strerror or error}; remove the folder {folder}"
+        ) from error
+    yield
+    # What cannot be listed, on a full disk, is only built again.
+    with suppress(OSError):
+        hashes = {path.name: _file_hash(path) for path in _files_in(folder)}
+        if hashes != known:
+            staged = listed.with_name(f"{_LIST}.{os.getpid()}")
+            staged.write_text(json.dumps(hashes), encoding="utf-8")
+            staged.replace(listed)
+
+
+def _files_in(folder: Path) -> list[Path]:
+    """Files of a library's cache, without the list of them."""
+    return [path for path in folder.iterdir() if path.is_file() and path.name != _LIST]
+
+
+def _listed(folder: Path) -> dict[str, str]:
+    """Hashes by name, none if the list is missing or damaged."""
+    try:
+        listed = json.loads((folder / _LIST).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return listed if isinstance(listed, dict) else {}
+
+
 def _basis() -> dict[str, str]:
     return {"code": _network_code(), "torch": str(torch.__version__)}
 
 
 @cache
 def _network_code() -> str:
-    """Hash of the network's sources, so that a developer never runs yesterday's."""
+    """Hash of the network's and its export's sources, so that a developer runs no old ones."""
     sources = sorted(Path(lircdepth_core.network.__file__).parent.glob("*.py"))
+    sources.append(Path(__file__).with_name("onnx_export.py"))
     return _hash([[path.name, _file_hash(path)] for path in sources])
 
 

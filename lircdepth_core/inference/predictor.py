@@ -12,7 +12,7 @@ import torch
 
 from lircdepth_core.camera import Camera
 from lircdepth_core.errors import InputError, NonFiniteError
-from lircdepth_core.inference.artefacts import Artefacts
+from lircdepth_core.inference.artefacts import Artefacts, CacheError
 from lircdepth_core.inference.backends import (
     Int8Network,
     RecentSizes,
@@ -150,7 +150,11 @@ class Predictor:
         if self.backend == "auto":
             self.backend = "torch"
             if artefacts is not None:
-                self.backend, self.backend_reason = fastest(graph, self.device, artefacts, report)
+                try:
+                    choice = fastest(graph, self.device, artefacts, report)
+                except CacheError as error:  # torch runs without a cache
+                    choice = "torch", f"nothing can be kept: {error}"
+                self.backend, self.backend_reason = choice
         self._network = open_backend(self.backend, graph, self.device, artefacts, report, int8)
         self._max_network_pixels = max_network_pixels
         self._max_sigma = max_sigma

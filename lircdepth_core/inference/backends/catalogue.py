@@ -13,6 +13,7 @@ from lircdepth_core.errors import InputError
 from lircdepth_core.inference.artefacts import Artefacts
 from lircdepth_core.inference.backends.backend import Backend
 from lircdepth_core.inference.backends.onnx_files import (
+    EXPORTERS,
     Int8Files,
     Int8Network,
     NetworkFiles,
@@ -47,6 +48,11 @@ class BackendKind:
         """Packages that are not installed."""
         return [name for name in self.packages if importlib.util.find_spec(name) is None]
 
+    @property
+    def is_half_installed(self) -> bool:
+        """Whether what it is named by is there, but not all that it needs."""
+        return bool(self.missing) and self.packages[0] not in self.missing
+
 
 def _torch(
     graph: DeploymentGraph, device: str, files: NetworkFiles | None, *, half: bool, compiled: bool
@@ -72,11 +78,10 @@ def _openvino(
     return OpenVinoBackend(_needed(files), half=half)
 
 
-_EXPORT = ("onnx", "onnxscript")
-_ONNXRUNTIME = partial(BackendKind, packages=("onnxruntime", *_EXPORT), extra="onnxruntime")
+_ONNXRUNTIME = partial(BackendKind, packages=("onnxruntime", *EXPORTERS), extra="onnxruntime")
 _OPENVINO = partial(
     BackendKind,
-    packages=("openvino", *_EXPORT),
+    packages=("openvino", *EXPORTERS),
     extra="openvino",
     devices=("cpu",),
     automatic=("cpu",),
@@ -129,9 +134,11 @@ def requested_backend(name: str, device: str) -> str:
     if device.partition(":")[0] not in kind.devices:
         raise InputError(f"{source}: {name} does not run on {device}; give auto or torch")
     if kind.missing:
+        # ONNX Runtime for graphics cards is a package of its own, in the same folder.
+        gpu = "-gpu" if kind.extra == "onnxruntime" and device != "cpu" else ""
         raise InputError(
             f"{source}: {name} needs {', '.join(kind.missing)}; "
-            f"run: pip install 'lircdepth[{kind.extra}]'"
+            f"run: pip install 'lircdepth[{kind.extra}{gpu}]'"
         )
     return name
 

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-import importlib.metadata
+import fcntl
 import json
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from lircdepth_core.errors import NonFiniteError
-from lircdepth_core.inference.artefacts import Artefacts
+from lircdepth_core.inference.artefacts import Artefacts, CacheError
 from lircdepth_core.inference.backends.backend import Backend, NetworkMaps
 from lircdepth_core.inference.backends.catalogue import BACKENDS, open_backend
 from lircdepth_core.inference.backends.example import example
+from lircdepth_core.inference.backends.package_versions import versions
 from lircdepth_core.network import DeploymentGraph
 
 LARGEST_DEVIATION = 1e-3
-"""Mean of |depth / torch's depth - 1| up to which a back end is as good as torch in float32."""
+"""Means of |depth / torch's depth - 1| and of |U - torch's U| up to which a back end is as good as
+torch in float32."""
+
+_FAILURE_HOLDS_SECONDS = 86_400.0
 
 _ROWS, _COLUMNS = 384, 704
 _RUNS = 3
@@ -33,7 +39,9 @@ def fastest(
 ) -> tuple[str, str]:
     """The fastest back end whose depth is that of torch in float32.
 
-    Measured at 704x384 the first time, and kept for this network, device and these versions.
+    Measured at 704x384 the first time, and kept for this network, device and these versions; for
+    a day only where one of them failed, since what it failed of may pass. Of processes that start
+    together one measures and the others wait.
 
     Args:
         graph: what is to run.
@@ -46,22 +54,73 @@ def fastest(
 
     Raises:
         NonFiniteError: torch itself answers with NaN or infinity.
+        CacheError: nothing can be kept.
     """
-    candidates = [
-        name
-        for name, kind in BACKENDS.items()
-        if device.partition(":")[0] in kind.automatic and not kind.missing
+    considered = [
+        name for name, kind in BACKENDS.items() if device.partition(":")[0] in kind.automatic
     ]
+    candidates = [name for name in considered if not BACKENDS[name].missing]
 
     def build(folder: Path) -> None:
         report(f"trying {', '.join(candidates)}, once; the fastest is kept in {artefacts.folder}")
         choice = _try_all(candidates, graph, device, artefacts, report)
-        (folder / _FILE).write_text(json.dumps(choice), encoding="utf-8")
+        (folder / _FILE).write_text(json.dumps(asdict(choice)), encoding="utf-8")
 
     made_of = {"choice": f"{_COLUMNS}x{_ROWS}", "device": _machine(device)}
-    made_of |= {name: _versions(BACKENDS[name].packages) for name in candidates}
-    name, why = json.loads((artefacts.get(made_of, build) / _FILE).read_text(encoding="utf-8"))
-    return name, why
+    made_of |= {name: versions(BACKENDS[name].packages) for name in considered}
+    kept = artefacts.find(made_of)
+    if kept is None or _read(kept).is_stale:
+        with _one_at_a_time(artefacts.folder):
+            kept = artefacts.find(made_of)  # another process may have measured meanwhile
+            if kept is None or _read(kept).is_stale:
+                artefacts.discard(made_of)
+                kept = artefacts.get(made_of, build)
+    choice = _read(kept)
+    return choice.name, choice.why
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """A back end and why it was chosen.
+
+    Attributes:
+        name: in `BACKENDS`.
+        why: in words.
+        failed: whether one that was tried failed.
+        time: when that was, seconds since 1970.
+    """
+
+    name: str
+    why: str
+    failed: bool
+    time: float
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether it is time to try again; also where the clock says that it was made later."""
+        return self.failed and not 0 <= time.time() - self.time < _FAILURE_HOLDS_SECONDS
+
+
+def _read(folder: Path) -> _Choice:
+    return _Choice(**json.loads((folder / _FILE).read_text(encoding="utf-8")))
+
+
+@contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Processes that measure together would measure each other."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".measuring").open("w")
+    except OSError as error:
+        raise CacheError(
+            f"{error.filename}: {error.strerror}; compiled networks are kept there, set "
+            "LIRCDEPTH_CACHE to a folder that can be written"
+        ) from error
+    with lock:
+        # Some network file systems have no locks.
+        with suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _try_all(
@@ -70,11 +129,16 @@ def _try_all(
     device: str,
     artefacts: Artefacts,
     report: Callable[[str], None],
-) -> tuple[str, str]:
+) -> _Choice:
     image, radar = example(_ROWS, _COLUMNS)
     reference: NetworkMaps | None = None
     seconds: dict[str, float] = {}
-    told = []
+    told = [
+        f"{name} needs {', '.join(kind.missing)} too"
+        for name, kind in BACKENDS.items()
+        if device.partition(":")[0] in kind.automatic and kind.is_half_installed
+    ]
+    failed = False
     for name in names:  # torch is the first
         try:
             backend = open_backend(name, graph, device, artefacts, report)
@@ -85,7 +149,7 @@ def _try_all(
                     "device, or fetch the model again"
                 )
             reference = reference or maps
-            deviation = float(np.mean(np.abs(maps.depth / reference.depth - 1)))
+            deviation = _deviation(maps, reference)
             if not deviation <= LARGEST_DEVIATION:
                 told.append(f"{name} is {deviation:.1e} off")
                 continue
@@ -96,9 +160,18 @@ def _try_all(
         except Exception as error:
             if name == names[0]:
                 raise
+            failed = True
             told.append(f"{name} fails: {' '.join(str(error).split()):.80}")
     best = min(seconds, key=lambda name: seconds[name])
-    return best, f"at {_COLUMNS}x{_ROWS}: {', '.join(told)}"
+    return _Choice(best, f"at {_COLUMNS}x{_ROWS}: {', '.join(told)}", failed, time.time())
+
+
+def _deviation(maps: NetworkMaps, reference: NetworkMaps) -> float:
+    """The larger of the two of `LARGEST_DEVIATION`, NaN if either is."""
+    depth = np.mean(np.abs(maps.depth / reference.depth - 1))
+    if np.isnan(reference.uncertainty).all():  # a network without the head
+        return float(depth)
+    return float(np.maximum(depth, np.mean(np.abs(maps.uncertainty - reference.uncertainty))))
 
 
 def _measure(backend: Backend, image: np.ndarray, radar: np.ndarray) -> float:
@@ -117,13 +190,3 @@ def _machine(device: str) -> str:
         return f"{torch.cuda.get_device_name(device)}, driver of CUDA {torch.version.cuda}"
     capability = torch.backends.cpu.get_cpu_capability()
     return f"{platform.machine()} {capability}, {os.cpu_count()} processors"
-
-
-def _versions(packages: tuple[str, ...]) -> str:
-    return " ".join(f"{name} {_version(name)}" for name in packages)
-
-
-def _version(package: str) -> str:
-    """A package's version; some distributions are called otherwise, such as onnxruntime-gpu."""
-    found = importlib.metadata.packages_distributions().get(package, [])
-    return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in sorted(set(found)))

@@ -10,9 +10,13 @@ from typing import Protocol
 
 from lircdepth_core.errors import InputError, first_line
 from lircdepth_core.inference.artefacts import Artefacts
+from lircdepth_core.inference.backends.package_versions import versions
 from lircdepth_core.inference.onnx_export import OPSET, export_onnx, fix_size
 from lircdepth_core.input_file import read_input_file
 from lircdepth_core.network import DeploymentGraph
+
+EXPORTERS = ("onnx", "onnxscript")
+"""Packages that write a network's files."""
 
 _FILE = "network.onnx"
 _MAX_BYTES = 2_000_000_000  # a protobuf cannot be larger
@@ -51,7 +55,11 @@ class OnnxFiles:
             self.report(f"exporting the network for {columns}x{rows} images, once")
             export_onnx(self.graph, folder / _FILE, (rows, columns))
 
-        made_of = {"format": f"ONNX opset {OPSET}", "size": f"{columns}x{rows}"}
+        made_of = {
+            "format": f"ONNX opset {OPSET}",
+            "size": f"{columns}x{rows}",
+            "exporter": versions(EXPORTERS),
+        }
         return self.artefacts.get(made_of, build) / _FILE
 
 
@@ -109,7 +117,11 @@ class Int8Files:
                     "lircdepth quantise again"
                 ) from error
 
-        made_of = {"format": f"int8 {self.network.sha256}", "size": f"{columns}x{rows}"}
+        made_of = {
+            "format": f"int8 {self.network.sha256}",
+            "size": f"{columns}x{rows}",
+            "exporter": versions(EXPORTERS[:1]),
+        }
         return self.artefacts.get(made_of, build) / _FILE
 
     def _read(self) -> bytes:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
 
 from lircdepth_core.errors import InputError
+from lircdepth_core.inference.artefacts import proven_files
 from lircdepth_core.inference.backends.backend import NetworkMaps
+from lircdepth_core.inference.backends.example import example
 from lircdepth_core.inference.backends.onnx_files import NetworkFiles
 from lircdepth_core.inference.backends.recent import RecentSizes
 from lircdepth_core.inference.onnx_export import INPUTS, OUTPUTS
@@ -38,13 +41,20 @@ class OnnxRuntimeBackend:
         if self._needed not in onnxruntime.get_available_providers():
             raise InputError(
                 f"backend: the installed onnxruntime has no {self._needed}; "
-                "install onnxruntime-gpu or take another back end"
+                "pip uninstall onnxruntime, pip install 'lircdepth[onnxruntime-gpu]', or take "
+                "another back end"
             )
         self._sessions: RecentSizes[onnxruntime.InferenceSession] = RecentSizes()
 
     def __call__(self, image: np.ndarray, radar: np.ndarray) -> NetworkMaps:
         """Run the network, see `Backend`."""
         session = self._sessions.get(image.shape[0], image.shape[1], self._session)
+        return self._run(session, image, radar)
+
+    @staticmethod
+    def _run(
+        session: onnxruntime.InferenceSession, image: np.ndarray, radar: np.ndarray
+    ) -> NetworkMaps:
         output = session.run(OUTPUTS, dict(zip(INPUTS, (image[None], radar[None]), strict=True)))
         return NetworkMaps(*(values[0] for values in output))
 
@@ -56,14 +66,24 @@ class OnnxRuntimeBackend:
         settings: dict[str, Any] = {}
         if self._needed != "CPUExecutionProvider":
             settings["device_id"] = self._device_id
-        if self._tensorrt:
-            engines = path.parent / ENGINES
-            engines.mkdir(exist_ok=True)
-            settings |= {
-                "trt_engine_cache_enable": True,
-                "trt_engine_cache_path": str(engines),
-                "trt_fp16_enable": True,
-            }
+        if not self._tensorrt:
+            return self._opened(path, options, settings)
+        engines = path.parent / ENGINES
+        settings |= {
+            "trt_engine_cache_enable": True,
+            "trt_engine_cache_path": str(engines),
+            "trt_fp16_enable": True,
+        }
+        with proven_files(engines):
+            session = self._opened(path, options, settings)
+            # What TensorRT builds only at a first run is to be listed too.
+            image, radar = example(rows, columns)
+            self._run(session, image, radar)
+        return session
+
+    def _opened(
+        self, path: Path, options: onnxruntime.SessionOptions, settings: dict[str, Any]
+    ) -> onnxruntime.InferenceSession:
         # It would go on on the CPU where a provider fails, unasked and for ever.
         session = onnxruntime.InferenceSession(
             path, options, providers=[(self._needed, settings)], enable_fallback=0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import openvino
 
+from lircdepth_core.inference.artefacts import proven_files
 from lircdepth_core.inference.backends.backend import NetworkMaps
 from lircdepth_core.inference.backends.onnx_files import NetworkFiles
 from lircdepth_core.inference.backends.recent import RecentSizes
@@ -44,5 +45,7 @@ class OpenVinoBackend:
     def _request(self, rows: int, columns: int) -> openvino.InferRequest:
         path = self._files.of_size(rows, columns)
         # OpenVINO names what it keeps by its own version, the processor and the settings.
-        settings = {"CACHE_DIR": str(path.parent / ENGINES), **self._settings}
-        return self._core.compile_model(path, "CPU", settings).create_infer_request()
+        engines = path.parent / ENGINES
+        settings = {"CACHE_DIR": str(engines), **self._settings}
+        with proven_files(engines):
+            return self._core.compile_model(path, "CPU", settings).create_infer_request()

@@ -19,8 +19,8 @@ class TorchBackend:
         graph: is moved to the device.
         device: `cpu` or `cuda:N`.
         half: run convolutions in half precision: float16 on CUDA, bfloat16 on a CPU.
-        compiled: by torch.compile, with CUDA graphs on CUDA; every new size is compiled anew, up to
-            torch's limit of eight, beyond which others run eagerly.
+        compiled: by torch.compile, on CUDA with CUDA graphs since torch 2.13; every new size is
+            compiled anew, up to torch's limit of eight, beyond which others run eagerly.
     """
 
     def __init__(
@@ -33,7 +33,9 @@ class TorchBackend:
             graph = graph.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._run: Callable[..., InferenceOutput] = graph
         if compiled:
-            mode = "reduce-overhead" if self._device.type == "cuda" else "default"
+            # Before, a thread other than the one that warmed up could compile no further size.
+            graphs = self._device.type == "cuda" and torch.__version__ >= "2.13"
+            mode = "reduce-overhead" if graphs else "default"
             self._run = torch.compile(graph, mode=mode, dynamic=False)
         self._half = half
 

@@ -6,7 +6,7 @@ import pytest
 
 from lircdepth_core.errors import InputError
 from lircdepth_core.inference import artefacts
-from lircdepth_core.inference.artefacts import Artefacts, cache_folder
+from lircdepth_core.inference.artefacts import Artefacts, cache_folder, proven_files
 from lircdepth_core.inference.model_description import SeededWeights, StoredWeights
 from lircdepth_core.unfinished_folder import unfinished_folder
 
@@ -69,6 +69,34 @@ def test_what_does_not_hold_is_built_again(damage, kept, build):
     }[damage]()
     assert kept.get({}, build) == entry
     assert (entry / "engine").read_text() == "build 2"
+
+
+def test_of_a_librarys_cache_only_what_was_listed_and_has_not_changed_is_found(tmp_path):
+    folder = tmp_path / "engines"
+    for name in ("whole", "torn"):
+        with proven_files(folder):
+            (folder / name).write_text(name)
+    (folder / "torn").write_text("t rn")
+    (folder / "unlisted").write_text("half writ")
+    with proven_files(folder):
+        assert {path.name for path in folder.iterdir()} == {"whole", artefacts._LIST}
+    (folder / artefacts._LIST).write_text("[]")
+    with proven_files(folder):
+        assert not (folder / "whole").exists()
+
+
+def test_what_a_failed_build_left_is_not_found_again(tmp_path):
+    folder = tmp_path / "engines"
+
+    def build():
+        with proven_files(folder):
+            (folder / "half").write_text("half")
+            raise ValueError("no kernel")
+
+    with pytest.raises(ValueError, match="no kernel"):
+        build()
+    with proven_files(folder):
+        assert not (folder / "half").exists()
 
 
 def test_two_processes_may_build_the_same(kept, build):

@@ -5,6 +5,8 @@ import importlib.util
 import os
 import subprocess
 import sys
+import threading
+import time
 import weakref
 from pathlib import Path
 from unittest.mock import Mock, patch
@@ -241,7 +243,7 @@ def test_a_network_without_a_folder_runs_in_torch_only(
         Predictor(make_model(), small_network, "cpu", name)
 
 
-def kind(seconds, factor=1.0, packages=(), error=None):
+def kind(seconds, factor=1.0, packages=(), error=None, uncertainty=0.5):
     """A back end that takes its time and answers with a depth that is off by a factor."""
 
     def open_(graph, device, files):
@@ -250,7 +252,10 @@ def kind(seconds, factor=1.0, packages=(), error=None):
 
         def run(image, radar):
             times.sleep(seconds)
-            return NetworkMaps(np.full(image.shape[:2], 20 * factor, np.float32), image[..., 0])
+            size = image.shape[:2]
+            return NetworkMaps(
+                np.full(size, 20 * factor, np.float32), np.full(size, uncertainty, np.float32)
+            )
 
         return run
 
@@ -268,6 +273,9 @@ class Times:
 
     def perf_counter(self):
         return self.now
+
+    def time(self):
+        return 1_700_000_000 + self.now
 
 
 times = Times()
@@ -325,6 +333,94 @@ def test_the_choice_is_kept(choose):
     assert choose(**kinds, third=kind(0.05))[0] == "third"  # another set of them is tried anew
 
 
+def test_a_choice_among_back_ends_that_failed_is_made_again_after_a_day(choose):
+    kinds = {"torch": kind(0.2), "other": kind(0.1, error=RuntimeError("out of memory"))}
+    assert choose(**kinds)[0] == "torch"
+    kinds["other"] = kind(0.1)
+    times.sleep(80_000)
+    assert choose(**kinds)[0] == "torch"
+    times.sleep(10_000)
+    name, why, told = choose(**kinds)
+    assert (name, len(told)) == ("other", 1)
+    assert "fails" not in why
+    times.sleep(-1_000_000)  # a computer without a battery wakes up long ago
+    assert choose(**kinds) == ("other", why, [])
+
+
+@pytest.mark.parametrize("uncertainty", [0.6, np.nan])
+def test_a_candidate_of_another_uncertainty_is_not_taken(uncertainty, choose):
+    name, why, _ = choose(torch=kind(0.4), broken=kind(0.1, uncertainty=uncertainty))
+    assert name == "torch"
+    assert "broken is " in why
+
+
+def test_networks_without_uncertainty_are_compared_by_depth(choose):
+    kinds = {name: kind(s, uncertainty=np.nan) for name, s in (("torch", 0.4), ("quick", 0.1))}
+    assert choose(**kinds)[0] == "quick"
+
+
+def test_what_is_installed_in_part_is_named(choose):
+    _, why, _ = choose(torch=kind(0.4), parted=kind(0.1, packages=("numpy", "no_such_package")))
+    assert "parted needs no_such_package too" in why
+
+
+def test_of_processes_that_start_together_one_measures(tmp_path, small_network):
+    """The second waits for the first, and takes over what it found."""
+    order, folder = [], Artefacts(tmp_path / "cache", "small")
+    measuring = threading.Event()
+
+    def open_(graph, device, files):
+        order.append("opened")
+        measuring.set()
+        return slow
+
+    def slow(image, radar):
+        time.sleep(0.1)
+        return NetworkMaps(*np.ones((2, *image.shape[:2]), np.float32))
+
+    def start():
+        fastest(DeploymentGraph(small_network), "cpu", folder, lambda text: None)
+        order.append("chosen")
+
+    kinds = {"torch": BackendKind(open_, (), "extra", ("cpu",), ("cpu",))}
+    with patch.dict(BACKENDS, kinds, clear=True):
+        first, second = threading.Thread(target=start), threading.Thread(target=start)
+        first.start()
+        assert measuring.wait(10)
+        second.start()
+        first.join()
+        second.join()
+    assert order == ["opened", "chosen", "chosen"]
+
+
+def test_where_nothing_can_be_kept_torch_runs(make_model, monkeypatch, small_network):
+    monkeypatch.delenv("LIRCDEPTH_BACKEND")
+    nowhere = Artefacts(Path("/proc/no/cache"), "small")
+    predictor = Predictor(make_model(), small_network, "cpu", artefacts=nowhere)
+    assert predictor.backend == "torch"
+    assert "nothing can be kept: /proc/no" in predictor.backend_reason
+    if not BACKENDS["openvino"].missing:
+        lost = Predictor(make_model(), small_network, "cpu", "openvino", artefacts=nowhere)
+        with pytest.raises(InputError, match="set LIRCDEPTH_CACHE"):
+            lost.warm_up(64, 64)
+
+
+def test_a_compiled_network_that_was_torn_on_the_disk_is_compiled_again(artefacts, small_network):
+    skip_without("openvino")
+    graph = DeploymentGraph(small_network)
+    first = open_backend("openvino", graph, "cpu", artefacts, print)(*sample(32, 64))
+    (blob,) = artefacts.folder.glob("*/openvino/*.blob")
+    whole = blob.read_bytes()
+    torn = bytearray(whole)
+    torn[len(whole) // 2 : len(whole) // 2 + 4096] = bytes(4096)
+    assert torn != whole
+    blob.write_bytes(torn)
+    again = open_backend("openvino", graph, "cpu", artefacts, print)(*sample(32, 64))
+    np.testing.assert_array_equal(again.depth, first.depth)
+    (blob,) = artefacts.folder.glob("*/openvino/*.blob")
+    assert blob.read_bytes() != torn
+
+
 def test_a_fault_of_torch_is_not_hidden(choose):
     with pytest.raises(RuntimeError, match="ours"):
         choose(torch=kind(0.1, error=RuntimeError("ours")), other=kind(0.1))
@@ -376,6 +472,8 @@ def test_a_back_end_that_is_not_installed_says_how(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"needs openvino.*pip install 'lircdepth\[openvino\]'"):
         requested_backend("openvino", "cpu")
+    with pytest.raises(InputError, match=r"pip install 'lircdepth\[onnxruntime-gpu\]'"):
+        requested_backend("tensorrt", "cuda:0")
     assert requested_backend("torch", "cpu") == "torch"
 
 
