@@ -137,7 +137,7 @@ def main() -> None:
     out = args.out.resolve()
     make_data(yaml.safe_load((HERE / "drives.yaml").read_text()), out)
     trained = train(args.name, recipe, out, args.device)
-    model = ship(args.name, trained, Crop(**recipe["crop"]), out / args.name)
+    model = ship(args.name, trained, Crop(**{"top": None, **recipe["crop"]}), out / args.name)
     measure(model, out / "samples", out / args.name, args.device)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from lircdepth_core.camera import Camera
 from lircdepth_core.errors import InputError
 from lircdepth_core.image_scaling import scaled_image
-from lircdepth_core.inference.model_description import NetworkInput
+from lircdepth_core.inference.model_description import Crop, NetworkInput
 from lircdepth_core.network import SIZE_MULTIPLE
 from lircdepth_core.radar import VisibleReturns
 
@@ -117,17 +117,28 @@ def frame(camera: Camera, network_input: NetworkInput, max_pixels: int) -> Frami
     """
     ratio = _largest_ratio(camera, network_input.focal_length, max_pixels)
     width, height = _scaled_size(camera, ratio * network_input.focal_length)
+    scaled = camera.resized(width, height)
     top, rows = 0, height
     if network_input.crop is not None:
-        top = round(network_input.crop.top * ratio)
-        rows = min(round(network_input.crop.height * ratio), height - top)
+        top, rows = _cropped_rows(network_input.crop, scaled, ratio)
     if rows <= 0:
         raise InputError(
             f"model.yaml: input.crop.top {top} lies below the image, which has {height} rows at "
             "the model's focal length; take a model without a crop"
         )
-    scaled = camera.resized(width, height)
     return Framing(camera, scaled, top, scaled.cropped(0, top, width, rows), ratio)
+
+
+def _cropped_rows(crop: Crop, scaled: Camera, ratio: float) -> tuple[int, int]:
+    """First row of a crop and their number, 0 or less where it lies below the image."""
+    rows = round(crop.height * ratio)
+    if crop.principal_row is None:
+        assert crop.top is not None
+        top = round(crop.top * ratio)
+    else:
+        top = round(scaled.K[1, 2] - crop.principal_row * ratio)
+        top = max(0, min(top, scaled.height - rows))
+    return top, min(rows, scaled.height - top)
 
 
 def _largest_ratio(camera: Camera, focal_length: float, max_pixels: int) -> float:

@@ -28,10 +28,19 @@ MAX_NAME = 64
 
 @dataclass(frozen=True)
 class Crop:
-    """Rows of the image at the model's focal length that the network sees."""
+    """Rows of the image at the model's focal length that the network sees.
 
-    top: int
+    Attributes:
+        top: the first one, counted from the image's upper edge; None where `principal_row` says it.
+        height: how many.
+        principal_row: row of the crop, of any fraction, on which the principal point is to lie, and
+            with it the horizon of a level camera: in an image of another field of view the network
+            sees it where it was taught to. The crop stays within the image.
+    """
+
+    top: int | None
     height: int
+    principal_row: float | None = None
 
 
 @dataclass(frozen=True)
@@ -144,6 +153,8 @@ def format_description(description: ModelDescription) -> str:
     """The text of model.yaml for a description; `parse_description` reads it back."""
     network_input = dataclasses.asdict(description.input)
     network_input["radar_channels"] = list(RADAR_CHANNELS)
+    if (crop := network_input["crop"]) is not None:  # it has one of the two
+        network_input["crop"] = {name: value for name, value in crop.items() if value is not None}
     calibration = description.calibration
     document = {
         "format": FORMAT,
@@ -178,7 +189,11 @@ def _network_input(fields: _Fields) -> NetworkInput:
 
 
 def _crop(fields: _Fields) -> Crop:
-    crop = Crop(fields.integer("top", 0, MAX_ROWS), fields.integer("height", 1, MAX_ROWS))
+    height = fields.integer("height", 1, MAX_ROWS)
+    if "principal_row" in fields:
+        crop = Crop(None, height, fields.number("principal_row", 0, height))
+    else:
+        crop = Crop(fields.integer("top", 0, MAX_ROWS), height)
     fields.finish()
     return crop
 

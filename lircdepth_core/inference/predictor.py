@@ -34,6 +34,7 @@ from lircdepth_core.network import SIZE_MULTIPLE, DeploymentGraph
 from lircdepth_core.radar import RadarReturns
 
 _NOTABLE_ENLARGEMENT = 2.0
+_NOTABLE_UNSEEN_SHARE = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,11 +213,12 @@ class Predictor:
 
         Where the model's crop begins below such an image, it is a higher one of as many pixels.
         """
-        crop, pixels = self.model.input.crop, width * height
-        if crop is not None and height < crop.top + min(crop.height, SIZE_MULTIPLE):
-            height = crop.top + min(crop.height, height)
-            width = max(pixels // height, 1)
         focal = self.model.input.focal_length
+        crop, pixels = self.model.input.crop, width * height
+        top = 0 if crop is None or crop.top is None else crop.top
+        if crop is not None and height < top + min(crop.height, SIZE_MULTIPLE):
+            height = top + min(crop.height, height)
+            width = max(pixels // height, 1)
         K = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])
         self(np.full((height, width, 3), 128, np.uint8), Camera(K, width, height), None)
 
@@ -348,6 +350,14 @@ class Predictor:
             notes.append(
                 f"the image gives {framing.seen.height} of the {wanted} rows that the model was "
                 "taught with; it measures from the edges and may be wrong"
+            )
+        unseen = 1 - framing.seen.height / framing.scaled.height
+        if unseen > _NOTABLE_UNSEEN_SHARE:
+            below = framing.scaled.height - framing.top - framing.seen.height
+            notes.append(
+                f"the model's crop leaves out {unseen:.0%} of the image's rows, {framing.top} "
+                f"above and {below} below of {framing.scaled.height} at its focal length: there is "
+                "no depth"
             )
         if framing.enlargement > _NOTABLE_ENLARGEMENT:
             notes.append(

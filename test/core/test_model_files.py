@@ -203,6 +203,11 @@ def test_a_pickle_is_not_opened(folder):
         ({"input__focal_length": "wide"}, "input.focal_length: give a number"),
         ({"input__interpolation": "nearest"}, "input.interpolation: give one of"),
         ({"input__crop": {"top": -1, "height": 5}}, "input.crop.top: give a whole number"),
+        (
+            {"input__crop": {"top": 1, "height": 5, "principal_row": 2}},
+            "input.crop.top: this field is unknown",
+        ),
+        ({"input__crop": {"height": 5, "principal_row": 6}}, "input.crop.principal_row: give"),
         ({"input__radar_channels": ["depth"]}, "input.radar_channels: give"),
         ({"weights__file": "../other"}, "weights.file: give the name of a file beside"),
         ({"weights__sha256": "0" * 63 + "G"}, "weights.sha256: give 64"),

@@ -197,6 +197,42 @@ def test_maps_are_written_where_the_caller_wants_them(
             predictor(image, camera, None, (out[0], wrong))
 
 
+@pytest.mark.parametrize(
+    ("rows", "cy", "first", "last"),
+    [
+        (100, 49.5, 20, 83),  # row 24.5 of the small image is to be the crop's row 14.5
+        (300, 199.5, 170, 233),  # a taller view: the horizon stays where it was taught
+        (100, 9.5, 0, 63),  # a camera that looks down, as far as the image goes
+        (100, 89.5, 36, 99),
+        (50, 24.5, 0, 49),  # fewer rows than the crop has
+    ],
+)
+def test_a_crop_may_follow_the_principal_point(
+    rows, cy, first, last, make_camera, make_model, constant_network
+):
+    K = np.array([[400.0, 0, 63.5], [0, 400, cy], [0, 0, 1]])
+    camera = Camera(K, 128, rows)  # the network sees it at half the size
+    model = make_model(input=NetworkInput(200.0, "area", Crop(None, 32, 14.5)))
+    prediction = Predictor(model, constant_network(20.0), CPU)(
+        np.zeros((rows, 128, 3), np.uint8), camera, None
+    )
+    seen = np.flatnonzero(np.isfinite(prediction.depth[:, 0]))
+    assert (seen[0], seen[-1], len(seen)) == (first, last, last - first + 1)
+
+
+@pytest.mark.parametrize(("rows", "told"), [(66, False), (90, True)])
+def test_rows_that_the_crop_leaves_out_are_told(
+    rows, told, make_camera, make_model, constant_network
+):
+    model = make_model(input=NetworkInput(200.0, "area", Crop(4, 60)))
+    prediction = Predictor(model, constant_network(), CPU)(
+        np.zeros((rows, 64, 3), np.uint8), make_camera(64, rows, 200.0), None
+    )
+    note = "leaves out 33% of the image's rows, 4 above and 26 below of 90 at its focal length"
+    assert any(note in each for each in prediction.notes) == told
+    assert any("leaves out" in each for each in prediction.notes) == told
+
+
 def test_a_crop_below_the_image_is_refused(make_camera, make_model, constant_network):
     model = make_model(input=NetworkInput(200.0, "area", Crop(100, 32)))
     predictor = Predictor(model, constant_network(), CPU)
@@ -206,7 +242,16 @@ def test_a_crop_below_the_image_is_refused(make_camera, make_model, constant_net
 
 @pytest.mark.parametrize("max_pixels", [1_000_000, 20_000])
 @pytest.mark.parametrize(
-    "crop", [None, Crop(3, 192), Crop(383, 192), Crop(384, 192), Crop(700, 200), Crop(100_000, 192)]
+    "crop",
+    [
+        None,
+        Crop(3, 192),
+        Crop(383, 192),
+        Crop(384, 192),
+        Crop(700, 200),
+        Crop(100_000, 192),
+        Crop(None, 192, 100.0),
+    ],
 )
 def test_a_model_is_warmed_up_wherever_its_crop_lies(
     crop, max_pixels, make_model, constant_network
