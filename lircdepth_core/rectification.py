@@ -34,6 +34,8 @@ class Rectifier:
         camera: the rectified image's camera.
         maps: two (height, width) float32 arrays, the column and row of the distorted image that
             each rectified pixel is read from; None where the image stays as it is.
+        unseen: (height, width) bool, the rectified pixels that the distorted image does not show;
+            None where it shows them all.
 
     Raises:
         InputError: the model is unknown, K or D are not what it needs, or the image is wider or
@@ -65,6 +67,7 @@ class Rectifier:
         # An equidistant lens bends straight lines even where all of its coefficients are zero.
         straight = model != "equidistant" and not coefficients.any()
         self.maps: tuple[np.ndarray, np.ndarray] | None = None
+        self.unseen: np.ndarray | None = None
         if not straight or self.camera != distorted:
             if max(width, height) > MAX_SIDE:
                 raise InputError(
@@ -79,6 +82,24 @@ class Rectifier:
             self.maps = undistort(
                 distorted.K, coefficients, np.eye(3), self.camera.K, (width, height), cv2.CV_32FC1
             )
+            column, row = self.maps
+            # Written so that NaN is unseen.
+            seen = (np.abs(column - (width - 1) / 2) <= width / 2) & (
+                np.abs(row - (height - 1) / 2) <= height / 2
+            )
+            self.unseen = None if seen.all() else ~seen
+
+    def unseen_by(self, camera: Camera) -> np.ndarray | None:
+        """`unseen` for a camera that shows a part of the rectified image, or it at another size.
+
+        Returns:
+            (H, W) bool of that camera's size, by the nearest pixel; None where all are seen.
+        """
+        if self.unseen is None or camera == self.camera:
+            return self.unseen
+        rows = _nearest(1, camera.height, camera, self.camera.height, self.camera)
+        columns = _nearest(0, camera.width, camera, self.camera.width, self.camera)
+        return self.unseen[np.ix_(rows, columns)]
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """Rectify an image.
@@ -101,3 +122,10 @@ class Rectifier:
         if self.maps is None:
             return image
         return cv2.remap(image, *self.maps, interpolation=cv2.INTER_LINEAR)
+
+
+def _nearest(axis: int, size: int, camera: Camera, own_size: int, own: Camera) -> np.ndarray:
+    """Along x (0) or y (1), the pixel of `own` that is nearest each pixel of `camera`."""
+    slope = (np.arange(size) - camera.K[axis, 2]) / camera.K[axis, axis]
+    place = np.rint(slope * own.K[axis, axis] + own.K[axis, 2])
+    return np.clip(place, 0, own_size - 1).astype(int)

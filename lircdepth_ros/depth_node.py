@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     import numpy as np
 
 _REVIEW_PERIOD_SECONDS = 0.2
-_WARM_UP_SIZE = (704, 384)
 _BUILDING_FACTOR = 10
 """How much longer the first image of a size, and loading the model, may take before they hang."""
 _IMAGE_TYPES = {"raw": Image, "compressed": CompressedImage}
@@ -180,7 +179,7 @@ class DepthNode(LifecycleNode):
         else:
             self._predictor = load(device=values.device, backend=values.backend)
         self.get_logger().info(self._predictor.description)
-        self._predictor.warm_up(*_WARM_UP_SIZE)
+        self._predictor.warm_up()
         self._poses = self._make_pose_source()
         for name, message_type in (
             ("~/output/depth/image_rect", Image),

@@ -8,6 +8,8 @@ from array import array
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from lircdepth_core.errors import InputError
 from lircdepth_core.radar import RadarReturns
 from lircdepth_ros.calibration_poses import CalibrationPoses
@@ -139,6 +141,7 @@ class DepthWorker:
         self._may_build = True
         self._abandoned = False
         self._camera_model: tuple[tuple, CameraModel] | None = None
+        self._hidden: tuple[CameraModel, Camera, np.ndarray | None] | None = None
         self._maps: tuple[FloatImage, FloatImage] | None = None
         self._thread = threading.Thread(target=self._run, name="depth worker", daemon=True)
 
@@ -305,6 +308,9 @@ class DepthWorker:
             if self._abandoned:
                 self._health.image_dropped("node stopped")
                 return
+        hidden = self._unseen_by(prediction.camera, model)
+        if hidden is not None:
+            depth.pixels[hidden] = sigma.pixels[hidden] = np.nan
         if self._is_too_old(job, predicted, values.max_image_age):
             self._health.image_dropped("older than max_image_age", "when the network was done")
             return
@@ -446,6 +452,14 @@ class DepthWorker:
         if self._maps is None or self._maps[0].pixels.shape != size:
             self._maps = FloatImage(*size), FloatImage(*size)
         return self._maps
+
+    def _unseen_by(self, camera: Camera, model: CameraModel) -> np.ndarray | None:
+        """Where the maps show what rectification found nowhere in the image; None for nowhere."""
+        if model.rectifier is None:
+            return None
+        if self._hidden is None or self._hidden[0] is not model or self._hidden[1] != camera:
+            self._hidden = (model, camera, model.rectifier.unseen_by(camera))
+        return self._hidden[2]
 
     def _radar_of(self, inputs: _Inputs, fields: RadarFields) -> RadarReturns | None:
         """All sweeps in the camera's frame; None without any."""

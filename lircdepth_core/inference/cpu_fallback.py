@@ -115,7 +115,7 @@ class CpuFallback:
         """Of the predictor in use."""
         return self._predictor.backend
 
-    def warm_up(self, width: int, height: int) -> None:
+    def warm_up(self, width: int | None = None, height: int | None = None) -> None:
         """See `Predictor.warm_up`."""
         self._on_failure(lambda: self._predictor.warm_up(width, height))
 

@@ -33,6 +33,9 @@ from lircdepth_core.inference.model_files import (
 from lircdepth_core.network import SIZE_MULTIPLE, DeploymentGraph
 from lircdepth_core.radar import RadarReturns
 
+_USUAL_SIZE, _USUAL_FOCAL_LENGTH = (1600, 900), 1266.417
+"""Of nuScenes' front camera, pixels."""
+
 _NOTABLE_ENLARGEMENT = 2.0
 _NOTABLE_UNSEEN_SHARE = 0.1
 
@@ -208,12 +211,18 @@ class Predictor:
             f"{model.input.focal_length:g} px and at most {self._max_network_pixels} pixels"
         )
 
-    def warm_up(self, width: int, height: int) -> None:
-        """Predict once on a grey image of about a camera's size, so that the first one is not slow.
+    def warm_up(self, width: int | None = None, height: int | None = None) -> None:
+        """Predict once on a grey image at the model's focal length, so that the first is not slow.
 
         Where the model's crop begins below such an image, it is a higher one of as many pixels.
+
+        Args:
+            width: pixels; None: of the field of view of nuScenes' front camera.
+            height: the same.
         """
         focal = self.model.input.focal_length
+        width = width or round(_USUAL_SIZE[0] * focal / _USUAL_FOCAL_LENGTH)
+        height = height or round(_USUAL_SIZE[1] * focal / _USUAL_FOCAL_LENGTH)
         crop, pixels = self.model.input.crop, width * height
         top = 0 if crop is None or crop.top is None else crop.top
         if crop is not None and height < top + min(crop.height, SIZE_MULTIPLE):

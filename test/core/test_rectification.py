@@ -95,3 +95,28 @@ def test_an_image_of_another_size_is_refused():
     rectifier = Rectifier(K, DISTORTIONS["plumb_bob"], "plumb_bob", WIDTH, HEIGHT)
     with pytest.raises(InputError, match="320x240"):
         rectifier(np.zeros((240, 320, 3), np.uint8))
+
+
+def test_what_the_distorted_image_does_not_show_is_known():
+    """A pinhole camera of a wider view: its outer pixels lie beyond the image."""
+    wide = np.array([[210.0, 0, 322.5], [0, 215, 238.0], [0, 0, 1]])
+    rectifier = Rectifier(K, [], "plumb_bob", WIDTH, HEIGHT, wide)
+    column = 322.5 + 2 * (np.arange(WIDTH) - 322.5)
+    row = 238.0 + 2 * (np.arange(HEIGHT) - 238.0)
+    shown = (np.abs(row - 239.5) <= 240)[:, None] & (np.abs(column - 319.5) <= 320)
+    np.testing.assert_array_equal(rectifier.unseen, ~shown)
+    image = rectifier(np.full((HEIGHT, WIDTH), 200, np.uint8))
+    assert (image[shown] > 99).all()
+
+    half = rectifier.camera.resized(WIDTH // 2, HEIGHT // 2).cropped(0, 60, WIDTH // 2, 100)
+    smaller = rectifier.unseen_by(half)
+    expected = ~shown[121 : 121 + 200 : 2, 1::2]  # of two as near, the even one
+    assert smaller.shape == (100, WIDTH // 2)
+    assert (smaller != expected).mean() < 0.02
+    assert rectifier.unseen_by(rectifier.camera) is rectifier.unseen
+
+
+def test_an_image_that_shows_all_hides_nothing():
+    narrow = np.array([[840.0, 0, 322.5], [0, 860, 238.0], [0, 0, 1]])
+    assert Rectifier(K, [], "plumb_bob", WIDTH, HEIGHT, narrow).unseen is None
+    assert Rectifier(K, [], "plumb_bob", WIDTH, HEIGHT).unseen_by(None) is None

@@ -460,6 +460,21 @@ def test_without_a_clock_simulated_time_stops_neither_diagnostics_nor_subscripti
     rig.answer_to(START)
 
 
+def test_where_rectification_finds_no_image_there_is_no_depth(make_rig, predictor):
+    rig = make_rig(input_rectified=False, camera_info=False, topics=())
+    info = camera_info_message()
+    info.distortion_model, info.d = "plumb_bob", [0.0] * 5
+    info.p[0] = info.p[5] = info.k[0] / 2  # twice the view of the image
+    rig.infos.publish(info)
+    rig.images.publish(image_message(START))
+    answer = rig.answer_to(START)
+    depth = np.frombuffer(bytes(answer.data), np.float32).reshape(answer.height, answer.width)
+    shown = np.zeros(depth.shape, bool)
+    shown[depth.shape[0] // 4 : -(depth.shape[0] // 4)] = True
+    shown[:, : depth.shape[1] // 4] = shown[:, -(depth.shape[1] // 4) :] = False
+    np.testing.assert_array_equal(np.isfinite(depth), shown)
+
+
 def test_a_silent_camera_is_a_warning(make_rig, predictor):
     rig = make_rig()
     rig.images.publish(image_message(START))

@@ -102,7 +102,7 @@ class RecordingPredictor:
         self.failures = 0
         self.error = RuntimeError("the network broke")
 
-    def warm_up(self, width, height):
+    def warm_up(self):
         pass
 
     def is_ready_for(self, camera):
