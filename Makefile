@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN := $(abspath $(VENV))/bin
 OUT ?= out/demo
+# Tests of nodes that answer in time, one after another; all others run side by side.
+TIMED := test/ros test/soak test/node_bench
 
 # A sourced ROS would put packages of another Python first; with ROS, use colcon (README).
 unexport PYTHONPATH LD_LIBRARY_PATH AMENT_PREFIX_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
@@ -39,7 +41,8 @@ lint: setup ## style, types and import rules
 	$(RUN)/lint-imports
 
 unit: setup ## the tests, those over real DDS included
-	$(RUN)/python -m pytest
+	$(RUN)/python -m pytest $(TIMED)
+	OMP_NUM_THREADS=1 $(RUN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(TIMED:%=--ignore %)
 
 colcon: setup ## build with colcon, run a part of the tests through it, and check that they ran
 	$(RUN)/python tools/check_colcon.py

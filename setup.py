@@ -98,6 +98,7 @@ setup(
         "openvino": OPENVINO,
         "dev": [
             *TEST,
+            "pytest-xdist",  # tests side by side
             "ruff",  # lint and format
             "mypy",  # type checks of the public API
             "import-linter",  # imports point one way

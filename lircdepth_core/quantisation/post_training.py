@@ -53,7 +53,8 @@ def quantise(
 ) -> None:
     """Write a network as ONNX whose convolutions compute in 8-bit integers.
 
-    Weights are symmetric per channel; activations are asymmetric, over the range that they have in
+    Weights are symmetric per channel, of 7 bits: processors without VNNI add two products of 8 bits
+    in 16, which overflow. Activations are asymmetric, of 8 bits, over the range that they have in
     the examples. Inputs and outputs are those of `export_onnx`, N, H and W are open.
 
     Args:
@@ -75,6 +76,7 @@ def quantise(
             per_channel=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
+            reduce_range=True,
             calibrate_method=CalibrationMethod.MinMax,
             op_types_to_quantize=[*CONVOLUTIONS, *ACTIVATIONS],
             nodes_to_exclude=_left_in_float(
