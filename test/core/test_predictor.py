@@ -265,6 +265,17 @@ def test_a_model_is_warmed_up_wherever_its_crop_lies(
         assert network.image.shape[2:] == (192 if crop else 384, 704)
 
 
+@pytest.mark.parametrize("crop", [None, Crop(3, 192), Crop(None, 192, 104.74)])
+def test_a_model_is_warmed_up_for_nuscenes_front_camera(crop, make_model, constant_network):
+    model = make_model(input=NetworkInput(278.5, "area", crop))
+    predictor = Predictor(model, constant_network(), CPU)
+    K = np.array([[1266.417, 0, 816.27], [0, 1266.417, 491.51], [0, 0, 1]])
+    camera = Camera(K, 1600, 900)
+    assert not predictor.is_ready_for(camera)
+    predictor.warm_up()
+    assert predictor.is_ready_for(camera)
+
+
 def test_a_focal_length_that_is_new_to_the_network_may_take_long(
     make_camera, make_model, constant_network
 ):
