@@ -102,7 +102,7 @@ class RecordingPredictor:
         self.failures = 0
         self.error = RuntimeError("the network broke")
 
-    def warm_up(self):
+    def warm_up(self, width=None, height=None):
         pass
 
     def is_ready_for(self, camera):
