@@ -87,6 +87,7 @@ class Rectifier:
             seen = (np.abs(column - (width - 1) / 2) <= width / 2) & (
                 np.abs(row - (height - 1) / 2) <= height / 2
             )
+            seen &= ~_folded_back(column, row)
             self.unseen = None if seen.all() else ~seen
 
     def unseen_by(self, camera: Camera) -> np.ndarray | None:
@@ -99,7 +100,8 @@ class Rectifier:
             return self.unseen
         rows = _nearest(1, camera.height, camera, self.camera.height, self.camera)
         columns = _nearest(0, camera.width, camera, self.camera.width, self.camera)
-        return self.unseen[np.ix_(rows, columns)]
+        part = self.unseen[np.ix_(rows, columns)]
+        return part if part.any() else None
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """Rectify an image.
@@ -122,6 +124,14 @@ class Rectifier:
         if self.maps is None:
             return image
         return cv2.remap(image, *self.maps, interpolation=cv2.INTER_LINEAR)
+
+
+def _folded_back(column: np.ndarray, row: np.ndarray) -> np.ndarray:
+    """(H, W) bool, where a lens model is used beyond its range and shows the image mirrored."""
+    if min(column.shape) < 2:
+        return np.zeros(column.shape, bool)
+    along_y, along_x = (np.gradient(values) for values in (column, row))
+    return along_y[1] * along_x[0] <= along_y[0] * along_x[1]
 
 
 def _nearest(axis: int, size: int, camera: Camera, own_size: int, own: Camera) -> np.ndarray:

@@ -164,15 +164,16 @@ class Health:
             count: how often it happened.
             problem: what is to be warned of; empty if nothing is.
         """
+        told = _joined(name, problem)
         with self._lock:
             if name not in self._events and len(self._events) >= MAX_EVENTS:
                 name = "other events"
             self._events[name] += count
             news = bool(problem) and self._is_news(f"event: {name}")
             if problem:
-                self._problem(DiagnosticStatus.WARN, _joined(name, problem))
+                self._problem(DiagnosticStatus.WARN, told)
         if news:
-            self._warn(_joined(name, problem))
+            self._warn(told)
 
     def fact(self, name: str, value: object) -> None:
         """The current value of something: device, back end, radar age."""

@@ -152,8 +152,9 @@ class InputSubscription:
 
     def _on_incompatible(self, event: Any) -> None:
         problem = ""
-        if self._reliability in _RELIABILITIES:  # else the next review mends it
-            policy = qos_policy_name_from_kind(event.last_policy_kind).lower()
+        policy = qos_policy_name_from_kind(event.last_policy_kind).lower()
+        # Else the next review mends it.
+        if policy == "reliability" and self._reliability in _RELIABILITIES:
             problem = f"a publisher offers another {policy}, see the parameter qos_overrides"
         self._health.event(f"{self.topic}: incompatible QoS", event.total_count_change, problem)
 

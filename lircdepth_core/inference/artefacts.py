@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -68,6 +69,17 @@ class Artefacts:
         name = weights.sha256 if isinstance(weights, StoredWeights) else f"seed {weights.seed}"
         return cls(cache_folder(), f"{model.network} {name}")
 
+    def make_folder(self) -> None:
+        """Make `folder` if it is not there.
+
+        Raises:
+            CacheError: it cannot be.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
     def get(self, made_of: Mapping[str, str], build: Callable[[Path], None]) -> Path:
         """A folder with what `build` makes, from the last time if it still holds.
 
@@ -85,10 +97,7 @@ class Artefacts:
             try:
                 self._fill(entry, build)
             except OSError as error:
-                raise CacheError(
-                    f"{error.filename or entry}: {error.strerror or error}; compiled networks "
-                    "are kept there, set LIRCDEPTH_CACHE to a folder that can be written"
-                ) from error
+                raise self._unwritable(error) from error
         return entry
 
     def find(self, made_of: Mapping[str, str]) -> Path | None:
@@ -97,8 +106,15 @@ class Artefacts:
         return entry if _intact(entry) else None
 
     def discard(self, made_of: Mapping[str, str]) -> None:
-        """Have it built anew the next time."""
-        (self._entry(made_of) / _LIST).unlink(missing_ok=True)
+        """Have it built anew the next time, if that can be."""
+        with suppress(OSError):
+            (self._entry(made_of) / _LIST).unlink()
+
+    def _unwritable(self, error: OSError) -> CacheError:
+        return CacheError(
+            f"{error.filename or self.folder}: {error.strerror or error}; compiled networks are "
+            "kept there, set LIRCDEPTH_CACHE to a folder that can be written"
+        )
 
     def _entry(self, made_of: Mapping[str, str]) -> Path:
         return self.folder / _hash({"network": self.network, **_basis(), **made_of})[:32]
@@ -129,7 +145,8 @@ def proven_files(folder: Path) -> Iterator[None]:
 
     OpenVINO and TensorRT believe what they find, weights included; a file is torn where the power
     is cut soon after it was written. Those that do not hold, or that no list names, are removed
-    before; what is there in the end is listed with its hash.
+    before; what is there in the end is listed with its hash. Of processes that share the folder the
+    others wait meanwhile.
 
     Args:
         folder: of the cache, made if it is not there.
@@ -137,25 +154,59 @@ def proven_files(folder: Path) -> Iterator[None]:
     Raises:
         CacheError: it cannot be made or cleared.
     """
-    listed = folder / _LIST
     try:
         folder.mkdir(exist_ok=True)
-        known = _listed(folder)
-        for path in _files_in(folder):
-            if known.get(path.name) != _file_hash(path):
-                path.unlink(missing_ok=True)
     except OSError as error:
-        raise CacheError(
-            f"{error.filename or folder}: {error.strerror or error}; remove the folder {folder}"
-        ) from error
-    yield
-    # What cannot be listed, on a full disk, is only built again.
-    with suppress(OSError):
-        hashes = {path.name: _file_hash(path) for path in _files_in(folder)}
-        if hashes != known:
-            staged = listed.with_name(f"{_LIST}.{os.getpid()}")
-            staged.write_text(json.dumps(hashes), encoding="utf-8")
-            staged.replace(listed)
+        raise _cleared_by_hand(folder, error) from error
+    with locked(folder):
+        known = _listed(folder)
+        try:
+            for path in _files_in(folder):
+                if known.get(path.name) != _file_hash(path):
+                    path.unlink(missing_ok=True)
+        except OSError as error:
+            raise _cleared_by_hand(folder, error) from error
+        yield
+        # What cannot be listed, on a full disk, is only built again.
+        with suppress(OSError):
+            hashes = {path.name: _file_hash(path) for path in _files_in(folder)}
+            if hashes != known:
+                staged = folder / f"{_LIST}.new"
+                staged.write_text(json.dumps(hashes), encoding="utf-8")
+                staged.replace(folder / _LIST)
+
+
+@contextmanager
+def locked(folder: Path, waits: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """While others, processes or threads, wait that lock the same folder.
+
+    Args:
+        folder: that is there.
+        waits: is called if another has locked it.
+
+    Raises:
+        CacheError: it cannot be read.
+    """
+    try:
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise _cleared_by_hand(folder, error) from error
+    try:
+        # Some network file systems have no locks.
+        with suppress(OSError):
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                waits()
+                fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+def _cleared_by_hand(folder: Path, error: OSError) -> CacheError:
+    where = error.filename or folder
+    return CacheError(f"{where}: {error.strerror or error}; remove the folder {folder}")
 
 
 def _files_in(folder: Path) -> list[Path]:

@@ -131,7 +131,7 @@ def frame(camera: Camera, network_input: NetworkInput, max_pixels: int) -> Frami
 
 def _cropped_rows(crop: Crop, scaled: Camera, ratio: float) -> tuple[int, int]:
     """First row of a crop and their number, 0 or less where it lies below the image."""
-    rows = round(crop.height * ratio)
+    rows = max(round(crop.height * ratio), 1)
     if crop.principal_row is None:
         assert crop.top is not None
         top = round(crop.top * ratio)

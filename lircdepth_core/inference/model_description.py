@@ -190,6 +190,8 @@ def _network_input(fields: _Fields) -> NetworkInput:
 
 def _crop(fields: _Fields) -> Crop:
     height = fields.integer("height", 1, MAX_ROWS)
+    if "top" in fields and "principal_row" in fields:
+        raise InputError("input.crop: give top or principal_row, not both")
     if "principal_row" in fields:
         crop = Crop(None, height, fields.number("principal_row", 0, height))
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -185,6 +186,13 @@ class Predictor:
         folder = find_model(model)
         description = read_description(folder)
         network = load_network(folder, description)
+        artefacts: Artefacts | None = None
+        try:
+            artefacts = Artefacts.of(description)
+        except CacheError:  # torch runs without a cache
+            wanted = requested_backend(backend, choose_device(device, cuda_devices()))
+            if wanted not in ("auto", "torch"):
+                raise
         return cls(
             description,
             network,
@@ -192,7 +200,7 @@ class Predictor:
             backend,
             max_network_pixels,
             max_sigma,
-            Artefacts.of(description),
+            artefacts,
             report,
             int8_network(folder, description),
             at_network_size,
@@ -221,8 +229,12 @@ class Predictor:
             height: the same.
         """
         focal = self.model.input.focal_length
-        width = width or round(_USUAL_SIZE[0] * focal / _USUAL_FOCAL_LENGTH)
-        height = height or round(_USUAL_SIZE[1] * focal / _USUAL_FOCAL_LENGTH)
+        if width is None or height is None:
+            # No larger than the network may see, whatever the model's focal length.
+            largest = math.sqrt(self._max_network_pixels / (_USUAL_SIZE[0] * _USUAL_SIZE[1]))
+            scale = min(focal / _USUAL_FOCAL_LENGTH, largest)
+            width, height = (max(round(side * scale), 1) for side in _USUAL_SIZE)
+            focal = scale * _USUAL_FOCAL_LENGTH
         crop, pixels = self.model.input.crop, width * height
         top = 0 if crop is None or crop.top is None else crop.top
         if crop is not None and height < top + min(crop.height, SIZE_MULTIPLE):

@@ -205,7 +205,7 @@ def test_a_pickle_is_not_opened(folder):
         ({"input__crop": {"top": -1, "height": 5}}, "input.crop.top: give a whole number"),
         (
             {"input__crop": {"top": 1, "height": 5, "principal_row": 2}},
-            "input.crop.top: this field is unknown",
+            "input.crop: give top or principal_row, not both",
         ),
         ({"input__crop": {"height": 5, "principal_row": 6}}, "input.crop.principal_row: give"),
         ({"input__radar_channels": ["depth"]}, "input.radar_channels: give"),

@@ -276,6 +276,15 @@ def test_a_model_is_warmed_up_for_nuscenes_front_camera(crop, make_model, consta
     assert predictor.is_ready_for(camera)
 
 
+@pytest.mark.parametrize("focal_length", [1.0, MAX_FOCAL_LENGTH])
+def test_no_focal_length_makes_the_warm_up_large(focal_length, make_model, constant_network):
+    network = constant_network()
+    model = make_model(input=NetworkInput(focal_length, "area", Crop(None, 192, 104.74)))
+    predictor = Predictor(model, network, CPU, max_network_pixels=20_000)
+    predictor.warm_up()
+    assert network.image.shape[2] * network.image.shape[3] <= 20_000
+
+
 def test_a_focal_length_that_is_new_to_the_network_may_take_long(
     make_camera, make_model, constant_network
 ):

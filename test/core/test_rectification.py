@@ -116,6 +116,22 @@ def test_what_the_distorted_image_does_not_show_is_known():
     assert rectifier.unseen_by(rectifier.camera) is rectifier.unseen
 
 
+def test_where_the_lens_model_folds_back_the_image_shows_nothing():
+    """Beyond its range a barrel distortion leads back into the image."""
+    center, wide = 319.5, np.array([[380.0, 0, 319.5], [0, 380, 239.5], [0, 0, 1]])
+    lens = np.array([[600.0, 0, center], [0, 600, 239.5], [0, 0, 1]])
+    k1 = -0.35
+    rectifier = Rectifier(lens, [k1, 0, 0, 0], "plumb_bob", WIDTH, HEIGHT, wide)
+    u, v = np.meshgrid(np.arange(WIDTH), np.arange(HEIGHT))
+    radius2 = ((u - center) / 380) ** 2 + ((v - 239.5) / 380) ** 2
+    # r (1 + k1 r²) grows up to r² = -1 / (3 k1); a pixel on that circle may be either.
+    beyond = radius2 > -1 / (3 * k1) * 1.02
+    assert beyond.any()
+    assert rectifier.unseen[beyond].all()
+    within = radius2 < 0.15
+    assert not rectifier.unseen[within].any()
+
+
 def test_an_image_that_shows_all_hides_nothing():
     narrow = np.array([[840.0, 0, 322.5], [0, 860, 238.0], [0, 0, 1]])
     assert Rectifier(K, [], "plumb_bob", WIDTH, HEIGHT, narrow).unseen is None

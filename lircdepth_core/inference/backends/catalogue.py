@@ -134,11 +134,14 @@ def requested_backend(name: str, device: str) -> str:
     if device.partition(":")[0] not in kind.devices:
         raise InputError(f"{source}: {name} does not run on {device}; give auto or torch")
     if kind.missing:
-        # ONNX Runtime for graphics cards is a package of its own, in the same folder.
+        # ONNX Runtime for graphics cards is a package of its own, in the same folder: where one of
+        # them is there, only the rest is named.
         gpu = "-gpu" if kind.extra == "onnxruntime" and device != "cpu" else ""
+        wanted = f"'lircdepth[{kind.extra}{gpu}]'"
+        if kind.is_half_installed:
+            wanted = " ".join(kind.missing)
         raise InputError(
-            f"{source}: {name} needs {', '.join(kind.missing)}; "
-            f"run: pip install 'lircdepth[{kind.extra}{gpu}]'"
+            f"{source}: {name} needs {', '.join(kind.missing)}; run: pip install {wanted}"
         )
     return name
 

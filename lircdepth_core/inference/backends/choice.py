@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,7 +14,7 @@ import numpy as np
 import torch
 
 from lircdepth_core.errors import NonFiniteError
-from lircdepth_core.inference.artefacts import Artefacts, CacheError
+from lircdepth_core.inference.artefacts import Artefacts, CacheError, locked
 from lircdepth_core.inference.backends.backend import Backend, NetworkMaps
 from lircdepth_core.inference.backends.catalogue import BACKENDS, open_backend
 from lircdepth_core.inference.backends.example import example
@@ -37,7 +35,7 @@ _FILE = "choice.json"
 def fastest(
     graph: DeploymentGraph, device: str, artefacts: Artefacts, report: Callable[[str], None]
 ) -> tuple[str, str]:
-    """The fastest back end whose depth is that of torch in float32.
+    """The fastest back end whose depth and uncertainty are those of torch in float32.
 
     Measured at 704x384 the first time, and kept for this network, device and these versions; for
     a day only where one of them failed, since what it failed of may pass. Of processes that start
@@ -68,15 +66,35 @@ def fastest(
 
     made_of = {"choice": f"{_COLUMNS}x{_ROWS}", "device": _machine(device)}
     made_of |= {name: versions(BACKENDS[name].packages) for name in considered}
-    kept = artefacts.find(made_of)
-    if kept is None or _read(kept).is_stale:
-        with _one_at_a_time(artefacts.folder):
-            kept = artefacts.find(made_of)  # another process may have measured meanwhile
-            if kept is None or _read(kept).is_stale:
-                artefacts.discard(made_of)
-                kept = artefacts.get(made_of, build)
-    choice = _read(kept)
+    choice = _read(artefacts.find(made_of))
+    if choice is None or choice.is_stale:
+        try:
+            choice = _made_anew(made_of, artefacts, build, report)
+        except CacheError:
+            if choice is None:
+                raise
+            # An old choice is better than none, as in an image that cannot be written.
     return choice.name, choice.why
+
+
+def _made_anew(
+    made_of: dict[str, str],
+    artefacts: Artefacts,
+    build: Callable[[Path], None],
+    report: Callable[[str], None],
+) -> _Choice:
+    """The choice of this process, or of another that was measuring."""
+    artefacts.make_folder()
+    where = artefacts.folder
+    with locked(
+        where, lambda: report(f"another process tries back ends ({where}), waiting for it")
+    ):
+        choice = _read(artefacts.find(made_of))
+        if choice is None or choice.is_stale:
+            artefacts.discard(made_of)
+            choice = _read(artefacts.get(made_of, build))
+    assert choice is not None
+    return choice
 
 
 @dataclass(frozen=True)
@@ -101,26 +119,14 @@ class _Choice:
         return self.failed and not 0 <= time.time() - self.time < _FAILURE_HOLDS_SECONDS
 
 
-def _read(folder: Path) -> _Choice:
-    return _Choice(**json.loads((folder / _FILE).read_text(encoding="utf-8")))
-
-
-@contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Processes that measure together would measure each other."""
+def _read(folder: Path | None) -> _Choice | None:
+    """What a folder holds; None for no folder, or where another process just removed it."""
+    if folder is None:
+        return None
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".measuring").open("w")
-    except OSError as error:
-        raise CacheError(
-            f"{error.filename}: {error.strerror}; compiled networks are kept there, set "
-            "LIRCDEPTH_CACHE to a folder that can be written"
-        ) from error
-    with lock:
-        # Some network file systems have no locks.
-        with suppress(OSError):
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        return _Choice(**json.loads((folder / _FILE).read_text(encoding="utf-8")))
+    except OSError:
+        return None
 
 
 def _try_all(

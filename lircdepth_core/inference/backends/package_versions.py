@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.metadata
+from collections.abc import Mapping
+from functools import cache
 
 
 def versions(packages: tuple[str, ...]) -> str:
@@ -11,10 +13,19 @@ def versions(packages: tuple[str, ...]) -> str:
     Some distributions are called otherwise, such as onnxruntime-gpu; of a package that is not
     installed there is only the name.
     """
-    distributions = importlib.metadata.packages_distributions()
+    return " ".join(f"{name} {_version(name)}".rstrip() for name in packages)
 
-    def version(package: str) -> str:
-        found = sorted(set(distributions.get(package, [])))
+
+def _version(package: str) -> str:
+    # Before Python 3.11 not all distributions say which packages they have.
+    found = sorted(set(_distributions().get(package, [package])))
+    try:
         return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in found)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
 
-    return " ".join(f"{name} {version(name)}".rstrip() for name in packages)
+
+@cache
+def _distributions() -> Mapping[str, list[str]]:
+    """Of every package; found by reading what is installed, which takes tenths of a second."""
+    return importlib.metadata.packages_distributions()

@@ -1,12 +1,14 @@
 """What is built once is used as long as it holds, and no longer."""
 
 import json
+import threading
+import time
 
 import pytest
 
 from lircdepth_core.errors import InputError
 from lircdepth_core.inference import artefacts
-from lircdepth_core.inference.artefacts import Artefacts, cache_folder, proven_files
+from lircdepth_core.inference.artefacts import Artefacts, cache_folder, locked, proven_files
 from lircdepth_core.inference.model_description import SeededWeights, StoredWeights
 from lircdepth_core.unfinished_folder import unfinished_folder
 
@@ -83,6 +85,23 @@ def test_of_a_librarys_cache_only_what_was_listed_and_has_not_changed_is_found(t
     (folder / artefacts._LIST).write_text("[]")
     with proven_files(folder):
         assert not (folder / "whole").exists()
+
+
+def test_a_librarys_cache_is_one_processs_at_a_time(tmp_path):
+    folder, order = tmp_path / "engines", []
+
+    def other():
+        with locked(folder, lambda: order.append("waits")):
+            order.append("second")
+
+    with proven_files(folder):
+        thread = threading.Thread(target=other, daemon=True)
+        thread.start()
+        while not order:
+            time.sleep(0.01)
+        order.append("first")
+    thread.join(30)
+    assert order == ["waits", "first", "second"]
 
 
 def test_what_a_failed_build_left_is_not_found_again(tmp_path):

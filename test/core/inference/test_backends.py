@@ -1,5 +1,6 @@
 """Every back end gives torch's answer; `auto` takes the fastest that does."""
 
+import errno
 import gc
 import importlib.util
 import os
@@ -20,7 +21,7 @@ from torch import nn
 
 from lircdepth_core.errors import InputError, NonFiniteError
 from lircdepth_core.inference import Predictor
-from lircdepth_core.inference.artefacts import Artefacts
+from lircdepth_core.inference.artefacts import Artefacts, CacheError
 from lircdepth_core.inference.backends import (
     BACKENDS,
     NetworkMaps,
@@ -31,7 +32,7 @@ from lircdepth_core.inference.backends import (
 )
 from lircdepth_core.inference.backends.catalogue import BackendKind
 from lircdepth_core.inference.backends.recent import KEPT_SIZES
-from lircdepth_core.inference.model_description import SeededWeights
+from lircdepth_core.inference.model_description import SeededWeights, format_description
 from lircdepth_core.inference.onnx_export import export_onnx
 from lircdepth_core.network import DeploymentGraph, SmallStudent, Student
 from lircdepth_core.radar import RadarReturns
@@ -366,7 +367,7 @@ def test_what_is_installed_in_part_is_named(choose):
 
 def test_of_processes_that_start_together_one_measures(tmp_path, small_network):
     """The second waits for the first, and takes over what it found."""
-    order, folder = [], Artefacts(tmp_path / "cache", "small")
+    order, told, folder = [], [], Artefacts(tmp_path / "cache", "small")
     measuring = threading.Event()
 
     def open_(graph, device, files):
@@ -379,18 +380,53 @@ def test_of_processes_that_start_together_one_measures(tmp_path, small_network):
         return NetworkMaps(*np.ones((2, *image.shape[:2]), np.float32))
 
     def start():
-        fastest(DeploymentGraph(small_network), "cpu", folder, lambda text: None)
+        fastest(DeploymentGraph(small_network), "cpu", folder, told.append)
         order.append("chosen")
 
     kinds = {"torch": BackendKind(open_, (), "extra", ("cpu",), ("cpu",))}
     with patch.dict(BACKENDS, kinds, clear=True):
-        first, second = threading.Thread(target=start), threading.Thread(target=start)
+        first, second = (threading.Thread(target=start, daemon=True) for _ in range(2))
         first.start()
         assert measuring.wait(10)
         second.start()
-        first.join()
-        second.join()
+        first.join(30)
+        second.join(30)
     assert order == ["opened", "chosen", "chosen"]
+    assert told[0].startswith("trying torch")
+    assert told[1].startswith("another process tries back ends")
+
+
+def test_a_choice_that_cannot_be_made_again_stays(choose, artefacts, monkeypatch):
+    kinds = {
+        "torch": kind(0.4),
+        "quick": kind(0.2),
+        "broken": kind(0.1, error=RuntimeError("out of memory")),
+    }
+    assert choose(**kinds)[0] == "quick"
+    times.sleep(100_000)
+    kinds["quick"] = kind(0.8)
+
+    def read_only(*_):
+        raise OSError(errno.EROFS, "Read-only file system", str(artefacts.folder))
+
+    monkeypatch.setattr(Artefacts, "_fill", read_only)
+    assert choose(**kinds)[0] == "quick"
+
+
+def test_without_a_home_torch_runs_and_others_say_what_to_set(make_model, tmp_path, monkeypatch):
+    monkeypatch.delenv("LIRCDEPTH_BACKEND")
+
+    def nowhere():
+        raise CacheError("~/.cache: no home; set LIRCDEPTH_CACHE to a folder")
+
+    monkeypatch.setattr("lircdepth_core.inference.artefacts.cache_folder", nowhere)
+    description = make_model(trained=False, weights=SeededWeights(3))
+    (tmp_path / "model.yaml").write_text(format_description(description))
+    assert Predictor.load(tmp_path, "cpu").backend == "torch"
+    assert Predictor.load(tmp_path, "cpu", "torch").backend == "torch"
+    if not BACKENDS["openvino"].missing:
+        with pytest.raises(CacheError, match="set LIRCDEPTH_CACHE"):
+            Predictor.load(tmp_path, "cpu", "openvino")
 
 
 def test_where_nothing_can_be_kept_torch_runs(make_model, monkeypatch, small_network):
@@ -475,6 +511,13 @@ def test_a_back_end_that_is_not_installed_says_how(monkeypatch):
     with pytest.raises(InputError, match=r"pip install 'lircdepth\[onnxruntime-gpu\]'"):
         requested_backend("tensorrt", "cuda:0")
     assert requested_backend("torch", "cpu") == "torch"
+
+
+def test_of_what_is_half_installed_the_rest_is_named(monkeypatch):
+    # The other ONNX Runtime, which is for graphics cards, must not be laid over this one.
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name == "onnxruntime" or None)
+    with pytest.raises(InputError, match=r"run: pip install onnx onnxscript$"):
+        requested_backend("onnxruntime", "cuda:0")
 
 
 def test_the_environment_decides_what_auto_is(monkeypatch):

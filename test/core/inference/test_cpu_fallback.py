@@ -22,7 +22,7 @@ class MadePredictor:
     def __init__(self, device: str, error: Exception | None = None) -> None:
         self.device, self.error, self.calls = device, error, 0
 
-    def warm_up(self, width: int, height: int) -> None:
+    def warm_up(self, width: int | None = None, height: int | None = None) -> None:
         self(IMAGE, None, None)
 
     def __call__(self, image, camera, radar, out=None) -> SimpleNamespace:
@@ -44,7 +44,7 @@ def test_the_image_at_which_a_device_fails_is_answered_by_the_cpu(error, while_w
     predictor = CpuFallback(broken, lambda: cpu, told.append)
     assert predictor.device == "cuda:0"
     if while_warming_up:
-        predictor.warm_up(3, 2)
+        predictor.warm_up()
     assert predictor(IMAGE, None, None).device == "cpu"
     assert predictor(IMAGE, None, None).device == "cpu"
     assert predictor.device == "cpu"
