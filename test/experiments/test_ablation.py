@@ -13,11 +13,6 @@ import yaml
 FOLDER = Path(__file__).resolve().parents[2] / "experiments" / "ablation"
 PLAN = FOLDER / "arms.yaml"
 
-needs_the_kept_teacher = pytest.mark.skipif(
-    not (FOLDER / "teacher" / "model.yaml").exists(),
-    reason="no teacher is kept yet; experiments/ablation/run.py makes it",
-)
-
 
 @pytest.fixture(autouse=True)
 def _as_when_run_as_a_script(monkeypatch):
@@ -156,8 +151,7 @@ def test_the_test_shows_as_many_rows_as_training_did():
     assert f"data.height={plan['data']['test_rows']['height']}" in plan["settings"]
 
 
-@needs_the_kept_teacher
-def test_what_is_kept_of_the_teacher_stands_for_its_run_in_a_new_folder(tmp_path):
+def test_what_is_kept_of_the_teacher_stands_for_its_run_in_a_new_folder(tmp_path, kept_teacher):
     script = load("run")
     name = "kept_teacher-0"
     runs = {run.name: run for run in script.planned_runs(yaml.safe_load(PLAN.read_text()))}

@@ -12,11 +12,6 @@ from torch import nn
 
 SCRIPT = Path(__file__).resolve().parents[2] / "experiments" / "ablation" / "kept_teacher.py"
 
-needs_the_kept_teacher = pytest.mark.skipif(
-    not (SCRIPT.parent / "teacher" / "model.yaml").exists(),
-    reason="no teacher is kept yet; experiments/ablation/run.py makes it",
-)
-
 
 @pytest.fixture(scope="module")
 def kept():
@@ -95,10 +90,9 @@ def test_statistics_are_those_of_what_is_seen(kept):
     assert network.norm.momentum == 0.1
 
 
-@needs_the_kept_teacher
-def test_the_teacher_that_is_kept_fits_its_network_and_its_description(kept):
-    description = kept.read_description(kept.FOLDER)
-    data = (kept.FOLDER / description.weights.file).read_bytes()
+def test_the_teacher_that_is_kept_fits_its_network_and_its_description(kept, kept_teacher):
+    description = kept.read_description(kept_teacher)
+    data = (kept_teacher / description.weights.file).read_bytes()
     assert len(data) <= 30_000_000
     assert hashlib.sha256(data).hexdigest() == description.weights.sha256
     back = kept.restored(kept.unpack(data))
