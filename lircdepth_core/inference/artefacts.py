@@ -140,7 +140,7 @@ class Artefacts:
 
 
 @contextmanager
-def proven_files(folder: Path) -> Iterator[None]:
+def proven_files(folder: Path, waits: Callable[[], None] = lambda: None) -> Iterator[None]:
     """Around what reads and writes a library's own cache: it finds no file there that has changed.
 
     OpenVINO and TensorRT believe what they find, weights included; a file is torn where the power
@@ -150,6 +150,7 @@ def proven_files(folder: Path) -> Iterator[None]:
 
     Args:
         folder: of the cache, made if it is not there.
+        waits: is called if another has it.
 
     Raises:
         CacheError: it cannot be made or cleared.
@@ -158,7 +159,7 @@ def proven_files(folder: Path) -> Iterator[None]:
         folder.mkdir(exist_ok=True)
     except OSError as error:
         raise _cleared_by_hand(folder, error) from error
-    with locked(folder):
+    with locked(folder, waits):
         known = _listed(folder)
         try:
             for path in _files_in(folder):

@@ -158,7 +158,7 @@ class Predictor:
                 try:
                     choice = fastest(graph, self.device, artefacts, report)
                 except CacheError as error:  # torch runs without a cache
-                    choice = "torch", f"nothing can be kept: {error}"
+                    choice = "torch", _nothing_kept(error)
                 self.backend, self.backend_reason = choice
         self._network = open_backend(self.backend, graph, self.device, artefacts, report, int8)
         self._max_network_pixels = max_network_pixels
@@ -187,13 +187,16 @@ class Predictor:
         description = read_description(folder)
         network = load_network(folder, description)
         artefacts: Artefacts | None = None
+        reason = ""
         try:
             artefacts = Artefacts.of(description)
-        except CacheError:  # torch runs without a cache
+        except CacheError as error:  # torch runs without a cache
             wanted = requested_backend(backend, choose_device(device, cuda_devices()))
             if wanted not in ("auto", "torch"):
                 raise
-        return cls(
+            if wanted == "auto":
+                reason = _nothing_kept(error)
+        predictor = cls(
             description,
             network,
             device,
@@ -205,6 +208,8 @@ class Predictor:
             int8_network(folder, description),
             at_network_size,
         )
+        predictor.backend_reason = predictor.backend_reason or reason
+        return predictor
 
     @property
     def description(self) -> str:
@@ -424,3 +429,7 @@ class _NetworkMaps:
         else:
             width = self.model.calibration(self.depth, self.uncertainty, share)
         return self.restored(width * np.float32(self.framing.ratio), out)
+
+
+def _nothing_kept(error: CacheError) -> str:
+    return f"nothing can be kept: {error}"

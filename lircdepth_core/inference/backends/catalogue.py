@@ -176,7 +176,7 @@ def open_backend(
             raise InputError(
                 f"backend: {name} needs a quantised model; run: lircdepth quantise MODEL DATA"
             )
-        files = Int8Files(int8, artefacts)
+        files = Int8Files(int8, artefacts, report)
     elif artefacts is not None:
         files = OnnxFiles(graph, artefacts, report)
     return kind.open(graph, device, files)

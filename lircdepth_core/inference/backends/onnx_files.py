@@ -25,6 +25,11 @@ _MAX_BYTES = 2_000_000_000  # a protobuf cannot be larger
 class NetworkFiles(Protocol):
     """ONNX files of a network."""
 
+    @property
+    def report(self) -> Callable[[str], None]:
+        """Is told before something takes long."""
+        ...
+
     def of_size(self, rows: int, columns: int) -> Path:
         """The file for images of rows x columns."""
         ...
@@ -85,10 +90,12 @@ class Int8Files:
     Attributes:
         network: as it is stored.
         artefacts: where they are kept.
+        report: is told before something takes long.
     """
 
     network: Int8Network
     artefacts: Artefacts
+    report: Callable[[str], None]
 
     def __post_init__(self) -> None:
         if not self.network.of_these_weights:
@@ -106,6 +113,7 @@ class Int8Files:
         """
 
         def build(folder: Path) -> None:
+            self.report(f"fixing the int8 network to {columns}x{rows} images, once")
             data = self._read()
             try:
                 fix_size(data, folder / _FILE, (rows, columns))
@@ -137,3 +145,10 @@ class Int8Files:
                 "int8.sha256; fetch the model again"
             )
         return data
+
+
+def waits_for(engines: Path, files: NetworkFiles) -> Callable[[], None]:
+    """For `proven_files`: tells that another process builds what is needed here too."""
+    return lambda: files.report(
+        f"another process compiles this network ({engines}), waiting for it"
+    )

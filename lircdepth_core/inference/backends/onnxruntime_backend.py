@@ -12,7 +12,7 @@ from lircdepth_core.errors import InputError
 from lircdepth_core.inference.artefacts import proven_files
 from lircdepth_core.inference.backends.backend import NetworkMaps
 from lircdepth_core.inference.backends.example import example
-from lircdepth_core.inference.backends.onnx_files import NetworkFiles
+from lircdepth_core.inference.backends.onnx_files import NetworkFiles, waits_for
 from lircdepth_core.inference.backends.recent import RecentSizes
 from lircdepth_core.inference.onnx_export import INPUTS, OUTPUTS
 
@@ -74,7 +74,7 @@ class OnnxRuntimeBackend:
             "trt_engine_cache_path": str(engines),
             "trt_fp16_enable": True,
         }
-        with proven_files(engines):
+        with proven_files(engines, waits_for(engines, self._files)):
             session = self._opened(path, options, settings)
             # What TensorRT builds only at a first run is to be listed too.
             image, radar = example(rows, columns)

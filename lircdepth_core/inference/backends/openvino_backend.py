@@ -7,7 +7,7 @@ import openvino
 
 from lircdepth_core.inference.artefacts import proven_files
 from lircdepth_core.inference.backends.backend import NetworkMaps
-from lircdepth_core.inference.backends.onnx_files import NetworkFiles
+from lircdepth_core.inference.backends.onnx_files import NetworkFiles, waits_for
 from lircdepth_core.inference.backends.recent import RecentSizes
 from lircdepth_core.inference.onnx_export import INPUTS, OUTPUTS
 
@@ -47,5 +47,5 @@ class OpenVinoBackend:
         # OpenVINO names what it keeps by its own version, the processor and the settings.
         engines = path.parent / ENGINES
         settings = {"CACHE_DIR": str(engines), **self._settings}
-        with proven_files(engines):
+        with proven_files(engines, waits_for(engines, self._files)):
             return self._core.compile_model(path, "CPU", settings).create_infer_request()

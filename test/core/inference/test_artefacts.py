@@ -8,7 +8,7 @@ import pytest
 
 from lircdepth_core.errors import InputError
 from lircdepth_core.inference import artefacts
-from lircdepth_core.inference.artefacts import Artefacts, cache_folder, locked, proven_files
+from lircdepth_core.inference.artefacts import Artefacts, cache_folder, proven_files
 from lircdepth_core.inference.model_description import SeededWeights, StoredWeights
 from lircdepth_core.unfinished_folder import unfinished_folder
 
@@ -91,7 +91,7 @@ def test_a_librarys_cache_is_one_processs_at_a_time(tmp_path):
     folder, order = tmp_path / "engines", []
 
     def other():
-        with locked(folder, lambda: order.append("waits")):
+        with proven_files(folder, lambda: order.append("waits")):
             order.append("second")
 
     with proven_files(folder):

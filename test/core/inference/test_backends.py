@@ -89,6 +89,8 @@ def test_what_was_built_serves_the_next_start(name, artefacts, monkeypatch, smal
 class OneFile:
     """A network's file for every size: its N, H and W are open."""
 
+    report = print
+
     def __init__(self, path):
         self.path = path
 
@@ -422,8 +424,11 @@ def test_without_a_home_torch_runs_and_others_say_what_to_set(make_model, tmp_pa
     monkeypatch.setattr("lircdepth_core.inference.artefacts.cache_folder", nowhere)
     description = make_model(trained=False, weights=SeededWeights(3))
     (tmp_path / "model.yaml").write_text(format_description(description))
-    assert Predictor.load(tmp_path, "cpu").backend == "torch"
-    assert Predictor.load(tmp_path, "cpu", "torch").backend == "torch"
+    unasked = Predictor.load(tmp_path, "cpu")
+    assert unasked.backend == "torch"
+    assert "nothing can be kept: ~/.cache" in unasked.backend_reason
+    asked = Predictor.load(tmp_path, "cpu", "torch")
+    assert (asked.backend, asked.backend_reason) == ("torch", "")
     if not BACKENDS["openvino"].missing:
         with pytest.raises(CacheError, match="set LIRCDEPTH_CACHE"):
             Predictor.load(tmp_path, "cpu", "openvino")

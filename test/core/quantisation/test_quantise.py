@@ -119,7 +119,7 @@ def test_a_changed_file_is_not_run(quantised, tmp_path, monkeypatch):
 def test_a_file_that_is_no_network_is_said(content, tmp_path):
     (tmp_path / "int8.onnx").write_bytes(content)
     network = Int8Network(tmp_path / "int8.onnx", hashlib.sha256(content).hexdigest())
-    files = Int8Files(network, Artefacts(tmp_path / "cache", "small"))
+    files = Int8Files(network, Artefacts(tmp_path / "cache", "small"), print)
     with pytest.raises(InputError, match=r"int8\.onnx: not a quantised network \(.*quantise again"):
         files.of_size(32, 64)
 
