@@ -5,7 +5,7 @@
 SAMPLES are generated drives, prepared; compared is with exact depth up to 80 m, no sky. The
 rules: sigma from the predicted depth alone, the disagreement of the student's intermediate depths,
 and the distance to the nearest radar return in the image. What is changed in every image: radar
-removed, the image black, the image saturated.
+removed, the image black, white, or seen through a veil that leaves little or no contrast.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ from lircdepth_core.network import IMAGE_MEAN, IMAGE_STD, MAX_DEPTH, StudentOutp
 CAP = 80.0
 """Metres."""
 
+VEIL_CONTRAST = 0.04
+"""What is left of it, as of a lens that is fogged up or covered; less than in fog."""
+
 Maps = dict[str, np.ndarray]
 Network = Callable[[torch.Tensor, torch.Tensor], StudentOutput]
 
@@ -41,6 +44,7 @@ def scores(output: StudentOutput, radar: np.ndarray, calibration: Calibration) -
     far = np.full(depth.shape, np.hypot(*depth.shape), np.float32)
     nearest = cv2.distanceTransform(no_return, cv2.DIST_L2, 5) if not no_return.all() else far
     return {
+        "nothing, at random": np.zeros_like(depth),
         "sigma": calibration(depth, output.uncertainty[0, 0].numpy(), SIGMA_SHARE),
         "predicted depth": depth,
         "disagreement of intermediate depths": np.std([depth, *inter], axis=0),
@@ -53,12 +57,17 @@ def depth_and_sigma(
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """(h, w) depth and sigma of the image and of what is made of it."""
     mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (IMAGE_MEAN, IMAGE_STD))
-    black, white = ((torch.zeros_like(batch.image) + grey - mean) / std for grey in (0.0, 1.0))
+    black, grey, white = (
+        (torch.zeros_like(batch.image) + light - mean) / std for light in (0.0, 0.5, 1.0)
+    )
+    veiled = VEIL_CONTRAST * batch.image + (1 - VEIL_CONTRAST) * grey
     inputs = {
         "as it is": (batch.image, batch.radar),
         "radar removed": (batch.image, torch.zeros_like(batch.radar)),
         "image black": (black, batch.radar),
         "image saturated": (white, batch.radar),
+        "image grey": (grey, batch.radar),
+        f"image veiled, {VEIL_CONTRAST:.0%} of its contrast": (veiled, batch.radar),
     }
     found = {}
     for name, (image, radar) in inputs.items():

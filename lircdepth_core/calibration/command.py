@@ -10,7 +10,7 @@ import sys
 
 from lircdepth_core.arguments import add_samples
 from lircdepth_core.errors import InputError
-from lircdepth_core.inference import Predictor
+from lircdepth_core.inference import MAX_NETWORK_PIXELS, Predictor
 from lircdepth_core.inference.model_files import find_model, read_description, write_description
 from lircdepth_core.network import MAX_DEPTH
 
@@ -51,11 +51,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0.05,
         metavar="SHARE",
         help="of how many images an almost black form is used besides, an almost white one, and "
-        "one behind a grey veil, so that sigma holds there too (default: %(default)s)",
+        "one behind a grey veil, so that sigma knows of such; how far it holds there is in the "
+        "table by exposure (default: %(default)s)",
     )
     parser.add_argument("--seed", type=int, default=0, help="of that (default: %(default)s)")
     parser.add_argument(
         "--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--max-network-pixels",
+        type=int,
+        default=MAX_NETWORK_PIXELS,
+        metavar="N",
+        help="shrink larger images further than the model asks; sigma then fits that bound alone "
+        "(default: %(default)s)",
     )
 
 
@@ -75,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     description = read_description(folder)
     if not (description.trained and description.uncertainty_trained):
         raise InputError(f"{folder}: its network and uncertainty head must be trained first")
-    from lircdepth_core.calibration.fit import fit_calibration
+    from lircdepth_core.calibration.fit import LEAST_PIXELS, fit_calibration
     from lircdepth_core.calibration.pixel_errors import collect_errors
     from lircdepth_core.calibration.report import coverage_tables, cross_validated
     from lircdepth_core.evaluation.sources import PreparedSamples
@@ -83,9 +92,12 @@ def run(args: argparse.Namespace) -> int:
 
     source = PreparedSamples(tuple(args.data))
     progress, total, done = Progress("images"), source.count(), itertools.count(1)
+    predictor = Predictor.load(
+        folder, args.device, backend="torch", max_network_pixels=args.max_network_pixels
+    )
     errors = collect_errors(
         source,
-        Predictor.load(folder, device=args.device, backend="torch"),
+        predictor,
         truth=args.truth,
         cap=args.cap,
         pixels_per_image=args.pixels_per_image,
@@ -103,6 +115,8 @@ def run(args: argparse.Namespace) -> int:
         "cap": args.cap,
         "images": errors.images,
         "bad_exposures": args.bad_exposures,
+        "max_network_pixels": args.max_network_pixels,
+        "notes": list(errors.notes),
         "scenes": list(errors.scenes),
         "pixels": len(errors.error),
         "skipped": list(errors.skipped),
@@ -114,10 +128,16 @@ def run(args: argparse.Namespace) -> int:
         f"{folder}: calibrated on {len(errors.error)} pixels of {errors.images} images, "
         f"{len(errors.scenes)} scenes"
     )
+    for note in errors.notes:
+        print(f"note: {note}", file=sys.stderr)
     if held_out:
         print("\n\n".join(table.text() for table in coverage_tables(held_out)))
     else:
-        print("one scene only: how well it holds elsewhere was not checked", file=sys.stderr)
+        print(
+            "how well it holds elsewhere was not checked: with some scenes left out, fewer than "
+            f"{LEAST_PIXELS} pixels remain",
+            file=sys.stderr,
+        )
     for reason in errors.skipped:
         print(f"skipped: {reason}")
     return 1 if errors.skipped else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -33,6 +34,7 @@ class PixelErrors:
         images: how many images they are of.
         scenes: names of the scenes.
         skipped: what could not be read, and why.
+        notes: what is to be known of depth for the images' cameras.
     """
 
     depth: np.ndarray
@@ -43,19 +45,15 @@ class PixelErrors:
     images: int
     scenes: tuple[str, ...]
     skipped: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def of(self, chosen: np.ndarray) -> PixelErrors:
         """The chosen pixels, by an (N,) boolean or integer index."""
-        return PixelErrors(
-            self.depth[chosen],
-            self.uncertainty[chosen],
-            self.error[chosen],
-            self.scene[chosen],
-            self.exposure[chosen],
-            self.images,
-            self.scenes,
-            self.skipped,
-        )
+        kept = {
+            name: getattr(self, name)[chosen]
+            for name in ("depth", "uncertainty", "error", "scene", "exposure")
+        }
+        return dataclasses.replace(self, **kept)
 
 
 def collect_errors(
@@ -89,6 +87,7 @@ def collect_errors(
     numbers: dict[str, int] = {}
     columns: list[np.ndarray] = []
     skipped: list[str] = []
+    notes: dict[str, None] = {}
     images = 0
 
     def damaged(error: InputError) -> None:
@@ -102,6 +101,7 @@ def collect_errors(
             chosen = rng.permutation(errors.shape[1])[:pixels_per_image]
             labels = np.repeat([[scene], [exposure]], len(chosen), axis=1)
             columns.append(np.vstack([errors[:, chosen], labels]))
+        notes |= dict.fromkeys(predictor.camera_notes(sample.camera))
         images += 1
         if progress:
             progress()
@@ -119,6 +119,7 @@ def collect_errors(
         images,
         tuple(numbers),
         tuple(skipped),
+        tuple(notes),
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lircdepth_core.calibration.fit import SHARES, fit_calibration
+from lircdepth_core.calibration.fit import LEAST_PIXELS, SHARES, fit_calibration
 from lircdepth_core.calibration.pixel_errors import EXPOSURES, PixelErrors
 from lircdepth_core.inference.calibration import SIGMA_SHARE, Calibration
 from lircdepth_core.text_table import Table
@@ -17,7 +17,9 @@ DEPTH_STEP = 10.0
 
 
 def cross_validated(errors: PixelErrors) -> dict[str, Any] | None:
-    """Fit on some scenes, check on the others, until each scene was checked; None for one scene.
+    """Fit on some scenes, check on the others, until each scene was checked.
+
+    None for one scene, or where without those of a fold too few pixels remain to fit.
 
     Returns:
         `folds`; `coverage`, a list of `{share, covered}`, of images as they are; and, within
@@ -25,7 +27,8 @@ def cross_validated(errors: PixelErrors) -> dict[str, Any] | None:
         `by_exposure`, a list of `{exposure, pixels, covered, median_sigma, mean_error}`.
     """
     folds = min(FOLDS, len(errors.scenes))
-    if folds < 2:
+    others = len(errors.error) - np.bincount(errors.scene % folds, minlength=folds)
+    if folds < 2 or others.min() < LEAST_PIXELS:
         return None
     within = np.zeros((len(SHARES), len(errors.error)), bool)
     sigma = np.zeros(len(errors.error))

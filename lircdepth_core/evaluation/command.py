@@ -8,6 +8,7 @@ from pathlib import Path
 from lircdepth_core.arguments import add_samples
 from lircdepth_core.errors import InputError
 from lircdepth_core.evaluation.options import RADAR_CHANGES, EvaluationOptions
+from lircdepth_core.inference import MAX_NETWORK_PIXELS
 from lircdepth_core.inference.backends import BACKENDS
 
 
@@ -107,7 +108,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-network-pixels",
         type=int,
-        default=1_000_000,
+        default=MAX_NETWORK_PIXELS,
         metavar="N",
         help="shrink larger images further than the model asks (default: %(default)s)",
     )

@@ -40,6 +40,7 @@ class ImageResult:
         scene: name of its scene.
         conditions: weather, light and the like.
         radar_points: returns in the image.
+        notes: what is to be known of depth for its camera.
         truths: those of `TRUTHS` that the sample has.
         measures: by truth and radar change; a truth without a pixel up to the last cap is missing.
     """
@@ -49,6 +50,7 @@ class ImageResult:
     scene: str
     conditions: dict[str, str]
     radar_points: int
+    notes: tuple[str, ...]
     truths: tuple[str, ...]
     measures: dict[str, dict[str, Measures]]
 
@@ -62,6 +64,7 @@ class Evaluation:
         shares: whose intervals were measured; empty for a model that is not calibrated.
         images: number of samples seen.
         skipped: which shards and samples could not be read, and why.
+        notes: what is to be known of depth for their cameras, and of how many images.
         scenes: names of their scenes, in order.
         truths: those of `TRUTHS` that any sample has.
         left_out: per truth, keys of samples that have it, but no pixel with truth up to the last
@@ -75,6 +78,7 @@ class Evaluation:
     shares: tuple[float, ...]
     images: int = 0
     skipped: list[str] = field(default_factory=list)
+    notes: dict[str, int] = field(default_factory=dict)
     scenes: list[str] = field(default_factory=list)
     truths: list[str] = field(default_factory=list)
     left_out: dict[str, list[str]] = field(default_factory=dict)
@@ -90,6 +94,8 @@ class Evaluation:
             if truth not in self.truths:
                 self.truths.append(truth)
             self._add_measures(truth, result)
+        for note in result.notes:
+            self.notes[note] = self.notes.get(note, 0) + 1
         self.images += 1
 
     def _add_measures(self, truth: str, result: ImageResult) -> None:
@@ -215,6 +221,7 @@ def measure_sample(
         scene=sample.scene,
         conditions=dict(sample.conditions),
         radar_points=len(returns.visible_in(sample.camera)),
+        notes=predictor.camera_notes(sample.camera),
         truths=tuple(truths),
         measures=measures,
     )

@@ -11,6 +11,7 @@ from lircdepth_core.evaluation.depth_metrics import LEAST_DEPTH, depth_metrics
 from lircdepth_core.evaluation.options import EvaluationOptions
 from lircdepth_core.evaluation.ranking import rank
 from lircdepth_core.inference import Prediction
+from lircdepth_core.network import MAX_DEPTH
 
 CONTENTS = ("background", "object", "unknown")
 """What a pixel can show: unknown in images whose objects nobody annotated."""
@@ -74,7 +75,8 @@ class Measures:
         sums: float64 arrays to be added up over images, each pixel weighing the same.
             `cells` (ranges, 3, 5), by range and `CONTENTS`; `score` (2,) pixels and sum; and with
             calibration `covered` (1 + shares,) pixels, and those within each half-width,
-            `likelihood` (4,), `by_sigma` (9, 5) and `by_depth` (bins of predicted depth, 5).
+            `likelihood` (4,), and with truth as far as the network can see or the last cap, if
+            that is farther, `by_sigma` (9, 5) and `by_depth` (bins of predicted depth, 5).
             Empty if there is no prediction at any pixel with truth; of the averages there is
             then `answered` alone.
     """
@@ -143,12 +145,7 @@ def measure(
         ]
         sums["covered"] = np.array([len(index), *within], np.float64)
         sums["likelihood"] = _likelihood(error, sigma)
-        promised = [covered, sigma, error, error * error]
-        sums["by_sigma"] = _sums(_sigma_bin(sigma), len(SIGMA_EDGES) - 1, promised)
-        bins = len(options.prediction_edges) - 1
-        place = (np.clip(depth, 0, None) / np.float32(options.range_step)).astype(np.intp)
-        place = np.minimum(place, bins - 1)
-        sums["by_depth"] = _sums(place, bins, promised)
+        sums |= _promises(maps.depth, maps.sigma, truth, options)
     bins = len(options.range_edges) - 1
     kinds = len(CONTENTS)
     cell = np.minimum((t / np.float32(options.range_step)).astype(np.intp), bins - 1) * kinds
@@ -168,6 +165,26 @@ def _depth(depth: np.ndarray, truth: np.ndarray, options: EvaluationOptions) -> 
             p = np.clip(p, LEAST_DEPTH, cap)
         rows.append(depth_metrics(p, t) if len(t) else np.full(10, np.nan))
     return np.stack(rows)
+
+
+def _promises(
+    depth: np.ndarray, sigma: np.ndarray, truth: np.ndarray, options: EvaluationOptions
+) -> dict[str, np.ndarray]:
+    """The sums by sigma and by predicted depth.
+
+    A cap on the truth would leave, of predictions beyond it, those alone that are too far.
+    """
+    with np.errstate(invalid="ignore"):
+        known = (truth > 0) & (truth <= max(options.caps[-1], MAX_DEPTH)) & np.isfinite(depth)
+    depth, sigma = depth[known], sigma[known]
+    error = np.abs(depth - truth[known])
+    promised = [error <= sigma, sigma, error, error * error]
+    bins = len(options.prediction_edges) - 1
+    place = (np.clip(depth, 0, None) / np.float32(options.range_step)).astype(np.intp)
+    return {
+        "by_sigma": _sums(_sigma_bin(sigma), len(SIGMA_EDGES) - 1, promised),
+        "by_depth": _sums(np.minimum(place, bins - 1), bins, promised),
+    }
 
 
 def _sigma_bin(sigma: np.ndarray) -> np.ndarray:

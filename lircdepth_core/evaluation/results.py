@@ -7,7 +7,9 @@ from typing import Any
 
 from lircdepth_core.evaluation.evaluate import Evaluation
 from lircdepth_core.evaluation.options import EvaluationOptions
-from lircdepth_core.inference import ModelDescription
+from lircdepth_core.inference import Predictor
+from lircdepth_core.inference.model_description import ModelDescription
+from lircdepth_core.network import MAX_DEPTH
 
 FORMAT = 1
 
@@ -18,15 +20,15 @@ CURVES = ("sparsification", "by_sigma", "reliability")
 """Parts of a summary's uncertainty that are given for all images with all radar only."""
 
 
-def results(evaluation: Evaluation, model: ModelDescription, data: str) -> dict[str, Any]:
+def results(evaluation: Evaluation, predictor: Predictor, data: str) -> dict[str, Any]:
     """All results and what they mean; only JSON's own types, None where there is no number.
 
     Args:
         evaluation: what was measured.
-        model: that was evaluated.
+        predictor: of the model that was evaluated.
         data: where the samples come from, in words.
     """
-    options, shares = evaluation.options, evaluation.shares
+    options, shares, model = evaluation.options, evaluation.shares, predictor.model
     truths: dict[str, Any] = {}
     for truth in evaluation.truths:
         by_radar = evaluation.totals.get(truth, {})
@@ -57,6 +59,9 @@ def results(evaluation: Evaluation, model: ModelDescription, data: str) -> dict[
             "trained": model.trained,
             "uncertainty_trained": model.uncertainty_trained,
             "calibrated": model.calibration is not None,
+            "device": predictor.device,
+            "backend": predictor.backend,
+            "max_network_pixels": predictor.max_network_pixels,
             "notes": _model_notes(model, evaluation),
         },
         "data": {
@@ -64,6 +69,10 @@ def results(evaluation: Evaluation, model: ModelDescription, data: str) -> dict[
             "images": evaluation.images,
             "scenes": len(evaluation.scenes),
             "skipped": evaluation.skipped,
+            "notes": [
+                f"{count} of {evaluation.images} images: {note}"
+                for note, count in evaluation.notes.items()
+            ],
         },
         "options": {
             "caps": list(options.caps),
@@ -116,7 +125,9 @@ def definitions(options: EvaluationOptions) -> dict[str, str]:
         "nll_laplace": "mean negative log-likelihood in nats over all pixels, e in m, for a "
         "Laplace distribution around the prediction with 68.3 % within sigma.",
         "nll_gaussian": "the same for a normal distribution of standard deviation sigma.",
-        "by_sigma": "coverage of sigma (to hold 68.3 %) over the pixels with sigma in a bin.",
+        "by_sigma": "coverage of sigma (to hold 68.3 %) over the pixels with sigma in a bin, truth "
+        f"up to {max(options.caps[-1], MAX_DEPTH):g} m: a nearer cap on the truth would leave, of "
+        "predictions beyond it, those alone that are too far.",
         "by_predicted_depth": "the same over the pixels with the predicted depth in a bin.",
         "by_radar": "full: as measured; none: no radar; half: every second return at random "
         f"(seed {options.seed}); shifted: every return where its velocity says that it was "

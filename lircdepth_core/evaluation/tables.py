@@ -88,7 +88,9 @@ def _radar(by_radar: dict[str, Any], last: str, shift: float) -> Table:
         "Radar", "MAE m", "MAE change", "RMSE m", "AbsRel", "δ1", "mean uncertainty", "AUSE RMSE m",
         "within σ",
     )  # fmt: skip
-    return Table(f"What radar is worth, up to {last} m", columns, rows)
+    return Table(
+        f"What radar is worth, up to {last} m; averages over images, σ's over pixels", columns, rows
+    )
 
 
 def _ranking(uncertainty: dict[str, Any], last: str) -> Table:
@@ -135,7 +137,11 @@ def _promises(uncertainty: dict[str, Any], field: str, name: str, column: str) -
         for row in uncertainty[field]
     ]
     columns = (column, "pixels", "within σ", "mean σ m", "MAE m", "RMSE m")
-    return Table(f"By {name}: 68.3 % should be within, in every row", columns, rows)
+    return Table(
+        f"By {name}, truth as far as the network sees: 68.3 % should be within, in every row",
+        columns,
+        rows,
+    )
 
 
 def _by_range(full: dict[str, Any]) -> Table:
@@ -185,7 +191,9 @@ def _condition(condition: str, values: dict[str, Any], last: str) -> Table:
         condition.capitalize(), "images", "MAE m", "RMSE m", "AbsRel", "δ1", "AUSE RMSE m",
         "within σ",
     )  # fmt: skip
-    return Table(f"By {condition}, up to {last} m, averages over images", columns, rows)
+    return Table(
+        f"By {condition}, up to {last} m; averages over images, σ's over pixels", columns, rows
+    )
 
 
 def _span(low: float, high: float | None) -> str:

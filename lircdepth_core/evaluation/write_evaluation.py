@@ -19,7 +19,7 @@ from lircdepth_core.evaluation.report import report_page
 from lircdepth_core.evaluation.results import results
 from lircdepth_core.evaluation.sources import PreparedSamples
 from lircdepth_core.evaluation.tables import TRUTH_NAMES, truth_tables
-from lircdepth_core.inference import Predictor
+from lircdepth_core.inference import MAX_NETWORK_PIXELS, Predictor
 from lircdepth_core.output_folder import output_folder
 from lircdepth_core.progress import Progress
 
@@ -36,7 +36,7 @@ def write_evaluation(
     workers: int = 1,
     device: str = "auto",
     backend: str = "torch",
-    max_network_pixels: int = 1_000_000,
+    max_network_pixels: int = MAX_NETWORK_PIXELS,
 ) -> dict[str, Any]:
     """Evaluate, and write `RESULTS_FILE` and `PAGE_FILE`; progress goes to stderr.
 
@@ -81,7 +81,7 @@ def write_evaluation(
                 load_predictor=load,
                 progress=_counted(total) if bar.disable else bar.update,
             )
-        found = results(evaluation, predictor.model, " ".join(data))
+        found = results(evaluation, predictor, " ".join(data))
         frame_truth = "exact" if "exact" in evaluation.rows else "single_scan"
         chosen = choose_frames(evaluation.rows[frame_truth], frames) if frames else []
         pictures = list(draw_frames(chosen, source, predictor, frame_truth, options.caps[-1]))
@@ -101,11 +101,15 @@ def _counted(total: int | None) -> Callable[[], None]:
 def results_text(found: dict[str, Any]) -> str:
     """Results for a terminal: notes, what was skipped, and tables."""
     parts = [f"note: {note}" for note in found["model"]["notes"]]
+    parts += [f"note: {note}" for note in found["data"]["notes"]]
     parts += [f"skipped: {reason}" for reason in found["data"]["skipped"]]
     for name, truth in found["truths"].items():
         if truth["by_radar"]:
-            images = truth["by_radar"]["full"]["images"]
-            parts.append(f"\n== Against {TRUTH_NAMES[name]}: {images} images ==")
+            full = truth["by_radar"]["full"]
+            parts.append(
+                f"\n== Against {TRUTH_NAMES[name]}: {full['images']} images, an answer at "
+                f"{full['answered']:.1%} of the pixels =="
+            )
             parts += ["\n" + table.text() for table in truth_tables(truth, found["options"])]
         if truth["left_out"]:
             parts.append(

@@ -37,6 +37,10 @@ from lircdepth_core.radar import RadarReturns
 _USUAL_SIZE, _USUAL_FOCAL_LENGTH = (1600, 900), 1266.417
 """Of nuScenes' front camera, pixels."""
 
+MAX_NETWORK_PIXELS = 1_500_000
+"""Of a network's input, where nothing else is asked for: room for such images at their own focal
+length, padded, which published checkpoints want."""
+
 _NOTABLE_ENLARGEMENT = 2.0
 _NOTABLE_UNSEEN_SHARE = 0.1
 
@@ -135,7 +139,7 @@ class Predictor:
         network: torch.nn.Module,
         device: str = "auto",
         backend: str = "auto",
-        max_network_pixels: int = 1_000_000,
+        max_network_pixels: int = MAX_NETWORK_PIXELS,
         max_sigma: float | None = None,
         artefacts: Artefacts | None = None,
         report: Callable[[str], None] = lambda text: None,
@@ -161,7 +165,7 @@ class Predictor:
                     choice = "torch", _nothing_kept(error)
                 self.backend, self.backend_reason = choice
         self._network = open_backend(self.backend, graph, self.device, artefacts, report, int8)
-        self._max_network_pixels = max_network_pixels
+        self.max_network_pixels = max_network_pixels
         self._max_sigma = max_sigma
         self._at_network_size = at_network_size
         self._framing: Framing | None = None
@@ -173,7 +177,7 @@ class Predictor:
         model: str | Path,
         device: str = "auto",
         backend: str = "auto",
-        max_network_pixels: int = 1_000_000,
+        max_network_pixels: int = MAX_NETWORK_PIXELS,
         max_sigma: float | None = None,
         report: Callable[[str], None] = lambda text: None,
         at_network_size: bool = False,
@@ -221,7 +225,7 @@ class Predictor:
         return (
             f"{model.name} ({model.network}), {trained}, {calibrated}, on {self.device} with "
             f"{self.backend}{reason}, images scaled to a focal length of "
-            f"{model.input.focal_length:g} px and at most {self._max_network_pixels} pixels"
+            f"{model.input.focal_length:g} px and at most {self.max_network_pixels} pixels"
         )
 
     def warm_up(self, width: int | None = None, height: int | None = None) -> None:
@@ -236,7 +240,7 @@ class Predictor:
         focal = self.model.input.focal_length
         if width is None or height is None:
             # No larger than the network may see, whatever the model's focal length.
-            largest = math.sqrt(self._max_network_pixels / (_USUAL_SIZE[0] * _USUAL_SIZE[1]))
+            largest = math.sqrt(self.max_network_pixels / (_USUAL_SIZE[0] * _USUAL_SIZE[1]))
             scale = min(focal / _USUAL_FOCAL_LENGTH, largest)
             width, height = (max(round(side * scale), 1) for side in _USUAL_SIZE)
             focal = scale * _USUAL_FOCAL_LENGTH
@@ -318,7 +322,7 @@ class Predictor:
             depth=depth,
             sigma=sigma,
             radar_points=len(visible),
-            notes=self._notes(framing, len(visible)),
+            notes=self._notes(camera, len(visible)),
             stage_seconds={
                 "prepare": prepared - start,
                 "infer": inferred - prepared,
@@ -353,11 +357,11 @@ class Predictor:
         """Made anew only for another camera."""
         framing = self._framing
         if framing is None or framing.camera is not camera:
-            framing = frame(camera, self.model.input, self._max_network_pixels)
+            framing = frame(camera, self.model.input, self.max_network_pixels)
             self._framing = framing
         return framing
 
-    def _notes(self, framing: Framing, radar_points: int) -> tuple[str, ...]:
+    def _notes(self, camera: Camera, radar_points: int) -> tuple[str, ...]:
         """What a user should know about a prediction."""
         notes = []
         if not self.model.trained:
@@ -365,10 +369,24 @@ class Predictor:
         if self.model.calibration is None:
             without = ", so max_sigma does nothing" if self._max_sigma is not None else ""
             notes.append(f"the model is not calibrated: sigma is NaN{without}")
+        notes += self.camera_notes(camera)
+        if not radar_points:
+            notes.append("no radar return in the image: depth from the camera alone")
+        return tuple(notes)
+
+    def camera_notes(self, camera: Camera) -> tuple[str, ...]:
+        """What is to be known of all depth for a camera's images.
+
+        Raises:
+            InputError: the model's crop lies outside such images.
+        """
+        framing = self._framing_of(camera)
+        notes = []
         if framing.ratio < 1:
             notes.append(
                 f"focal length reduced to {framing.ratio:.3f} of the model's to stay within "
-                f"max_network_pixels {self._max_network_pixels}; depth is scaled for it"
+                f"max_network_pixels {self.max_network_pixels}; depth and sigma are scaled for it, "
+                "but errors grow more than sigma does"
             )
         crop = self.model.input.crop
         wanted = 0 if crop is None else round(crop.height * framing.ratio)
@@ -390,8 +408,6 @@ class Predictor:
                 f"image enlarged {framing.enlargement:.1f} times to reach the model's focal "
                 "length; it holds less detail than the model was taught with"
             )
-        if not radar_points:
-            notes.append("no radar return in the image: depth from the camera alone")
         return tuple(notes)
 
 

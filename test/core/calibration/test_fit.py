@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from lircdepth_core.calibration.fit import SHARES, fit_calibration
+from lircdepth_core.calibration.fit import LEAST_PIXELS, SHARES, fit_calibration
 from lircdepth_core.calibration.pixel_errors import PixelErrors
 from lircdepth_core.calibration.report import cross_validated
 from lircdepth_core.errors import InputError
@@ -94,3 +94,9 @@ def test_coverage_is_told_of_scenes_left_out():
 
 def test_one_scene_cannot_be_checked_on_another():
     assert cross_validated(normal_errors(2000, seed=1, scenes=1)) is None
+
+
+def test_a_fit_on_few_pixels_stays_though_none_of_its_scenes_can_be_left_out():
+    errors = normal_errors(LEAST_PIXELS + 200, seed=1, scenes=2)
+    fit_calibration(errors)
+    assert cross_validated(errors) is None

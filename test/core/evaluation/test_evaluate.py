@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 
@@ -40,14 +41,14 @@ def _source(*samples: Sample) -> SampleSource:
 
 
 def test_two_processes_add_up_what_one_does_to_the_last_bit() -> None:
-    model = brightness_model().model
+    predictor = brightness_model()
     # Without the numbers 2, 3 and 4 the workers get out of step.
     source = MadeSamples(8, lost=range(2, 5))
     one = evaluate(source, brightness_model(), OPTIONS)
     two = evaluate(source, brightness_model(), OPTIONS, workers=2, load_predictor=brightness_model)
     assert one.images == 5
-    found = results(one, model, "made")
-    assert found == results(two, model, "made")
+    found = results(one, predictor, "made")
+    assert found == results(two, predictor, "made")
     assert [row["number"] for row in found["truths"]["exact"]["per_image"]] == [0, 1, 5, 6, 7]
     assert found["data"]["skipped"] == ["lost.tar: cannot be read"]
 
@@ -113,7 +114,7 @@ def test_changed_radar_is_averaged_over_the_images_that_all_radar_answers() -> N
     options = EvaluationOptions(radar=("full", "none"))
     evaluation = evaluate(_source(*samples), predictor, options)
     assert evaluation.left_out["exact"] == [samples[1].key]
-    found = results(evaluation, predictor.model, "made")["truths"]["exact"]["by_radar"]
+    found = results(evaluation, predictor, "made")["truths"]["exact"]["by_radar"]
     assert {change: summary["images"] for change, summary in found.items()} == {
         "full": 1,
         "none": 1,
@@ -155,7 +156,7 @@ def test_scenes_without_annotation_have_no_content() -> None:
         evaluation = evaluate(
             _source(*samples), brightness_model(), EvaluationOptions(radar=("full",))
         )
-        found = results(evaluation, brightness_model().model, "made")
+        found = results(evaluation, brightness_model(), "made")
         truth = found["truths"]["exact"]
         by_content = truth["by_radar"]["full"]["by_content"]
         assert (set(by_content) if by_content else None) == contents
@@ -176,10 +177,30 @@ def test_intervals_are_those_asked_for_and_those_stored() -> None:
     assert measured_shares(brightness_model(calibrated=False), options) == ()
 
 
+def test_a_network_that_sees_less_than_its_model_asks_for_is_told() -> None:
+    bound = HEIGHT * WIDTH // 2
+    whole = brightness_model()
+    shrunk = Predictor(whole.model, BrightnessNetwork(), "cpu", max_network_pixels=bound)
+    for predictor, said in (
+        (whole, []),
+        (shrunk, [f"3 of 3 images: .*max_network_pixels {bound};"]),
+    ):
+        evaluation = evaluate(MadeSamples(3), predictor, EvaluationOptions(radar=("full",)))
+        found = results(evaluation, predictor, "made")
+        assert len(found["data"]["notes"]) == len(said)
+        assert all(map(re.match, said, found["data"]["notes"]))
+        assert found["model"]["max_network_pixels"] == predictor.max_network_pixels
+        assert (found["model"]["device"], found["model"]["backend"]) == ("cpu", "torch")
+        errors = collect_errors(
+            MadeSamples(2), predictor, truth="exact", cap=80.0, pixels_per_image=10
+        )
+        assert len(errors.notes) == len(said)
+
+
 def test_an_uncalibrated_model_is_ranked_by_its_expected_uncertainty() -> None:
     predictor = brightness_model(calibrated=False)
     evaluation = evaluate(MadeSamples(2), predictor, EvaluationOptions(radar=("full",)))
-    found = results(evaluation, predictor.model, "made")
+    found = results(evaluation, predictor, "made")
     uncertainty = found["truths"]["exact"]["by_radar"]["full"]["uncertainty"]
     assert uncertainty["score"] == "expected_uncertainty"
     assert "coverage" not in uncertainty

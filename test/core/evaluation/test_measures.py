@@ -175,16 +175,19 @@ def test_sigma_falls_into_the_bin_that_holds_its_lower_edge() -> None:
 
 
 def test_coverage_is_told_by_the_depth_that_was_predicted() -> None:
-    predicted, truth = _map([9, 11, 19, 95, 79]), _map([10, 10, 10, 70, 75])
-    sigma = _map([2, 2, 2, 30, 3])
+    # Truth up to 100 m counts here, the network's range: of what is predicted at 95 m the cap of
+    # 80 m would leave only what is too far.
+    predicted, truth = _map([9, 11, 19, 95, 96, 79, 97]), _map([10, 10, 10, 70, 92, 75, 101])
+    sigma = _map([2, 2, 2, 30, 3, 3, 9])
     found = _summary([(_maps(predicted, sigma), truth)], SHARES)["uncertainty"]
     rows = found["by_predicted_depth"]
     assert [(row["from"], row["to"], row["pixels"], row["coverage"]) for row in rows] == [
         (0, 10, 1, 1),
         (10, 20, 2, 0.5),
         (70, 80, 1, 0),
-        (80, None, 1, 1),
+        (80, None, 2, 0.5),
     ]
+    assert found["coverage"]["0.683"] == 3 / 5
 
 
 @pytest.mark.parametrize(
