@@ -21,6 +21,8 @@ SHARE = Path(get_package_share_directory(PACKAGE))
 SHOWN = ("depth_color", "uncertainty_color")
 RESPAWN_DELAY = 2.0
 """Seconds, in which DDS and a device let go of what ended."""
+LOADING_TIMEOUT = 3600
+"""Seconds for which replay waits for the node, which may build an engine, or be started by hand."""
 AS_FILE = "Empty: as in params_file."
 
 
@@ -110,7 +112,7 @@ def processes(context: LaunchContext) -> list[Node]:
     started: list[Node] = []
     if given["rviz"] == "true":
         # First: where RViz is missing, launch stops here and leaves no node behind.
-        sim_time = bool(given["bag"]) or given["use_sim_time"] == "true"
+        sim_time = bool(given["bag"]) or given["use_sim_time"].lower() == "true"
         started.append(
             Node(
                 package="rviz2",
@@ -149,6 +151,7 @@ def processes(context: LaunchContext) -> list[Node]:
                 arguments=[
                     *(existing("bag", given["bag"]), "--clock"),
                     *("--wait", given["image"], given["camera_info"], *radar_topics(given)),
+                    *("--wait-timeout", str(LOADING_TIMEOUT)),
                 ],
                 additional_env=environment,
                 output="screen",
@@ -196,12 +199,13 @@ def radar_topics(given: dict[str, str]) -> list[str]:
 def fastdds_environment(profile: str, environment: dict[str, str]) -> dict[str, str]:
     """The variable by which Jazzy's Fast DDS finds the profile.
 
-    None if another RMW or a profile of the user's own is set, or if the machine's shared memory (a
-    container's is often 64 MB) has no room for several segments: Fast DDS would do without any.
+    None if another RMW, a profile of the user's own or other transports are set, or the machine's
+    shared memory (a container's is often 64 MB) has no room for several segments: Fast DDS would do
+    without any.
     """
     variables = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
     fast_dds = environment.get("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp").startswith("rmw_fastrtps")
-    chosen = any(variable in environment for variable in variables)
+    chosen = any(variable in environment for variable in (*variables, "FASTDDS_BUILTIN_TRANSPORTS"))
     if profile == "none" or chosen or not fast_dds or disk_usage("/dev/shm").free < 2**28:
         return {}
     return {variables[0]: existing("fastdds_profile", profile)}

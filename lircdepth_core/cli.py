@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from lircdepth_core.errors import InputError, NonFiniteError
+from lircdepth_core.extras import not_installed
 
 VERBS = {
     "drive": (
@@ -108,7 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         package, extra = (error.name or "").partition(".")[0], VERBS[verb][2]
         if extra is None or package in ("", "lircdepth_core"):
             raise
-        message = f"{package} is not installed; run: pip install 'lircdepth[{extra}]'"
+        message = not_installed(package, extra)
     except KeyboardInterrupt:
         print(f"lircdepth {verb}: stopped", file=sys.stderr)
         return 130

@@ -40,7 +40,11 @@ if TYPE_CHECKING:
 _REVIEW_PERIOD_SECONDS = 0.2
 _BUILDING_FACTOR = 10
 """How much longer the first image of a size, and loading the model, may take before they hang."""
-_IMAGE_TYPES = {"raw": Image, "compressed": CompressedImage}
+_IMAGE_TYPES = {
+    "raw": (Image,),
+    "compressed": (CompressedImage,),
+    "auto": (Image, CompressedImage),
+}
 
 
 class DepthNode(LifecycleNode):
@@ -207,8 +211,9 @@ class DepthNode(LifecycleNode):
             "calibration file (`lircdepth bag` writes calibration.yaml into the bag's folder)"
         )
 
-    def _tell_of_jump(self, frame: str) -> None:
-        self._health.event(f"TF: stamps of {frame} jumped back")
+    def _tell_of_jump(self, frame: str, two_clocks: bool) -> None:
+        problem = "two publishers of it have other clocks; stop one" if two_clocks else ""
+        self._health.event(f"TF: stamps of {frame} jumped back", problem=problem)
 
     def _activate(self, state: LifecycleState) -> None:
         assert self._predictor is not None
@@ -225,18 +230,20 @@ class DepthNode(LifecycleNode):
             self._health,
             self._publish,
             self._age_clock,
+            self.resolve_topic_name("~/input/image"),
         )
+        images = _IMAGE_TYPES[values.image_type]
         if values.sync == "approximate":
-            self._subscribe_synchronised(worker, radars)
+            self._subscribe_synchronised(worker, images, radars)
         else:
-            self._subscribe("~/input/image", self._choose_image_type, worker.on_image)
+            self._subscribe("~/input/image", images, worker.on_image)
             for topic, name in radars.items():
-                self._subscribe(topic, _always(PointCloud2), partial(worker.on_radar, name))
+                self._subscribe(topic, (PointCloud2,), partial(worker.on_radar, name))
         info = worker.on_camera_info
-        self._subscribe("~/input/camera_info", _always(CameraInfo), info, latched=True)
+        self._subscribe("~/input/camera_info", (CameraInfo,), info, latched=True)
         if isinstance(self._poses, CalibrationPoses):
             # Odometry comes in bursts of hundreds of messages a second.
-            self._subscribe("~/input/odometry", _always(Odometry), worker.on_odometry, depth=200)
+            self._subscribe("~/input/odometry", (Odometry,), worker.on_odometry, depth=200)
         self._poses.begin()
         super().on_activate(state)
         self._health.begin()
@@ -262,7 +269,9 @@ class DepthNode(LifecycleNode):
                 )
         return radars
 
-    def _subscribe_synchronised(self, worker: DepthWorker, radar_topics: dict[str, str]) -> None:
+    def _subscribe_synchronised(
+        self, worker: DepthWorker, images: tuple[type, ...], radar_topics: dict[str, str]
+    ) -> None:
         values = self._settings.values
         self._synchroniser = sync = ApproximateSync(
             values.approximate_queue_size,
@@ -270,14 +279,14 @@ class DepthNode(LifecycleNode):
             worker.on_synchronised,
             self._drop_unmatched,
         )
-        image = self._subscribe("~/input/image", self._choose_image_type, sync.saw_image)
+        image = self._subscribe("~/input/image", images, sync.saw_image)
 
         def saw_cloud(name: str, cloud: PointCloud2) -> None:
             worker.limit_cloud(name, cloud)
             sync.saw_cloud(name, cloud)
 
         radars = [
-            self._subscribe(topic, _always(PointCloud2), partial(saw_cloud, name))
+            self._subscribe(topic, (PointCloud2,), partial(saw_cloud, name))
             for topic, name in radar_topics.items()
         ]
         sync.connect(image, radars)
@@ -285,23 +294,13 @@ class DepthNode(LifecycleNode):
     def _subscribe(
         self,
         topic: str,
-        choose_type: Callable[[list[str]], type | None],
+        usable: tuple[type, ...],
         callback: Callable[[Any], None],
         **kwargs: Any,
     ) -> InputSubscription:
-        subscription = InputSubscription(self, topic, choose_type, callback, self._health, **kwargs)
+        subscription = InputSubscription(self, topic, usable, callback, self._health, **kwargs)
         self._input_subscriptions.append(subscription)
         return subscription
-
-    def _choose_image_type(self, offered: list[str]) -> type | None:
-        wanted = self._settings.values.image_type
-        if wanted in _IMAGE_TYPES:
-            return _IMAGE_TYPES[wanted]
-        for message_type in _IMAGE_TYPES.values():
-            if f"sensor_msgs/msg/{message_type.__name__}" in offered:
-                return message_type
-        name = self.resolve_topic_name("~/input/image")
-        return CompressedImage if name.endswith("compressed") else None
 
     def _drop_unmatched(self) -> None:
         self._health.image_received()
@@ -411,8 +410,3 @@ class DepthNode(LifecycleNode):
         if work.seconds < limit * (_BUILDING_FACTOR if work.may_build else 1):
             return ""
         return f"{work.stage} hangs: an image has been in work for {work.seconds:.0f} s"
-
-
-def _always(message_type: type) -> Callable[[list[str]], type]:
-    """A type chooser for a topic that can only have one type."""
-    return lambda _: message_type

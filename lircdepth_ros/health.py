@@ -37,6 +37,11 @@ class _Input:
 
     received: int = 0
     arrivals: deque[float] = field(default_factory=lambda: deque(maxlen=5000))
+    must_flow: bool = False
+
+    def recent(self, now: float) -> int:
+        """How many came within the window."""
+        return sum(now - arrival <= RATE_WINDOW_SECONDS for arrival in self.arrivals)
 
 
 class Health:
@@ -70,10 +75,16 @@ class Health:
         self._answered = 0
         self._images = 0
 
-    def expect(self, topic: str) -> None:
-        """Show a topic from now on, received or not."""
+    def expect(self, topic: str, must_flow: bool = True) -> None:
+        """Show a topic from now on, received or not.
+
+        Args:
+            topic: its resolved name.
+            must_flow: whether its silence is worth a warning, as is not that of a calibration.
+        """
         with self._lock:
             self._inputs[topic].arrivals.clear()
+            self._inputs[topic].must_flow = must_flow
             self._events[f"{topic}: messages lost"] += 0
 
     def begin(self) -> None:
@@ -220,19 +231,26 @@ class Health:
         with self._lock:
             self._recent = max(RECENT_SECONDS, 2 * period)
             level, text = self._status(now, state, failure)
+            silent = self._silent_inputs(now) if state == "active" else ""
+            stale = state == "active" and now - self._last_sign_of_life > RECENT_SECONDS
+            news = stale and self._is_news("no image answered")
             groups = {
                 "images": self._image_values(),
                 "inputs": self._input_values(now),
                 "stages": self._stage_values(),
                 "facts": dict(self._facts),
             }
+        if news:
+            self._warn(_joined("no image is answered", silent))
+        told = {
+            "images": (level, text),
+            "inputs": (DiagnosticStatus.WARN if silent else DiagnosticStatus.OK, silent),
+        }
         array = DiagnosticArray()
         for group, values in groups.items():
+            level, text = told.get(group, (DiagnosticStatus.OK, ""))
             status = DiagnosticStatus(
-                name=f"{node_name}: {group}",
-                hardware_id=hardware,
-                level=level if group == "images" else DiagnosticStatus.OK,
-                message=text if group == "images" else "",
+                name=f"{node_name}: {group}", hardware_id=hardware, level=level, message=text
             )
             status.values = [KeyValue(key=key, value=value) for key, value in values.items()]
             array.status.append(status)
@@ -247,12 +265,27 @@ class Health:
         if self._last_problem is not None and now - self._last_problem[0] < self._recent:
             return self._last_problem[1:]
         warnings = [_joined(*condition) for condition in self._conditions.items()]
-        last = self._began if self._last_answer is None else self._last_answer
-        if now - last > RECENT_SECONDS:
-            warnings.insert(0, f"no image answered for {now - last:.0f} s")
+        silence = now - self._last_sign_of_life
+        if silence > RECENT_SECONDS:
+            warnings.insert(0, f"no image answered for {silence:.0f} s")
         if warnings:
             return DiagnosticStatus.WARN, "; ".join(warnings)
         return DiagnosticStatus.OK, state
+
+    @property
+    def _last_sign_of_life(self) -> float:
+        return self._began if self._last_answer is None else self._last_answer
+
+    def _silent_inputs(self, now: float) -> str:
+        """Names of the topics that should flow and do not, in words; empty for none."""
+        if now - self._began <= RATE_WINDOW_SECONDS:
+            return ""
+        silent = [
+            topic
+            for topic, entry in sorted(self._inputs.items())
+            if entry.must_flow and not entry.recent(now)
+        ]
+        return f"nothing comes on {', '.join(silent)}" if silent else ""
 
     def _image_values(self) -> dict[str, str]:
         values = {"received": str(self._images), "answered": str(self._answered)}
@@ -263,7 +296,7 @@ class Health:
     def _input_values(self, now: float) -> dict[str, str]:
         values = {}
         for topic, entry in sorted(self._inputs.items()):
-            recent = sum(now - arrival <= RATE_WINDOW_SECONDS for arrival in entry.arrivals)
+            recent = entry.recent(now)
             window = min(RATE_WINDOW_SECONDS, max(now - self._began, 1.0))
             values[f"{topic}: received"] = str(entry.received)
             values[f"{topic}: rate [Hz]"] = f"{recent / window:.1f}"

@@ -13,6 +13,7 @@ from rclpy.qos import ReliabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 
 from lircdepth_core.errors import InputError
+from lircdepth_core.extras import not_installed
 from lircdepth_ros.replay_options import ANSWER_TOPIC, ReplayOptions
 from lircdepth_ros.signals import stop_at_signals
 
@@ -27,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if (error.name or "").partition(".")[0] != "rosbags":
             raise
         print(
-            "lircdepth_replay: rosbags is not installed; run: pip install 'lircdepth[bag]'",
+            f"lircdepth_replay: {not_installed('rosbags', 'bag')}",
             file=sys.stderr,
         )
         return 2

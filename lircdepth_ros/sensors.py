@@ -8,12 +8,20 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from itertools import islice, pairwise
+from statistics import median
 from typing import Any
 
 from lircdepth_ros.stamps import JUMP_BACK_NANOSECONDS, jumped_back
 
 MAX_GAP_NANOSECONDS = 1_000_000_000
 """Sweeps are not accumulated over a longer silence."""
+
+PERIODS = 5
+"""Of a radar that are looked at to tell when its next sweep is due."""
+
+JITTER = 0.25
+"""By how much of its period a sweep may come early."""
 
 MAX_KEPT_BYTES = 2**27
 """Of the messages of one sensor that are kept; the newest always is."""
@@ -89,8 +97,22 @@ class RadarSweeps:
         return now - last <= silence
 
     def has_reached(self, stamp: int) -> bool:
-        """Whether a sweep stamped at or after `stamp` is here."""
-        return bool(self._sweeps) and self._sweeps[-1].stamp >= stamp
+        """Whether no sweep that is still to come can be nearer to `stamp` than the last one.
+
+        It is stamped at or after it, or so little before that the next one, even if it is a
+        quarter of the radar's period early, is farther away.
+        """
+        if not self._sweeps:
+            return False
+        behind = stamp - self._sweeps[-1].stamp
+        return behind <= 0 or 2 * behind <= (1 - JITTER) * self._period()
+
+    def _period(self) -> float:
+        """Nanoseconds between the latest sweeps, the median; 0 where there are too few."""
+        stamps = [sweep.stamp for sweep in islice(reversed(self._sweeps), PERIODS + 1)]
+        if len(stamps) <= PERIODS:
+            return 0.0
+        return median(later - earlier for later, earlier in pairwise(stamps))
 
     def select(self, stamp: int, max_age: int, count: int) -> list[Sweep]:
         """The sweep nearest `stamp` on either side within `max_age` ns, and `count` - 1 before it.
@@ -115,7 +137,7 @@ class RadarSweeps:
 def radar_is_complete(
     radars: list[RadarSweeps], stamp: int, now: float, silence: float, since: float
 ) -> bool:
-    """Whether waiting longer cannot bring a nearer sweep: each live radar has reached the image.
+    """Whether waiting longer cannot bring a nearer sweep of any live radar.
 
     Args:
         radars: all radars.

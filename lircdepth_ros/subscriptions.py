@@ -43,8 +43,7 @@ class InputSubscription:
     Args:
         node: owner.
         topic: name as the node uses it, for example `~/input/image`.
-        choose_type: message class for the type names that the topic's publishers offer; None:
-            cannot be told yet.
+        usable: message classes that can be read, the preferred one first.
         callback: called with each message, before `filter` passes it on; must not raise.
         health: counts messages, losses and QoS events.
         depth: messages kept while the node is busy.
@@ -58,7 +57,7 @@ class InputSubscription:
         self,
         node: Node,
         topic: str,
-        choose_type: Callable[[list[str]], type | None],
+        usable: tuple[type, ...],
         callback: Callable[[Any], None],
         health: Health,
         depth: int = 10,
@@ -68,14 +67,14 @@ class InputSubscription:
         self.filter = message_filters.SimpleFilter()
         self._name = topic  # rclpy remaps it; the resolved name would be remapped twice
         self._node = node
-        self._choose_type = choose_type
+        self._usable = usable
         self._callback = callback
         self._health = health
         self._latched = latched
         self._subscriber: message_filters.Subscriber | None = None
         self._made_as: tuple[type, ReliabilityPolicy, DurabilityPolicy] | None = None
         self._reliability, self._depth = self._read_overrides(depth)
-        health.expect(self.topic)
+        health.expect(self.topic, must_flow=not latched)
         self.review()
 
     def restart_filter(self) -> message_filters.SimpleFilter:
@@ -86,12 +85,14 @@ class InputSubscription:
     def review(self) -> None:
         """Look at the topic's publishers and make the subscription anew if they ask for it."""
         publishers = self._node.get_publishers_info_by_topic(self._name)
-        message_type = self._choose_type(sorted({entry.topic_type for entry in publishers}))
+        types = {entry.topic_type for entry in publishers}
+        self._tell_of_types(types)
+        message_type = self._choose_type(types)
         offered = [entry.qos_profile for entry in publishers]
         wanted = (self._choose_reliability(offered), self._choose_durability(offered))
         if message_type is None or (message_type, *wanted) == self._made_as:
             return
-        self.destroy()
+        self._unsubscribe()
         try:
             self._subscriber = self._subscribe(message_type, *wanted)
         except RuntimeError as error:  # rclpy's, when the middleware refuses
@@ -100,8 +101,30 @@ class InputSubscription:
         self._subscriber.registerCallback(self._on_message)
         self._made_as = (message_type, *wanted)
 
+    def _choose_type(self, offered: set[str]) -> type | None:
+        """What to subscribe to; None where the publishers are to tell, and none is there."""
+        for kind in self._usable:
+            if len(self._usable) == 1 or _type_name(kind) in offered:
+                return kind
+        # By their names' custom, so that nothing is missed at first.
+        compressed = self.topic.endswith("compressed") and CompressedImage in self._usable
+        return CompressedImage if compressed else None
+
+    def _tell_of_types(self, offered: set[str]) -> None:
+        """Warn, as long as it lasts, where publishers have none of the types that can be read."""
+        usable = {_type_name(kind) for kind in self._usable}
+        detail = None
+        if offered and not usable & offered:
+            found, wanted = ", ".join(sorted(offered)), " or ".join(sorted(usable))
+            detail = f"its publishers offer {found}; {wanted} is needed"
+        self._health.condition(f"{self.topic} cannot be read", detail)
+
     def destroy(self) -> None:
         """Unsubscribe."""
+        self._unsubscribe()
+        self._tell_of_types(set())
+
+    def _unsubscribe(self) -> None:
         if self._subscriber is not None:
             self._node.destroy_subscription(self._subscriber.sub)
         self._subscriber, self._made_as = None, None
@@ -185,3 +208,8 @@ class InputSubscription:
             except InvalidParameterTypeException as error:
                 raise InputError(f"parameter {name}: {error}") from error
         return self._node.get_parameter(name).value
+
+
+def _type_name(message_type: type) -> str:
+    """As publishers tell it, for example sensor_msgs/msg/Image."""
+    return f"{message_type.__module__.partition('.')[0]}/msg/{message_type.__name__}"

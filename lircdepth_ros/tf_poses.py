@@ -39,7 +39,8 @@ class TfPoses:
         node: the node that subscribes to TF.
         fixed_frame: frame that stands still; empty: `odom` if TF knows it, else `map`.
         silence: how long TF is waited for, the first or the next after the last, seconds.
-        on_jump: told the frame whose stamps jumped back, by the thread that runs callbacks.
+        on_jump: told the frame whose stamps jumped back, and whether two publishers of other clocks
+            take turns, by the thread that runs callbacks.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class TfPoses:
         node: Node,
         fixed_frame: str = "",
         silence: float = DEFAULT_SILENCE,
-        on_jump: Callable[[str], None] = lambda frame: None,
+        on_jump: Callable[[str, bool], None] = lambda frame, two_clocks: None,
     ) -> None:
         import tf2_ros
 
@@ -119,9 +120,10 @@ class TfPoses:
         self._listener.unregister()
         self._buffer.jump_handle.unregister()
 
-    def _begin_anew(self, frame: str) -> None:
-        self._on_jump(frame)
-        self._forget()
+    def _begin_anew(self, frame: str, two_clocks: bool) -> None:
+        self._on_jump(frame, two_clocks)
+        if not two_clocks:
+            self._forget()
 
     def _forget(self) -> None:
         self._buffer.clear()
@@ -147,11 +149,12 @@ class TfPoses:
         return self._found_fixed_frame
 
 
-def _make_listener(buffer: Any, node: Node, begin_anew: Callable[[str], None]) -> Any:
+def _make_listener(buffer: Any, node: Node, begin_anew: Callable[[str, bool], None]) -> Any:
     """A tf2_ros.TransformListener that notices when a frame's stamps jump back.
 
     tf2 itself would take no transform that is older than its cache, for as long as the old time
-    lasts.
+    lasts. Where the stamps had leapt ahead before, two publishers of other clocks take turns: a
+    new time that begins anew with each of them would leave no other frame any history.
     """
     import tf2_ros
 
@@ -166,14 +169,20 @@ def _make_listener(buffer: Any, node: Node, begin_anew: Callable[[str], None]) -
             self.newest = 0  # nanoseconds
             self.heard = 0.0  # on the monotonic clock
             self._stamps: dict[str, int] = {}
+            self._leapt: set[str] = set()
 
         def callback(self, data: Any) -> None:
             self.heard = time.monotonic()
             for transform in data.transforms:
                 stamp = stamp_nanoseconds(transform.header.stamp)
                 frame = transform.child_frame_id
-                if jumped_back(stamp, self._stamps.get(frame)):
-                    begin_anew(frame)
+                last = self._stamps.get(frame)
+                if jumped_back(stamp, last):
+                    two_clocks = frame in self._leapt
+                    self._leapt.discard(frame)
+                    begin_anew(frame, two_clocks)
+                elif last is not None and jumped_back(last, stamp):
+                    self._leapt.add(frame)
                 self._stamps[frame] = stamp
                 self.newest = max(self.newest, stamp)
             super().callback(data)

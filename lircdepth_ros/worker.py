@@ -1,11 +1,12 @@
-"""The one thread that turns the newest image and its radar into depth."""
+"""The one thread that turns images and their radar into depth."""
 
 from __future__ import annotations
 
 import threading
 import time
 from array import array
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -30,6 +31,7 @@ from lircdepth_ros.transforms import (
     PoseUnavailableError,
     RadarPose,
 )
+from lircdepth_ros.waiting_images import Taken, WaitingImage, WaitingImages
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +46,9 @@ if TYPE_CHECKING:
 
 _POSE_POLL_SECONDS = 0.01
 """TF tells nobody when it has heard more, so it is asked this often."""
+
+_UNSEEN_SECONDS = 3.0
+"""That radar without a return in the image may last: an empty road has none for a moment."""
 
 _STOP_SECONDS = 6.0
 """The image in work is waited for this long: launch kills ten seconds after SIGINT."""
@@ -64,22 +69,14 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class _Job:
-    """An image waiting for its turn; `sweeps` are set where a synchroniser chose them."""
-
-    message: Image | CompressedImage
-    stamp: int
-    received: float
-    sweeps: tuple[Sweep, ...] | None = None
-
-
-@dataclass(frozen=True)
 class _Inputs:
-    """What belongs to an image."""
+    """What belongs to an image, and what is to be told of it; or what failed."""
 
     info: CameraInfo
     frame: str
-    sweeps: list[tuple[Sweep, RadarPose]]
+    sweeps: list[tuple[Sweep, RadarPose]] = field(default_factory=list)
+    notices: list[tuple[str, str]] = field(default_factory=list)
+    error: Exception | None = None
 
 
 class Work(NamedTuple):
@@ -111,6 +108,7 @@ class DepthWorker:
         publish: called in the worker's thread with each answer.
         age_clock: the clock, in nanoseconds, that image age counts by against the stamp; None
             where it counts from reception.
+        image_topic: resolved name of the image's topic.
     """
 
     def __init__(
@@ -122,6 +120,7 @@ class DepthWorker:
         health: Health,
         publish: Callable[[Answer], None],
         age_clock: Callable[[], int | None],
+        image_topic: str = "",
     ) -> None:
         self._predictor = predictor
         self._poses = poses
@@ -129,10 +128,13 @@ class DepthWorker:
         self._health = health
         self._publish = publish
         self._age_clock = age_clock
+        self._image_topic = image_topic
         self._changed = threading.Condition()
         self._radars = {topic: RadarSweeps(topic) for topic in radar_topics}
         self._info: CameraInfo | None = None
-        self._pending: _Job | None = None
+        self._waiting: WaitingImages[_Inputs] = WaitingImages()
+        self._poses_may_come = False
+        self._unseen_since: float | None = None
         self._first_image: float | None = None
         self._last_stamp: int | None = None
         self._stopping = False
@@ -171,7 +173,7 @@ class DepthWorker:
         self._work_began = time.monotonic()
 
     def stop(self) -> None:
-        """End after the image in work; one that waits is counted as dropped.
+        """End after the image in work; those that wait are counted as dropped.
 
         Work that has not ended within 6 s is left alone: see `has_ended`. Its answer will not be
         published.
@@ -183,13 +185,14 @@ class DepthWorker:
             self._thread.join(_STOP_SECONDS)
         with self._changed:
             self._abandoned = self._thread.is_alive()
-        if self._pending is not None:
+        for _ in range(self._waiting.clear()):
             self._health.image_dropped("node stopped")
-            self._pending = None
 
     def on_image(self, message: Image | CompressedImage) -> None:
-        """Store the newest image; one that still waits is replaced."""
-        self._store(_Job(message, stamp_nanoseconds(message.header.stamp), time.monotonic()))
+        """Store an image."""
+        self._store(
+            WaitingImage(message, stamp_nanoseconds(message.header.stamp), time.monotonic())
+        )
 
     def on_synchronised(
         self, message: Image | CompressedImage, clouds: tuple[tuple[str, PointCloud2], ...]
@@ -199,7 +202,7 @@ class DepthWorker:
             Sweep(topic, stamp_nanoseconds(cloud.header.stamp), cloud) for topic, cloud in clouds
         )
         stamp = stamp_nanoseconds(message.header.stamp)
-        self._store(_Job(message, stamp, time.monotonic(), sweeps))
+        self._store(WaitingImage(message, stamp, time.monotonic(), sweeps))
 
     def on_camera_info(self, message: CameraInfo) -> None:
         """Store the camera's calibration."""
@@ -239,48 +242,45 @@ class DepthWorker:
         with self._changed:
             self._changed.notify_all()
 
-    def _store(self, job: _Job) -> None:
+    def _store(self, job: WaitingImage) -> None:
         self._health.image_received()
         with self._changed:
-            pending, last = self._pending, self._last_stamp
-            if pending is not None and 0 < pending.stamp - job.stamp <= JUMP_BACK_NANOSECONDS:
+            newest = self._waiting.newest
+            if newest is not None and 0 < newest.stamp - job.stamp <= JUMP_BACK_NANOSECONDS:
                 self._health.image_dropped("came after a newer one")
                 return
-            if jumped_back(job.stamp, last):
+            if jumped_back(job.stamp, self._last_stamp):
                 self._health.event("images: stamps jumped back")
+                self._replaced(self._waiting.clear())
                 self._poses.forget_after(job.stamp)
                 for radar in self._radars.values():
                     radar.forget_after(job.stamp)
             self._last_stamp = job.stamp
             if self._first_image is None:
                 self._first_image = job.received
-            if pending is not None:
-                self._health.image_dropped("replaced by newer")
-            self._pending = job
+            # While one is in the network, those that nobody will wait for any more are not kept.
+            limit = self._parameters().radar_wait
+            self._replaced(self._waiting.drop_before_overdue(job.received, limit))
+            self._replaced(self._waiting.add(job))
             self._changed.notify_all()
 
     def _run(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._pending is not None or self._stopping)
-                if self._stopping:
-                    return
-                job, self._pending = self._pending, None
-            assert job is not None
+        while (taken := self._next()) is not None:
             try:
-                self._answer(job, self._parameters())
+                self._answer(taken.image, taken.inputs, self._parameters())
             except Exception as error:  # noqa: BLE001 whatever fails, the next image is tried
                 detail = f"{type(error).__name__}: {' '.join(str(error).split())}"
                 self._health.image_dropped(f"{self._stage} failed", detail)
             finally:
                 self._work_began = None
 
-    def _answer(self, job: _Job, values: SimpleNamespace) -> None:
+    def _answer(self, job: WaitingImage, inputs: _Inputs, values: SimpleNamespace) -> None:
         self._stage = "synchronising"
-        inputs = self._gather(job, values)
-        if inputs is None:
-            return
+        if inputs.error is not None:
+            raise inputs.error
         started = time.monotonic()
+        for notice in inputs.notices:
+            self._health.notice(*notice)
         if self._is_too_old(job, started, values.max_image_age):
             self._health.image_dropped("older than max_image_age")
             return
@@ -319,6 +319,7 @@ class DepthWorker:
         published = time.monotonic()
         self._health.fact("notes", "; ".join(prediction.notes))
         self._health.fact("radar points in the image", prediction.radar_points)
+        self._tell_of_unseen_radar(inputs, radar, prediction.radar_points, published)
         self._health.fact(
             "radar age [ms]",
             ", ".join(
@@ -337,38 +338,74 @@ class DepthWorker:
             }
         )
 
-    def _gather(self, job: _Job, values: SimpleNamespace) -> _Inputs | None:
-        """Wait, as long as it is worth it, for what belongs to the image."""
-        radar_deadline = job.received + values.radar_wait
-        info_deadline = job.received + values.camera_info_wait
+    def _next(self) -> Taken[_Inputs] | None:
+        """Wait for the next image that is to be answered; None when the worker is to stop."""
+        idle = False
         with self._changed:
             while not self._stopping:
-                now = time.monotonic()
-                newer = self._pending is not None
+                now, values = time.monotonic(), self._parameters()
                 if self._info is None:
-                    if newer or now >= info_deadline:
-                        self._health.image_dropped("no camera_info")
-                        return None
-                    self._changed.wait(info_deadline - now)
+                    self._wait_for_camera_info(now, values.camera_info_wait)
                     continue
-                final = newer or now >= radar_deadline
-                if not final and not self._radar_is_complete(job, now, values.radar_silence):
-                    self._changed.wait(radar_deadline - now)
-                    continue
-                try:
-                    return self._choose(job, self._info, values, final)
-                except PoseMayComeError:
-                    self._changed.wait(min(_POSE_POLL_SECONDS, radar_deadline - now))
-        self._health.image_dropped("node stopped")
+                self._replaced(self._waiting.drop_before_overdue(now, values.radar_wait))
+                inputs_of = partial(self._inputs_of, self._info, values, now)
+                self._poses_may_come = False
+                taken, replaced = self._waiting.take(now, values.radar_wait, inputs_of, idle)
+                self._replaced(replaced)
+                if taken is not None:
+                    return taken
+                idle = True
+                rest = self._waiting.next_overdue(now, values.radar_wait)
+                if rest is not None and self._poses_may_come:
+                    rest = min(rest, _POSE_POLL_SECONDS)
+                self._changed.wait(rest)
         return None
 
-    def _radar_is_complete(self, job: _Job, now: float, silence: float) -> bool:
+    def _wait_for_camera_info(self, now: float, limit: float) -> None:
+        """Until it or another image comes; the newest image alone may wait, and not for ever."""
+        newest = self._waiting.newest
+        if newest is None:
+            self._changed.wait()
+            return
+        rest = newest.received + limit - now
+        for _ in range(len(self._waiting) - (rest > 0)):
+            self._waiting.drop_oldest()
+            self._health.image_dropped("no camera_info")
+        if rest > 0:
+            self._changed.wait(rest)
+
+    def _replaced(self, count: int) -> None:
+        for _ in range(count):
+            self._health.image_dropped("replaced by newer")
+
+    def _inputs_of(
+        self,
+        info: CameraInfo,
+        values: SimpleNamespace,
+        now: float,
+        image: WaitingImage,
+        final: bool,
+    ) -> _Inputs | None:
+        """What belongs to an image; None if more of it may come and it is not `final`."""
+        if not final and not self._radar_is_complete(image, now, values.radar_silence):
+            return None
+        try:
+            return self._choose(image, info, values, final)
+        except PoseMayComeError:
+            self._poses_may_come = True
+            return None
+        except Exception as error:  # noqa: BLE001 told when its turn comes
+            return _Inputs(info, "", error=error)
+
+    def _radar_is_complete(self, job: WaitingImage, now: float, silence: float) -> bool:
         if job.sweeps is not None:
             return True
         since = job.received if self._first_image is None else self._first_image
         return radar_is_complete(list(self._radars.values()), job.stamp, now, silence, since)
 
-    def _choose(self, job: _Job, info: CameraInfo, values: SimpleNamespace, final: bool) -> _Inputs:
+    def _choose(
+        self, job: WaitingImage, info: CameraInfo, values: SimpleNamespace, final: bool
+    ) -> _Inputs:
         """The image's sweeps and their poses; PoseMayComeError unless `final`."""
         frame = job.message.header.frame_id or info.header.frame_id or values.camera_frame
         chosen: dict[str, list[Sweep]] = {}
@@ -392,14 +429,18 @@ class DepthWorker:
                 placed.append((sweep, pose))
                 if pose.uncompensated is not None:
                     break  # older sweeps would be misplaced all the more
-        for topic in (topic for topic, sweeps in chosen.items() if not sweeps):
-            self._health.notice(f"no sweep of {topic} within max_radar_age")
-        for topic, reason in failures:
-            self._health.notice(f"no transform for {topic}", reason)
-        for sweep, pose in placed:
-            if pose.uncompensated is not None and sweep.stamp != job.stamp:
-                self._health.notice("ego motion not compensated", pose.uncompensated)
-        return _Inputs(info, frame, placed)
+        notices = [
+            (f"no sweep of {topic} within max_radar_age", "")
+            for topic, sweeps in chosen.items()
+            if not sweeps
+        ]
+        notices += [(f"no transform for {topic}", reason) for topic, reason in failures]
+        notices += [
+            ("ego motion not compensated", pose.uncompensated)
+            for sweep, pose in placed
+            if pose.uncompensated is not None and sweep.stamp != job.stamp
+        ]
+        return _Inputs(info, frame, placed, notices)
 
     def _pose_of(self, sweep: Sweep, image_stamp: int, frame: str, final: bool) -> RadarPose:
         radar_frame = sweep.cloud.header.frame_id
@@ -412,7 +453,26 @@ class DepthWorker:
             frame.lstrip("/"), image_stamp, radar_frame.lstrip("/"), sweep.stamp, final=final
         )
 
-    def _is_too_old(self, job: _Job, now: float, limit: float) -> bool:
+    def _tell_of_unseen_radar(
+        self, inputs: _Inputs, radar: RadarReturns | None, seen: int, now: float
+    ) -> None:
+        """Warn where for some seconds sweeps were placed and none of their returns was in view."""
+        if not inputs.sweeps or seen or self._unseen_since is None:
+            self._unseen_since = now
+        detail = None
+        if now - self._unseen_since > _UNSEEN_SECONDS:
+            detail = "their clouds have no points that radar_filter lets pass"
+            if radar is not None and len(radar):
+                behind = np.count_nonzero(radar.position[:, 2] <= 0)
+                frames = {sweep.cloud.header.frame_id for sweep, _ in inputs.sweeps}
+                detail = (
+                    f"of {len(radar)} returns in {', '.join(sorted(frames))} {behind} lie behind "
+                    f"the camera {inputs.frame}; if that is not so, check the extrinsics, and that "
+                    "the image's frame is the optical one, z forward (REP 103)"
+                )
+        self._health.condition("no radar return is in the image", detail)
+
+    def _is_too_old(self, job: WaitingImage, now: float, limit: float) -> bool:
         if limit <= 0:
             return False
         clock = self._age_clock()
@@ -436,14 +496,19 @@ class DepthWorker:
             rectified = values.input_rectified
             model = camera_from_message(info, rectified, values.max_image_pixels)
             self._camera_model = (key, model)
-            unsure = rectified and info.p[0] <= 0 and any(info.d)
-            self._health.condition(
-                "camera_info has distortion and no P",
-                "the image is taken as rectified; if it is not, set input_rectified: false"
-                if unsure
-                else None,
-            )
+            remedy = "the image is taken as rectified; if it is not, set input_rectified: false"
+            distorted = rectified and any(info.d)
+            for name, unsure in (
+                ("camera_info has distortion and no P", info.p[0] <= 0),
+                # P is the same for the image before and after: the name alone tells.
+                (f"{self._image_topic} has distortion and is named raw", self._is_named_raw),
+            ):
+                self._health.condition(name, remedy if distorted and unsure else None)
         return self._camera_model[1]
+
+    @property
+    def _is_named_raw(self) -> bool:
+        return "image_raw" in self._image_topic
 
     def _maps_for(self, camera: Camera) -> tuple[FloatImage, FloatImage]:
         """Depth and sigma of this camera's images, made anew only when their size changes."""

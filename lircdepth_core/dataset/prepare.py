@@ -33,6 +33,7 @@ from lircdepth_core.dataset.scene_tables import Scene, read_conditions, read_sce
 from lircdepth_core.dataset.shard_writer import write_atomically
 from lircdepth_core.dataset.shards import INDEX_FILE, INDEX_FORMAT
 from lircdepth_core.errors import InputError
+from lircdepth_core.extras import not_installed
 from lircdepth_core.output_folder import output_folder
 from lircdepth_core.progress import Progress
 
@@ -323,7 +324,7 @@ def _run_by_ray(jobs: Iterator[_Job]) -> Iterator[_Outcome]:
     try:
         import ray
     except ImportError as error:
-        raise InputError("ray is not installed; run: pip install 'lircdepth[ray]'") from error
+        raise InputError(not_installed("ray", "ray")) from error
     started = not ray.is_initialized()
     if started:
         # Else it reports how it is used to its makers, over the network.

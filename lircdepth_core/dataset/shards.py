@@ -22,6 +22,7 @@ from typing import IO, Any, cast
 from lircdepth_core.dataset.sample import Sample
 from lircdepth_core.dataset.sample_files import decode_sample
 from lircdepth_core.errors import InputError, first_line
+from lircdepth_core.extras import not_installed
 from lircdepth_core.plain_json import parse_plain_json
 
 INDEX_FILE = "index.json"
@@ -337,7 +338,5 @@ def _webdataset() -> Any:
     try:
         import webdataset
     except ImportError as error:
-        raise InputError(
-            "webdataset is not installed; run: pip install 'lircdepth[train]'"
-        ) from error
+        raise InputError(not_installed("webdataset", "train")) from error
     return webdataset

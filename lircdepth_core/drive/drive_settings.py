@@ -22,6 +22,7 @@ from lircdepth_core.drive.sensor_rig import (
 from lircdepth_core.drive.weather import LIGHTS, WEATHERS, conditions_of, draw_conditions
 from lircdepth_core.drive.world import Conditions, World
 from lircdepth_core.errors import InputError
+from lircdepth_core.extras import not_installed
 
 _START = 1_577_836_800_000_000
 _DAY = 86_400_000_000
@@ -124,7 +125,5 @@ def street_makers() -> Makers:
         from lircdepth_core.drive.camera_renderer import CameraRenderer
         from lircdepth_core.drive.world_builder import build_world
     except ImportError as error:
-        raise InputError(
-            f"{error.name} is not installed; run: pip install 'lircdepth[drive]'"
-        ) from error
+        raise InputError(not_installed(error.name, "drive")) from error
     return Makers(build_world, CameraRenderer)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from lircdepth_core.errors import InputError
+from lircdepth_core.extras import not_installed
 
 
 def create_context() -> Any:
@@ -18,9 +19,7 @@ def create_context() -> Any:
     try:
         import moderngl
     except ImportError as error:
-        raise InputError(
-            f"drive: {error.name} is missing; install it with: pip install 'lircdepth[drive]'"
-        ) from error
+        raise InputError(f"drive: {not_installed(error.name, 'drive')}") from error
     try:
         options: dict[str, Any] = {"backend": "egl", "require": 330}
         return moderngl.create_context(standalone=True, **options)

@@ -10,6 +10,7 @@ import numpy as np
 
 from lircdepth_core.drive.world import Mesh, Thing, World
 from lircdepth_core.errors import InputError
+from lircdepth_core.extras import not_installed
 
 SCENERY = -1
 """`Hits.thing` of the ground, buildings and all else that is no thing, and of rays that miss."""
@@ -199,9 +200,7 @@ class _Surface:
             from embreex.mesh_construction import TriangleMesh
             from embreex.rtcore_scene import EmbreeScene
         except ImportError as error:
-            raise InputError(
-                "embreex is not installed; run: pip install 'lircdepth[drive]'"
-            ) from error
+            raise InputError(not_installed("embreex", "drive")) from error
         counts = [len(mesh.vertices) for mesh in meshes]
         starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
         vertices = np.concatenate([mesh.vertices for mesh in meshes])

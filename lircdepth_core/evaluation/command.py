@@ -8,6 +8,7 @@ from pathlib import Path
 from lircdepth_core.arguments import add_samples
 from lircdepth_core.errors import InputError
 from lircdepth_core.evaluation.options import RADAR_CHANGES, EvaluationOptions
+from lircdepth_core.extras import not_installed
 from lircdepth_core.inference import MAX_NETWORK_PIXELS
 from lircdepth_core.inference.backends import BACKENDS
 
@@ -139,9 +140,7 @@ def run(args: argparse.Namespace) -> int:
             write_evaluation,
         )
     except ImportError as error:
-        raise InputError(
-            f"{error.name} is not installed; run: pip install 'lircdepth[train]'"
-        ) from error
+        raise InputError(not_installed(error.name, "train")) from error
     found = write_evaluation(
         args.model,
         args.data,

@@ -19,6 +19,7 @@ from lircdepth_core.distillation import (
     TeacherTaskConfig,
 )
 from lircdepth_core.errors import InputError
+from lircdepth_core.extras import not_installed
 from lircdepth_core.inference.model_description import NetworkInput
 from lircdepth_core.network import NETWORKS, StudentNetwork
 from lircdepth_core.training.config import Precision, TrainingConfig
@@ -205,9 +206,7 @@ def _train(
         from lircdepth_core.training.export import export_chosen
         from lircdepth_core.training.loop import train
     except ImportError as error:
-        raise InputError(
-            f"{error.name} is not installed; run: pip install 'lircdepth[train]'"
-        ) from error
+        raise InputError(not_installed(error.name, "train")) from error
     report: Any = functools.partial(print, flush=True)
     outcome = train(
         config,

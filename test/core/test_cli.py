@@ -11,6 +11,7 @@ import torch
 
 from lircdepth_core import cli
 from lircdepth_core.errors import InputError, NonFiniteError
+from lircdepth_core.extras import not_installed
 from lircdepth_core.inference import Predictor, find_model
 from lircdepth_core.network import Student
 
@@ -65,7 +66,7 @@ def test_a_missing_package_names_the_verbs_extra(run_verb, capsys):
         import no_such_package.part  # noqa: F401
 
     assert run_verb(action) == 2
-    line = "no_such_package is not installed; run: pip install 'lircdepth[toys]'\n"
+    line = not_installed("no_such_package", "toys") + "\n"
     assert capsys.readouterr().err == f"lircdepth test: {line}"
 
 
@@ -92,7 +93,8 @@ sys.exit(main({[verb, *arguments]!r}))
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1] == (
-        f"lircdepth {verb}: {package} is not installed; run: pip install 'lircdepth[{extra}]'"
+        f"lircdepth {verb}: {package} is not installed; run in the checkout of lircdepth: "
+        f"pip install 'numpy<2' '.[{extra}]'"
     )
 
 

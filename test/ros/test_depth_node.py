@@ -549,6 +549,51 @@ def test_a_publisher_of_the_other_image_type_is_followed(make_rig, predictor):
     rclpy.try_shutdown(context=context)
 
 
+def test_a_topic_of_another_type_is_named_as_long_as_its_publisher_is_there(make_rig, predictor):
+    from sensor_msgs.msg import CompressedImage, LaserScan
+
+    rig = make_rig()
+    rig.peer.destroy_publisher(rig.images)
+    # A DDS participant keeps a topic's type, so another one comes from another.
+    context = Context()
+    rclpy.init(context=context)
+    other = rclpy.create_node("other", context=context)
+    made = [
+        other.create_publisher(CompressedImage, "/depth/input/image", 10),
+        other.create_publisher(LaserScan, "/depth/input/radar", 10),
+    ]
+    told = (
+        "/depth/input/image cannot be read: its publishers offer sensor_msgs/msg/CompressedImage; "
+        "sensor_msgs/msg/Image is needed"
+    )
+    wait_until(lambda: told in (rig.message or ""), what="the warning")
+    assert rig.level == DiagnosticStatus.WARN
+    # The radar's own publisher is there too.
+    assert "/depth/input/radar cannot be read" not in rig.message
+    rig.peer.destroy_publisher(rig.radars.pop("/depth/input/radar"))
+    wait_until(lambda: "sensor_msgs/msg/LaserScan; " in rig.message, what="the radar's warning")
+    for publisher in made:
+        other.destroy_publisher(publisher)
+    wait_until(lambda: "cannot be read" not in rig.message, what="the warning's end")
+    other.destroy_node()
+    rclpy.try_shutdown(context=context)
+
+
+def test_a_camera_faster_than_its_radar_gets_radar_for_every_image(make_rig, predictor):
+    rig = make_rig(radar_wait=5.0, max_radar_age=0.04)
+    for group in range(5):
+        begin = START + group * SECOND // 10
+        for number in range(3):
+            rig.images.publish(image_message(begin + number * 33 * MS))
+        time.sleep(0.1)
+        rig.radar(cloud_message(begin, AHEAD))
+    rig.radar(cloud_message(START + SECOND // 2, AHEAD))
+    wait_until(lambda: rig.counts()["answered"] == 15, what="15 answers")
+    assert all(len(call.radar) == 1 for call in predictor.calls)
+    stamps = [nanoseconds(message) for message in rig.depths]
+    assert stamps == sorted(stamps)
+
+
 def test_a_remapped_name_is_not_remapped_again(make_rig, predictor):
     remaps = ["--ros-args", "-r", "~/input/image:=/cam", "-r", "/cam:=/never"]
     rig = make_rig(arguments=remaps, image_topic="/cam")

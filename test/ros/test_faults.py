@@ -438,6 +438,45 @@ def test_distortion_without_p_is_a_warning_until_another_camera_info_comes(
     wait_until(lambda: rig.level == DiagnosticStatus.OK, what="a good status")
 
 
+def test_an_image_named_raw_with_distortion_is_a_warning(make_rig, predictor, monkeypatch):
+    monkeypatch.setattr("lircdepth_ros.health.RECENT_SECONDS", 0.5)
+    remap = ["--ros-args", "-r", "~/input/image:=/camera/image_raw"]
+    rig = make_rig(topics=(), camera_info=False, arguments=remap, image_topic="/camera/image_raw")
+    info = camera_info_message()
+    info.distortion_model, info.d = "plumb_bob", [0.1, 0.0, 0.0, 0.0, 0.0]
+    rig.infos.publish(info)
+    level, message = keep_asking(rig, START, 1.5)
+    assert level == DiagnosticStatus.WARN
+    assert message.startswith("/camera/image_raw has distortion and is named raw: ")
+    assert "set input_rectified: false" in message
+
+
+def test_radar_that_never_lands_in_the_image_is_a_warning_until_it_does(
+    make_rig, predictor, monkeypatch
+):
+    monkeypatch.setattr("lircdepth_ros.health.RECENT_SECONDS", 0.5)
+    monkeypatch.setattr("lircdepth_ros.worker._UNSEEN_SECONDS", 0.5)
+    rig = make_rig()
+
+    def ask_for_a_second(begin, points):
+        end = time.monotonic() + 1.2
+        while time.monotonic() < end:
+            rig.radar(cloud_message(begin, points))
+            ask(rig, begin)
+            begin += SECOND
+            time.sleep(0.1)
+        return rig.level, rig.message
+
+    level, message = ask_for_a_second(START, [[-20, 0, 0, 0, 0, 0], [-30, 1, 0, 0, 0, 0]])
+    assert level == DiagnosticStatus.WARN
+    assert "no radar return is in the image: of 2 returns in RADAR_FRONT 2 lie behind" in message
+    assert "REP 103" in message
+    _, message = ask_for_a_second(START + 100 * SECOND, [])
+    assert "no points" in message
+    level, _ = ask_for_a_second(START + 200 * SECOND, AHEAD)
+    assert level == DiagnosticStatus.OK
+
+
 def test_another_camera_info_in_the_middle_is_followed(make_rig, predictor):
     rig = make_rig(topics=())
     ask(rig, START)

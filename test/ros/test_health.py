@@ -107,3 +107,22 @@ def test_events_of_names_without_end_are_counted_together(watched):
     assert counted["TF: stamps of wheel0 jumped back"] == "1"
     assert counted["other events"] == "30"
     assert len(counted) == MAX_EVENTS + 1
+
+
+def test_topics_that_should_flow_and_do_not_are_named_and_said_once(watched):
+    watched.health.expect("/image")
+    watched.health.expect("/camera_info", must_flow=False)
+    for _ in range(3):
+        watched.seconds += 6
+        status = watched.health.diagnostics("depth", "active", "cpu").status
+        assert (status[1].level, status[1].message) == (
+            DiagnosticStatus.WARN,
+            "nothing comes on /image",
+        )
+    assert watched.logged == ["no image is answered: nothing comes on /image"]
+    watched.health.received("/image")
+    status = watched.health.diagnostics("depth", "active", "cpu").status[1]
+    assert (status.level, status.message) == (DiagnosticStatus.OK, "")
+    watched.seconds += 6
+    inactive = watched.health.diagnostics("depth", "inactive", "cpu").status[1]
+    assert inactive.level == DiagnosticStatus.OK

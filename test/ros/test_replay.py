@@ -645,7 +645,7 @@ def test_without_rosbags_the_command_says_what_to_install(
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "rosbags", None)
     assert main(["bag"]) == 2
-    assert "pip install 'lircdepth[bag]'" in capsys.readouterr().err
+    assert "pip install 'numpy<2' '.[bag]'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,13 @@ def test_waiting_ends_when_each_live_radar_has_reached_the_image():
     assert complete([early, late], 900, now=0.5)
 
 
+def test_a_sweep_that_could_only_be_farther_away_is_not_waited_for():
+    radar = sweeps_at(*range(1000, 1600, 100))
+    assert complete([radar], 1500 + 37, now=0.5)
+    assert not complete([radar], 1500 + 38, now=0.5)  # the next may come at 1575
+    assert not complete([sweeps_at(*range(1100, 1600, 100))], 1501, now=0.5)  # too few to tell
+
+
 def test_a_silent_radar_is_not_waited_for():
     assert complete([sweeps_at(900)], 950, now=1.1)
 

@@ -73,7 +73,7 @@ class Buffer:
         Buffer.made = self
         self.fixed_frames = {"map"}
         self.motion_error = self.static_error = None
-        self.asked = 0
+        self.asked = self.cleared = 0
         self.jump_handle = SimpleNamespace(unregister=lambda: None)
 
     def can_transform(self, target, source, at):
@@ -91,7 +91,7 @@ class Buffer:
         return radar_ahead(STILL)
 
     def clear(self):
-        pass
+        self.cleared += 1
 
 
 class TransformListener:
@@ -189,7 +189,7 @@ def test_a_stamp_after_the_last_transform_is_waited_for_while_tf_comes(now):
 
 def test_stamps_of_a_frame_that_jump_back_are_told_and_tf_is_waited_for_anew(now):
     told = []
-    poses = TfPoses(None, on_jump=told.append)
+    poses = TfPoses(None, on_jump=lambda *jump: told.append(jump))
     Buffer.made.motion_error = LASTING[0]
     with pytest.raises(PoseMayComeError):
         ask(poses)
@@ -197,14 +197,15 @@ def test_stamps_of_a_frame_that_jump_back_are_told_and_tf_is_waited_for_anew(now
     hear_of(poses, START, START + SECOND)
     assert ask(poses).uncompensated == f"TF: {LASTING[0]}"
     hear_of(poses, START - 2 * SECOND)
-    assert told == ["base_link"]
+    assert told == [("base_link", False)]
+    assert Buffer.made.cleared == 1
     with pytest.raises(PoseMayComeError):
         ask(poses)
 
 
 def test_two_publishers_of_one_frame_keep_no_image_waiting(now):
     told = []
-    poses = TfPoses(None, on_jump=told.append)
+    poses = TfPoses(None, on_jump=lambda *jump: told.append(jump))
     Buffer.made.motion_error = PAST
     waited = 0
     for _ in range(30):
@@ -214,7 +215,8 @@ def test_two_publishers_of_one_frame_keep_no_image_waiting(now):
             ask(poses)
         except PoseMayComeError:
             waited += 1
-    assert len(told) == 30
+    assert told == [("base_link", False)] + 29 * [("base_link", True)]
+    assert Buffer.made.cleared == 1, "what other frames have is kept"
     assert waited <= 11, "in the first second only"
 
 

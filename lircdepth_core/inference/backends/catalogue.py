@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from lircdepth_core.errors import InputError
+from lircdepth_core.extras import install_command
 from lircdepth_core.inference.artefacts import Artefacts
 from lircdepth_core.inference.backends.backend import Backend
 from lircdepth_core.inference.backends.onnx_files import (
@@ -30,7 +31,6 @@ class BackendKind:
     Attributes:
         open: makes it of a graph, a device, and the network's files (None: they are not kept).
         packages: to be imported, besides torch.
-        extra: of this distribution, which has them.
         devices: where it runs: `cpu`, `cuda`.
         automatic: where `auto` considers it. Not where making it ready takes minutes.
         int8: whether it runs the model's quantised network.
@@ -38,7 +38,6 @@ class BackendKind:
 
     open: Callable[[DeploymentGraph, str, NetworkFiles | None], Backend]
     packages: tuple[str, ...] = ()
-    extra: str = ""
     devices: tuple[str, ...] = ("cpu", "cuda")
     automatic: tuple[str, ...] = ()
     int8: bool = False
@@ -78,11 +77,10 @@ def _openvino(
     return OpenVinoBackend(_needed(files), half=half)
 
 
-_ONNXRUNTIME = partial(BackendKind, packages=("onnxruntime", *EXPORTERS), extra="onnxruntime")
+_ONNXRUNTIME = partial(BackendKind, packages=("onnxruntime", *EXPORTERS))
 _OPENVINO = partial(
     BackendKind,
     packages=("openvino", *EXPORTERS),
-    extra="openvino",
     devices=("cpu",),
     automatic=("cpu",),
 )
@@ -134,14 +132,11 @@ def requested_backend(name: str, device: str) -> str:
     if device.partition(":")[0] not in kind.devices:
         raise InputError(f"{source}: {name} does not run on {device}; give auto or torch")
     if kind.missing:
-        # ONNX Runtime for graphics cards is a package of its own, in the same folder: where one of
-        # them is there, only the rest is named.
-        gpu = "-gpu" if kind.extra == "onnxruntime" and device != "cpu" else ""
-        wanted = f"'lircdepth[{kind.extra}{gpu}]'"
-        if kind.is_half_installed:
-            wanted = " ".join(kind.missing)
+        # ONNX Runtime for graphics cards is a package of its own, in the same folder.
+        gpu = {"onnxruntime": "onnxruntime-gpu"} if device != "cpu" else {}
+        wanted = [gpu.get(package, package) for package in kind.missing]
         raise InputError(
-            f"{source}: {name} needs {', '.join(kind.missing)}; run: pip install {wanted}"
+            f"{source}: {name} needs {', '.join(kind.missing)}; run: {install_command(*wanted)}"
         )
     return name
 

@@ -9,6 +9,7 @@ import numpy as np
 import onnxruntime
 
 from lircdepth_core.errors import InputError
+from lircdepth_core.extras import install_command
 from lircdepth_core.inference.artefacts import proven_files
 from lircdepth_core.inference.backends.backend import NetworkMaps
 from lircdepth_core.inference.backends.example import example
@@ -41,7 +42,7 @@ class OnnxRuntimeBackend:
         if self._needed not in onnxruntime.get_available_providers():
             raise InputError(
                 f"backend: the installed onnxruntime has no {self._needed}; "
-                "pip uninstall onnxruntime, pip install 'lircdepth[onnxruntime-gpu]', or take "
+                f"pip uninstall onnxruntime, {install_command('onnxruntime-gpu>=1.20')}, or take "
                 "another back end"
             )
         self._sessions: RecentSizes[onnxruntime.InferenceSession] = RecentSizes()

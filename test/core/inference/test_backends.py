@@ -262,7 +262,7 @@ def kind(seconds, factor=1.0, packages=(), error=None, uncertainty=0.5):
 
         return run
 
-    return BackendKind(open_, packages, "extra", ("cpu",), ("cpu",))
+    return BackendKind(open_, packages, ("cpu",), ("cpu",))
 
 
 class Times:
@@ -511,9 +511,11 @@ def test_a_back_end_that_cannot_be_is_refused(name, device, words):
 
 def test_a_back_end_that_is_not_installed_says_how(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"needs openvino.*pip install 'lircdepth\[openvino\]'"):
+    with pytest.raises(
+        InputError, match=r"needs openvino.*pip install 'numpy<2' 'openvino' 'onnx'"
+    ):
         requested_backend("openvino", "cpu")
-    with pytest.raises(InputError, match=r"pip install 'lircdepth\[onnxruntime-gpu\]'"):
+    with pytest.raises(InputError, match=r"pip install 'numpy<2' 'onnxruntime-gpu' 'onnx'"):
         requested_backend("tensorrt", "cuda:0")
     assert requested_backend("torch", "cpu") == "torch"
 
@@ -521,7 +523,7 @@ def test_a_back_end_that_is_not_installed_says_how(monkeypatch):
 def test_of_what_is_half_installed_the_rest_is_named(monkeypatch):
     # The other ONNX Runtime, which is for graphics cards, must not be laid over this one.
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: name == "onnxruntime" or None)
-    with pytest.raises(InputError, match=r"run: pip install onnx onnxscript$"):
+    with pytest.raises(InputError, match=r"run: pip install 'numpy<2' 'onnx' 'onnxscript'$"):
         requested_backend("onnxruntime", "cuda:0")
 
 
