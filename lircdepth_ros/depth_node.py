@@ -63,6 +63,9 @@ class DepthNode(LifecycleNode):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("depth", **kwargs)
         self._settings = NodeParameters(self)
+        for name in self._settings.unknown:
+            hint = self._settings.alike(name)
+            self.get_logger().warning(f"parameter {name} is unknown and ignored{hint}")
         self._state = "unconfigured"
         self._failure = ""
         self._configuring_since: float | None = None

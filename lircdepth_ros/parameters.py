@@ -6,6 +6,7 @@ The description `depth_node_parameters.yaml` follows generate_parameter_library'
 
 from __future__ import annotations
 
+import difflib
 import math
 from dataclasses import dataclass
 from importlib import resources
@@ -119,6 +120,25 @@ class NodeParameters:
                 raise InputError(fault)
         node.add_on_set_parameters_callback(self._check)
         node.add_post_set_parameters_callback(self._refresh)
+
+    @property
+    def unknown(self) -> list[str]:
+        """Names given at start that the node has no parameter of, which ROS ignores.
+
+        Others that it has: those of its clock and of rclpy itself. QoS overrides come later.
+        """
+        # rclpy tells of them in no other way.
+        given = getattr(self._node, "_parameter_overrides", {})
+        return [
+            name
+            for name in sorted(given)
+            if not self._node.has_parameter(name) and not name.startswith("qos_overrides.")
+        ]
+
+    def alike(self, name: str) -> str:
+        """Which parameter a misspelt name may mean, in words; empty if none is like it."""
+        found = difflib.get_close_matches(name, self._descriptions, 1)
+        return f"; did you mean {found[0]}?" if found else ""
 
     def _read(self, changed: Iterable[Parameter] = ()) -> SimpleNamespace:
         values = {name: self._node.get_parameter_or(name).value for name in self._descriptions}

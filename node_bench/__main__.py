@@ -14,6 +14,7 @@ from typing import Any
 
 import cv2
 
+from lircdepth_core.inference import MAX_NETWORK_PIXELS
 from lircdepth_core.inference.framing import frame
 from lircdepth_core.inference.model_files import find_model, read_description
 from lircdepth_core.text_table import Table
@@ -73,7 +74,7 @@ def measure(model: str, compressed: bool, images: int, points: int, out: Path) -
 def network_size(model: str) -> tuple[int, int]:
     """Width and height of the camera's image as the network takes it."""
     camera = camera_from_message(camera_info(), rectified=True).camera
-    seen = frame(camera, read_description(find_model(model)).input, 1_000_000).seen
+    seen = frame(camera, read_description(find_model(model)).input, MAX_NETWORK_PIXELS).seen
     return seen.width, seen.height
 
 

@@ -7,6 +7,7 @@ Prints the tables in Markdown and writes docs/ablation.png.
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 from collections import defaultdict
@@ -189,7 +190,13 @@ def _gain_cells(results: Results, arm: str) -> tuple[str, str]:
     return f"{mean:+.1f} % ({interval})", f"± {half_interval(scenes):.1f}"
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Print and draw."""
+    argparse.ArgumentParser(description=__doc__.partition("\n")[0]).parse_args()
     found = read_results()
     print(table(found), seeds_table(found), scenes_table(found), sep="\n\n")
     draw(found)
+
+
+if __name__ == "__main__":
+    main()

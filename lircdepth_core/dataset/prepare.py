@@ -264,6 +264,11 @@ def run(args: argparse.Namespace) -> int:
         report=_reporter(),
     )
     print(f"{summary.out}: {len(summary.scenes)} scenes done, {summary.samples} samples in all")
+    if not summary.samples and summary.scenes and not options.keep_last:
+        print(
+            "note: no sample: the last key frame of each scene is skipped; --keep-last keeps it",
+            file=sys.stderr,
+        )
     if summary.unannotated and options.shows_trails:
         print(
             f"note: {len(summary.unannotated)} scenes have no annotations (such as "

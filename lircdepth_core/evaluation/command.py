@@ -36,7 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=default.caps,
         metavar="METRES",
-        help="truth is used up to each; uncertainty and breakdowns up to the last "
+        help="truth is used up to each; uncertainty and breakdowns up to the last, those by sigma "
+        "and by predicted depth up to 100 m "
         "(default: 50 70 80)",
     )
     parser.add_argument(

@@ -6,8 +6,12 @@ import argparse
 import hashlib
 from pathlib import Path
 
+import numpy as np
+
+from lircdepth_core.camera import Camera
 from lircdepth_core.errors import InputError
 from lircdepth_core.image_scaling import INTERPOLATIONS
+from lircdepth_core.inference.framing import frame
 from lircdepth_core.inference.model_description import (
     MAX_FOCAL_LENGTH,
     MAX_NAME,
@@ -151,6 +155,14 @@ Its authors' licence and terms apply.
 | uncertainty head | {head} |
 | σ | not calibrated: NaN |
 
-At nuScenes' full 1600×900 the input has 1600×928 = 1 484 800 pixels; with a lower
+{_size_at_nuscenes(network_input)}; with a lower
 `max_network_pixels` the focal length is reduced, which the predictions' notes report.
 """
+
+
+def _size_at_nuscenes(network_input: NetworkInput) -> str:
+    """Of the network's input for nuScenes' images, in words."""
+    K = [[NUSCENES_FOCAL_LENGTH, 0, 799.5], [0, NUSCENES_FOCAL_LENGTH, 449.5], [0, 0, 1]]
+    framing = frame(Camera(np.array(K), 1600, 900), network_input, 10**9)
+    width, height = framing.network_size
+    return f"Of nuScenes' 1600×900 the network sees {width}×{height} = {width * height:,} pixels"

@@ -14,6 +14,7 @@ from lircdepth_core.arguments import add_samples
 from lircdepth_core.dataset.sample import Sample
 from lircdepth_core.errors import InputError
 from lircdepth_core.evaluation.sampled_error import mean_absolute_error, spread_samples
+from lircdepth_core.inference import MAX_NETWORK_PIXELS
 from lircdepth_core.inference.framing import frame
 from lircdepth_core.inference.model_description import NetworkInput, StoredWeights
 from lircdepth_core.inference.model_files import (
@@ -24,9 +25,6 @@ from lircdepth_core.inference.model_files import (
 )
 from lircdepth_core.network import DeploymentGraph
 from lircdepth_core.quantisation.post_training import quantise
-
-LARGEST_INPUT = 1_000_000
-"""Pixels of the network's input, as a `Predictor` bounds them by default."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -92,7 +90,7 @@ def network_inputs(
         expected: what the network was taught with.
     """
     for sample in samples:
-        framing = frame(sample.camera, expected, LARGEST_INPUT)
+        framing = frame(sample.camera, expected, MAX_NETWORK_PIXELS)
         returns = sample.radar_returns().visible_in(sample.camera)
         yield framing.image(sample.image, expected.interpolation), framing.radar(returns)
 

@@ -20,7 +20,8 @@ from lircdepth_core.network import (
     load_imagenet,
 )
 from lircdepth_core.network.mobilenet import MobileNetV2
-from lircdepth_core.training.config import Start
+from lircdepth_core.network.resnet import ResNet
+from lircdepth_core.training.config import ImageNet, Start
 
 TEACHERS = {"student": ("teacher",), "small_student": ("teacher", "student")}
 """Which networks can teach a student."""
@@ -55,22 +56,19 @@ def starting_network(
         raise InputError(f"start.image_encoder: not for a {kind}; give null")
     if isinstance(network, Teacher):
         _refuse(kind, mobilenet_v2=files.mobilenet_v2)
-        if files.resnet34:
-            load_imagenet(network.encoder.base_model, files.resnet34)
-        if files.resnet18:
-            load_imagenet(network.encoder_radar1.base_model_radar, files.resnet18)
-            load_imagenet(network.encoder_radar2.base_model_radar, files.resnet18)
+        _load_imagenet(network.encoder.base_model, files, "resnet34")
+        _load_imagenet(network.encoder_radar1.base_model_radar, files, "resnet18")
+        _load_imagenet(network.encoder_radar2.base_model_radar, files, "resnet18")
         return network, None
     _refuse(kind, resnet34=files.resnet34, resnet18=files.resnet18)
     if isinstance(network, SmallStudent):
-        if files.mobilenet_v2:
-            load_imagenet(network.encoder.base_model, files.mobilenet_v2)
+        _load_imagenet(network.encoder.base_model, files, "mobilenet_v2")
         if start.image_encoder:
             backbone = _student_backbone(start.image_encoder)
             network.encoder.base_model.load_state_dict(backbone.state_dict())
-    elif isinstance(network, Student) and files.mobilenet_v2:
-        load_imagenet(network.encoder.base_model, files.mobilenet_v2)
-        load_imagenet(network.encoder_radar.base_model, files.mobilenet_v2)
+    elif isinstance(network, Student):
+        _load_imagenet(network.encoder.base_model, files, "mobilenet_v2")
+        _load_imagenet(network.encoder_radar.base_model, files, "mobilenet_v2")
     return network, None
 
 
@@ -122,6 +120,19 @@ def _described(source: str, kinds: tuple[str, ...], field: str) -> tuple[Path, M
         wanted = " or ".join(f"a {kind}" for kind in kinds)
         raise InputError(f"{field}: {source} is a {description.network}; give {wanted}")
     return folder, description
+
+
+def _load_imagenet(backbone: MobileNetV2 | ResNet, files: ImageNet, name: str) -> None:
+    """Load one of the files, if it is given."""
+    path = getattr(files, name)
+    if not path:
+        return
+    if not Path(path).exists():
+        raise InputError(
+            f"start.imagenet.{name}: {path}: no such file; get torchvision's from "
+            "https://download.pytorch.org/models/, or give null to start from nothing"
+        )
+    load_imagenet(backbone, path)
 
 
 def _refuse(kind: str, **files: str | None) -> None:

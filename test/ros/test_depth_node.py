@@ -654,6 +654,16 @@ def test_a_reliable_subscription_becomes_best_effort_when_a_publisher_asks_for_i
     rig.answer_to(START)
 
 
+def test_a_misspelt_parameter_is_named(make_rig, predictor, capfd):
+    given = {"max_radar_agee": 0.2, "gain": 1.0, "use_sim_time": False}
+    make_rig(**given, **{"qos_overrides./depth/input/image.subscription.depth": 5})
+    warned = [line for line in capfd.readouterr().err.splitlines() if "unknown" in line]
+    assert [line.partition("parameter ")[2] for line in warned] == [
+        "gain is unknown and ignored",
+        "max_radar_agee is unknown and ignored; did you mean max_radar_age?",
+    ]
+
+
 def test_parameters_change_at_run_time_within_their_bounds(make_rig, predictor):
     from rclpy.parameter import Parameter
 

@@ -385,7 +385,7 @@ def test_of_processes_that_start_together_one_measures(tmp_path, small_network):
         fastest(DeploymentGraph(small_network), "cpu", folder, told.append)
         order.append("chosen")
 
-    kinds = {"torch": BackendKind(open_, (), "extra", ("cpu",), ("cpu",))}
+    kinds = {"torch": BackendKind(open_, (), ("cpu",), ("cpu",))}
     with patch.dict(BACKENDS, kinds, clear=True):
         first, second = (threading.Thread(target=start, daemon=True) for _ in range(2))
         first.start()
