@@ -115,7 +115,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="DIR",
-        help="folder for TOKEN-CAMERA-depth.png and -sigma.png (16 bit, metres × 256, 0 = none), -picture.png and .json",
+        help="folder for TOKEN-CAMERA-depth.png and -sigma.png (16 bit, metres × 256, 0 = none), "
+        "-picture.png and .json",
     )
     parser.add_argument("--version", help="such as v1.0-mini; needed only if there are several")
     parser.add_argument(

@@ -54,6 +54,7 @@ def card(out: Path, model: Path) -> str:
         drives=drives,
         seen=description.input,
         steps=[int(s.partition("=")[2]) for s in settings if s.startswith("length.image_steps")],
+        heads=sum(stage.get("config") == "train_uncertainty" for stage in recipe["stages"]),
         evaluation=evaluation,
         exact=exact,
         scan=scan["by_radar"]["full"],
