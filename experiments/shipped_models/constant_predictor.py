@@ -12,6 +12,7 @@ import argparse
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from lircdepth_core.evaluation.sources import PreparedSamples
@@ -26,7 +27,7 @@ EVERY = 4
 def main() -> None:
     """Print the error."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("train", help="folder of lircdepth prepare; all images of one size")
+    parser.add_argument("train", help="folder of lircdepth prepare; images of one size and view")
     parser.add_argument("test", help="the same, of other drives")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
@@ -40,6 +41,8 @@ def main() -> None:
     errors = []
     for _, sample in PreparedSamples((args.test,))(lambda number: True, print):
         valid = sample.exact <= CAP
+        if sample.exact.shape != constant.shape:
+            constant = cv2.resize(constant, sample.exact.shape[::-1])
         errors.append(np.abs(constant - sample.exact)[valid].mean())
     found = {"training_images": len(maps), "images": len(errors), "mae": float(np.mean(errors))}
     args.out.write_text(json.dumps(found) + "\n")
