@@ -33,6 +33,9 @@ class UncertaintyHead(nn.Module):
     """
 
     CELL = 8
+    LEAK = 0.1
+    """Slope below 0 of the last activation: with none, all of it was 0 on half of the pixels of a
+    trained head, which then told nothing there."""
 
     def __init__(
         self, context_channels: int, feature_channels: int, compared: int, step: int = 1
@@ -87,7 +90,9 @@ class UncertaintyHead(nn.Module):
             depth = functional.avg_pool2d(depth, self.step)
         compared = [disagreement(depth, MAX_DEPTH * inter) for inter in inter_depths]
         depths = self.depths(torch.cat([depth / MAX_DEPTH, *compared], 1).to(feature.dtype))
-        answer = self.answer(functional.relu(place + self.feature(feature) + depths))
+        answer = self.answer(
+            functional.leaky_relu(place + self.feature(feature) + depths, self.LEAK)
+        )
         if self.step > 1:
             answer = functional.pixel_shuffle(answer, self.step)
         return torch.sigmoid(answer.float())

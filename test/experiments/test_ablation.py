@@ -90,7 +90,7 @@ def test_every_arm_of_the_plan_is_a_run_and_seeds_are_paired():
     assert [each.seed for each in runs] == sorted(each.seed for each in runs)
     distilled = {each.arm for each in runs if each.teacher}
     assert distilled == set(load("report").COMPARED)
-    assert {each.teacher for each in runs if each.teacher} == {"kept_teacher-0"}
+    assert {each.teacher for each in runs if each.teacher} == {"teacher_12000-0"}
 
 
 def last_of(settings: tuple[str, ...], name: str) -> str:
@@ -126,12 +126,14 @@ def test_a_run_brings_those_that_it_needs_and_that_are_not_trained(kept, monkeyp
     script = load("run")
     monkeypatch.setattr(script.kept_teacher, "is_kept", lambda folder: kept)
     runs = script.planned_runs(yaml.safe_load(PLAN.read_text()))
-    nothing_there = script.with_needed(runs, {"all-1"}, lambda name: False)
-    assert [each.name for each in nothing_there] == [
+    nothing_there = script.with_needed(runs, {"all-1", "kept_teacher-0"}, lambda name: False)
+    assert [each.name for each in nothing_there] == ["teacher_12000-0", "kept_teacher-0", "all-1"]
+    packed = script.with_needed(runs, {"kept_teacher-0"}, lambda name: False)
+    assert [each.name for each in packed] == [
         *(() if kept else ("teacher_12000-0",)),
-        *("kept_teacher-0", "all-1"),
+        "kept_teacher-0",
     ]
-    with_teacher = script.with_needed(runs, {"all-1"}, lambda name: name == "kept_teacher-0")
+    with_teacher = script.with_needed(runs, {"all-1"}, lambda name: name == "teacher_12000-0")
     assert [each.name for each in with_teacher] == ["all-1"]
 
 
