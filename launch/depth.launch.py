@@ -21,7 +21,7 @@ SHARE = Path(get_package_share_directory(PACKAGE))
 SHOWN = ("depth_color", "uncertainty_color")
 RESPAWN_DELAY = 2.0
 """Seconds, in which DDS and a device let go of what ended."""
-LOADING_TIMEOUT = 3600
+LOADING_TIMEOUT = 600
 """Seconds for which replay waits for the node, which may build an engine, or be started by hand."""
 AS_FILE = "Empty: as in params_file."
 

@@ -39,9 +39,9 @@ class _Input:
     arrivals: deque[float] = field(default_factory=lambda: deque(maxlen=5000))
     must_flow: bool = False
 
-    def recent(self, now: float) -> int:
-        """How many came within the window."""
-        return sum(now - arrival <= RATE_WINDOW_SECONDS for arrival in self.arrivals)
+    def recent(self, now: float, window: float = RATE_WINDOW_SECONDS) -> int:
+        """How many came within so many seconds."""
+        return sum(now - arrival <= window for arrival in self.arrivals)
 
 
 class Health:
@@ -231,9 +231,11 @@ class Health:
         with self._lock:
             self._recent = max(RECENT_SECONDS, 2 * period)
             level, text = self._status(now, state, failure)
-            silent = self._silent_inputs(now) if state == "active" else ""
-            stale = state == "active" and now - self._last_sign_of_life > RECENT_SECONDS
-            news = stale and self._is_news("no image answered")
+            silent = self._silent_inputs(now, RATE_WINDOW_SECONDS) if state == "active" else ""
+            news = ""
+            if state == "active" and now - self._last_sign_of_life > RECENT_SECONDS:
+                told = _joined("no image is answered", self._silent_inputs(now, RECENT_SECONDS))
+                news = told if self._is_news(told) else ""
             groups = {
                 "images": self._image_values(),
                 "inputs": self._input_values(now),
@@ -241,14 +243,14 @@ class Health:
                 "facts": dict(self._facts),
             }
         if news:
-            self._warn(_joined("no image is answered", silent))
-        told = {
+            self._warn(news)
+        groups_told = {
             "images": (level, text),
             "inputs": (DiagnosticStatus.WARN if silent else DiagnosticStatus.OK, silent),
         }
         array = DiagnosticArray()
         for group, values in groups.items():
-            level, text = told.get(group, (DiagnosticStatus.OK, ""))
+            level, text = groups_told.get(group, (DiagnosticStatus.OK, ""))
             status = DiagnosticStatus(
                 name=f"{node_name}: {group}", hardware_id=hardware, level=level, message=text
             )
@@ -276,14 +278,14 @@ class Health:
     def _last_sign_of_life(self) -> float:
         return self._began if self._last_answer is None else self._last_answer
 
-    def _silent_inputs(self, now: float) -> str:
+    def _silent_inputs(self, now: float, window: float) -> str:
         """Names of the topics that should flow and do not, in words; empty for none."""
-        if now - self._began <= RATE_WINDOW_SECONDS:
+        if now - self._began <= window:
             return ""
         silent = [
             topic
             for topic, entry in sorted(self._inputs.items())
-            if entry.must_flow and not entry.recent(now)
+            if entry.must_flow and not entry.recent(now, window)
         ]
         return f"nothing comes on {', '.join(silent)}" if silent else ""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from itertools import islice, pairwise
-from statistics import median
 from typing import Any
 
 from lircdepth_ros.stamps import JUMP_BACK_NANOSECONDS, jumped_back
@@ -108,11 +107,14 @@ class RadarSweeps:
         return behind <= 0 or 2 * behind <= (1 - JITTER) * self._period()
 
     def _period(self) -> float:
-        """Nanoseconds between the latest sweeps, the median; 0 where there are too few."""
+        """Nanoseconds between the latest sweeps; 0 where there are too few.
+
+        The least, for some radars send two scans of one cycle close after each other.
+        """
         stamps = [sweep.stamp for sweep in islice(reversed(self._sweeps), PERIODS + 1)]
         if len(stamps) <= PERIODS:
             return 0.0
-        return median(later - earlier for later, earlier in pairwise(stamps))
+        return min(later - earlier for later, earlier in pairwise(stamps))
 
     def select(self, stamp: int, max_age: int, count: int) -> list[Sweep]:
         """The sweep nearest `stamp` on either side within `max_age` ns, and `count` - 1 before it.

@@ -169,7 +169,7 @@ def _make_listener(buffer: Any, node: Node, begin_anew: Callable[[str, bool], No
             self.newest = 0  # nanoseconds
             self.heard = 0.0  # on the monotonic clock
             self._stamps: dict[str, int] = {}
-            self._leapt: set[str] = set()
+            self._leapt: dict[str, tuple[int, float]] = {}
 
         def callback(self, data: Any) -> None:
             self.heard = time.monotonic()
@@ -178,14 +178,20 @@ def _make_listener(buffer: Any, node: Node, begin_anew: Callable[[str, bool], No
                 frame = transform.child_frame_id
                 last = self._stamps.get(frame)
                 if jumped_back(stamp, last):
-                    two_clocks = frame in self._leapt
-                    self._leapt.discard(frame)
-                    begin_anew(frame, two_clocks)
+                    begin_anew(frame, self._continues(frame, stamp))
                 elif last is not None and jumped_back(last, stamp):
-                    self._leapt.add(frame)
+                    self._leapt[frame] = last, self.heard
                 self._stamps[frame] = stamp
                 self.newest = max(self.newest, stamp)
             super().callback(data)
+
+        def _continues(self, frame: str, stamp: int) -> bool:
+            """Whether a stamp that jumped back goes on where the frame's last leap ahead began."""
+            if frame not in self._leapt:
+                return False
+            before, then = self._leapt.pop(frame)
+            expected = before + round(1e9 * (self.heard - then))
+            return abs(stamp - expected) < JUMP_BACK_NANOSECONDS
 
     return Listener()
 

@@ -46,19 +46,21 @@ class Taken(Generic[Inputs]):
 class WaitingImages(Generic[Inputs]):
     """The images that are not begun, in the order in which they came.
 
-    A camera may be faster than radar: several of its images then wait for one sweep. They become
-    complete together and are answered one after another. Where answering takes longer than the
-    camera's period it is the newest complete one, and those before it are dropped.
+    A camera may be faster than radar: several of its images then wait for one sweep, which
+    completes them together. They are answered one after another. Where that falls behind the
+    camera, which is where two of its images come while one is answered, the newest complete one is
+    next, and those before it are dropped.
 
     Args:
-        max_bytes: of messages that wait; the newest always does.
+        max_bytes: of messages that wait; the newest always does. Where there is no room for
+            another, the oldest waits no longer.
     """
 
     def __init__(self, max_bytes: int = MAX_KEPT_BYTES) -> None:
         self._max_bytes = max_bytes
         self._images: deque[WaitingImage] = deque()
         self._bytes = 0
-        self._together: WaitingImage | None = None
+        self._arrived = 0  # since one was taken
 
     def __len__(self) -> int:
         return len(self._images)
@@ -75,6 +77,7 @@ class WaitingImages(Generic[Inputs]):
             How many were dropped to make room.
         """
         self._images.append(image)
+        self._arrived += 1
         self._bytes += len(image.message.data)
         before = len(self)
         while self._bytes > self._max_bytes and len(self) > 1:
@@ -122,7 +125,7 @@ class WaitingImages(Generic[Inputs]):
             now: steady seconds.
             limit: seconds for which an image waits at most.
             inputs_of: what belongs to an image; None if more of it may come, never where the
-                image is overdue, which the second argument tells.
+                image waits no longer, which the second argument tells.
             idle: nothing was answered since this was last asked.
 
         Returns:
@@ -130,18 +133,22 @@ class WaitingImages(Generic[Inputs]):
         """
         ready: list[Taken[Inputs]] = []
         for image in self._images:
-            inputs = inputs_of(image, now - image.received >= limit)
+            crowded = image is self._images[0] and self._is_crowded
+            inputs = inputs_of(image, crowded or now - image.received >= limit)
             if inputs is not None:
                 ready.append(Taken(image, inputs))
         if not ready:
             return None, 0
-        if idle:
-            self._together = ready[-1].image
-        in_turn = ready[-1].image is self._together
-        taken = ready[0] if in_turn else ready[-1]
+        taken = ready[0] if idle or self._arrived <= 1 else ready[-1]
+        self._arrived = 0
         dropped = 0
         while self._images[0] is not taken.image:
             self.drop_oldest()
             dropped += 1
         self.drop_oldest()
         return taken, dropped
+
+    @property
+    def _is_crowded(self) -> bool:
+        """Whether another image like the newest would push the oldest out."""
+        return len(self) > 1 and self._bytes + len(self._images[-1].message.data) > self._max_bytes

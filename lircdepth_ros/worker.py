@@ -134,7 +134,7 @@ class DepthWorker:
         self._info: CameraInfo | None = None
         self._waiting: WaitingImages[_Inputs] = WaitingImages()
         self._poses_may_come = False
-        self._unseen_since: float | None = None
+        self._unseen: list[float] = []  # times of the first, the last but one and the last image
         self._first_image: float | None = None
         self._last_stamp: int | None = None
         self._stopping = False
@@ -265,7 +265,7 @@ class DepthWorker:
             self._changed.notify_all()
 
     def _run(self) -> None:
-        while (taken := self._next()) is not None:
+        while (taken := self._next_or_none()) is not None:
             try:
                 self._answer(taken.image, taken.inputs, self._parameters())
             except Exception as error:  # noqa: BLE001 whatever fails, the next image is tried
@@ -337,6 +337,17 @@ class DepthWorker:
                 "in all": published - job.received,
             }
         )
+
+    def _next_or_none(self) -> Taken[_Inputs] | None:
+        """The same as `_next`; what fails there costs the images that wait, not the thread."""
+        while True:
+            try:
+                return self._next()
+            except Exception as error:  # noqa: BLE001 whatever fails, the next image is tried
+                detail = f"{type(error).__name__}: {' '.join(str(error).split())}"
+                with self._changed:
+                    for _ in range(self._waiting.clear()):
+                        self._health.image_dropped("synchronising failed", detail)
 
     def _next(self) -> Taken[_Inputs] | None:
         """Wait for the next image that is to be answered; None when the worker is to stop."""
@@ -457,10 +468,12 @@ class DepthWorker:
         self, inputs: _Inputs, radar: RadarReturns | None, seen: int, now: float
     ) -> None:
         """Warn where for some seconds sweeps were placed and none of their returns was in view."""
-        if not inputs.sweeps or seen or self._unseen_since is None:
-            self._unseen_since = now
+        if not inputs.sweeps or seen:
+            self._unseen.clear()
+        else:
+            self._unseen = [*self._unseen[:1], *self._unseen[-1:], now]
         detail = None
-        if now - self._unseen_since > _UNSEEN_SECONDS:
+        if len(self._unseen) > 2 and now - self._unseen[0] > _UNSEEN_SECONDS:
             detail = "their clouds have no points that radar_filter lets pass"
             if radar is not None and len(radar):
                 behind = np.count_nonzero(radar.position[:, 2] <= 0)

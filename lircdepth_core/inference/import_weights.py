@@ -155,14 +155,17 @@ Its authors' licence and terms apply.
 | uncertainty head | {head} |
 | σ | not calibrated: NaN |
 
-{_size_at_nuscenes(network_input)}; with a lower
-`max_network_pixels` the focal length is reduced, which the predictions' notes report.
+{_size_at_nuscenes(network_input)}With a lower `max_network_pixels` the focal length is reduced,
+which the predictions' notes report.
 """
 
 
 def _size_at_nuscenes(network_input: NetworkInput) -> str:
-    """Of the network's input for nuScenes' images, in words."""
+    """Of the network's input for nuScenes' images, in words; empty for a crop of other images."""
     K = [[NUSCENES_FOCAL_LENGTH, 0, 799.5], [0, NUSCENES_FOCAL_LENGTH, 449.5], [0, 0, 1]]
-    framing = frame(Camera(np.array(K), 1600, 900), network_input, 10**9)
+    try:
+        framing = frame(Camera(np.array(K), 1600, 900), network_input, 10**9)
+    except InputError:
+        return ""
     width, height = framing.network_size
-    return f"Of nuScenes' 1600×900 the network sees {width}×{height} = {width * height:,} pixels"
+    return f"Of nuScenes' 1600×900 the network sees {width}×{height} = {width * height:,} pixels.\n"

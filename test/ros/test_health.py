@@ -120,7 +120,15 @@ def test_topics_that_should_flow_and_do_not_are_named_and_said_once(watched):
             "nothing comes on /image",
         )
     assert watched.logged == ["no image is answered: nothing comes on /image"]
+    watched.health.image_answered({})
     watched.health.received("/image")
+    watched.health.expect("/radar")
+    for _ in range(35):
+        watched.seconds += 0.1
+        watched.health.received("/image")
+        watched.health.diagnostics("depth", "active", "cpu")
+    assert watched.logged[1:] == ["no image is answered: nothing comes on /radar"]
+    watched.health.received("/radar")
     status = watched.health.diagnostics("depth", "active", "cpu").status[1]
     assert (status.level, status.message) == (DiagnosticStatus.OK, "")
     watched.seconds += 6

@@ -78,6 +78,11 @@ def test_a_sweep_that_could_only_be_farther_away_is_not_waited_for():
     assert complete([radar], 1500 + 37, now=0.5)
     assert not complete([radar], 1500 + 38, now=0.5)  # the next may come at 1575
     assert not complete([sweeps_at(*range(1100, 1600, 100))], 1501, now=0.5)  # too few to tell
+    with_a_gap = sweeps_at(1000, 1100, 1200, 1500, 1600, 1700)
+    assert complete([with_a_gap], 1737, now=0.5)
+    assert not complete([with_a_gap], 1738, now=0.5)
+    two_scans = sweeps_at(1000, 1001, 1080, 1081, 1160, 1161, 1240)
+    assert not complete([two_scans], 1241, now=0.5)
 
 
 def test_a_silent_radar_is_not_waited_for():

@@ -220,6 +220,19 @@ def test_two_publishers_of_one_frame_keep_no_image_waiting(now):
     assert waited <= 11, "in the first second only"
 
 
+@pytest.mark.parametrize("leap", [2, 1000], ids=["a slow frame", "a first stamp of zero"])
+def test_a_bag_that_loops_after_a_leap_of_tf_is_a_new_time(now, leap):
+    told = []
+    poses = TfPoses(None, on_jump=lambda *jump: told.append(jump))
+    for heard in (START - leap * SECOND, START, START + SECOND // 2):
+        now.seconds += 0.5
+        hear_of(poses, heard)
+    now.seconds += 10
+    hear_of(poses, START - leap * SECOND - 5 * SECOND)
+    assert told == [("base_link", False)]
+    assert Buffer.made.cleared == 1
+
+
 @pytest.mark.parametrize("error", [*LASTING, FUTURE], ids=[*NAMES, "future"])
 def test_without_extrinsics_there_is_no_pose_whatever_tf_raises(now, error):
     poses = TfPoses(None)

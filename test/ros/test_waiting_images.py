@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -67,13 +68,49 @@ def test_where_answers_take_longer_than_images_the_newest_complete_one_is_next()
     assert len(camera.waiting) == 1
 
 
-def test_what_became_complete_meanwhile_goes_before_the_rest_of_a_group():
-    camera = Camera(0.0, 0.01, 0.02)
-    camera.complete = 0.02
-    assert camera.take(0.02, idle=True) == ((0.0, "complete"), 0)
-    camera.waiting.add(image(0.05))
-    camera.complete = 0.05
-    assert camera.take(0.06) == ((0.05, "complete"), 2)
+def test_the_rest_of_a_group_keeps_its_turn_unless_two_images_came_meanwhile():
+    for arrivals, expected in (((0.05,), (0.01, 0)), ((0.05, 0.06), (0.06, 3))):
+        camera = Camera(0.0, 0.01, 0.02)
+        camera.complete = 0.02
+        assert camera.take(0.02, idle=True) == ((0.0, "complete"), 0)
+        for time in arrivals:
+            camera.waiting.add(image(time))
+        camera.complete = 0.06
+        assert camera.take(0.06) == ((expected[0], "complete"), expected[1])
+
+
+def simulate(period, sweep_period, late, network, seconds=4000):
+    """Milliseconds: what becomes of a camera's images; how many were answered and dropped."""
+    camera, free_at, idle, answered, dropped = Camera(), 0, True, 0, 0
+    for now in range(seconds):
+        if now % period == 0:
+            camera.waiting.add(image(now / 1000))
+        if now >= late and (now - late) % sweep_period == 0:
+            camera.complete = (now - late) / 1000
+        if now < free_at:
+            continue
+        dropped += camera.waiting.drop_before_overdue(now / 1000, LIMIT)
+        taken, older = camera.take(now / 1000, idle=idle)
+        dropped += older
+        idle = taken is None
+        if taken:
+            answered += 1
+            free_at = now + network
+    return answered, dropped
+
+
+@pytest.mark.parametrize("late", [5, 30, 60])
+@pytest.mark.parametrize("network", [1, 20, 30])
+def test_a_network_that_keeps_up_with_the_camera_answers_every_image(late, network):
+    answered, dropped = simulate(33, 100, late, network)
+    assert dropped == 0
+    assert answered >= 4000 // 33 - 4
+
+
+def test_a_network_that_does_not_answers_as_many_as_it_can():
+    answered, dropped = simulate(33, 100, 60, 50)
+    assert answered >= 0.95 * 4000 / 50
+    assert dropped > 0
 
 
 def test_of_overdue_images_only_the_newest_stays():
@@ -81,6 +118,7 @@ def test_of_overdue_images_only_the_newest_stays():
     assert camera.waiting.drop_before_overdue(0.1, LIMIT) == 2
     assert camera.take(0.1) == ((0.02, "overdue"), 0)
     assert camera.waiting.next_overdue(0.1, LIMIT) == 0.09 + LIMIT - 0.1
+    assert Camera(0.0, 0.01).waiting.next_overdue(0.02, LIMIT) == 0.0 + LIMIT - 0.02
 
 
 def test_images_are_kept_up_to_a_number_of_bytes_and_the_newest_always():
@@ -92,6 +130,12 @@ def test_images_are_kept_up_to_a_number_of_bytes_and_the_newest_always():
     assert waiting.newest is None
     assert waiting.next_overdue(5, LIMIT) is None
     assert waiting.add(image(4, 40)) == 0
+
+
+def test_where_there_is_no_room_the_oldest_waits_no_longer():
+    camera = Camera(0.0, 0.01, max_bytes=2)
+    assert camera.take(0.02, idle=True) == ((0.0, "overdue"), 0)
+    assert camera.take(0.03, idle=True) == (None, 0)
 
 
 @given(st.lists(st.tuples(st.floats(0, 0.2), st.booleans()), max_size=30))

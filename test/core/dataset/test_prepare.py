@@ -176,7 +176,7 @@ def test_ray_does_not_report_how_it_is_used(annotated, tmp_path, monkeypatch):
 
 def test_without_ray_the_engine_says_what_to_install(annotated, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(InputError, match=r"lircdepth\[ray\]"):
+    with pytest.raises(InputError, match=r"'\.\[ray\]'"):
         prepare(annotated, tmp_path / "out", engine="ray")
 
 
