@@ -233,7 +233,7 @@ class Health:
             level, text = self._status(now, state, failure)
             silent = self._silent_inputs(now, RATE_WINDOW_SECONDS) if state == "active" else ""
             news = ""
-            if state == "active" and now - self._last_sign_of_life > RECENT_SECONDS:
+            if state == "active" and now - self._last_answer_or_beginning > RECENT_SECONDS:
                 told = _joined("no image is answered", self._silent_inputs(now, RECENT_SECONDS))
                 news = told if self._is_news(told) else ""
             groups = {
@@ -267,7 +267,7 @@ class Health:
         if self._last_problem is not None and now - self._last_problem[0] < self._recent:
             return self._last_problem[1:]
         warnings = [_joined(*condition) for condition in self._conditions.items()]
-        silence = now - self._last_sign_of_life
+        silence = now - self._last_answer_or_beginning
         if silence > RECENT_SECONDS:
             warnings.insert(0, f"no image answered for {silence:.0f} s")
         if warnings:
@@ -275,7 +275,7 @@ class Health:
         return DiagnosticStatus.OK, state
 
     @property
-    def _last_sign_of_life(self) -> float:
+    def _last_answer_or_beginning(self) -> float:
         return self._began if self._last_answer is None else self._last_answer
 
     def _silent_inputs(self, now: float, window: float) -> str:

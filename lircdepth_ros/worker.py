@@ -269,7 +269,7 @@ class DepthWorker:
             try:
                 self._answer(taken.image, taken.inputs, self._parameters())
             except Exception as error:  # noqa: BLE001 whatever fails, the next image is tried
-                detail = f"{type(error).__name__}: {' '.join(str(error).split())}"
+                detail = _told(error)
                 self._health.image_dropped(f"{self._stage} failed", detail)
             finally:
                 self._work_began = None
@@ -344,7 +344,7 @@ class DepthWorker:
             try:
                 return self._next()
             except Exception as error:  # noqa: BLE001 whatever fails, the next image is tried
-                detail = f"{type(error).__name__}: {' '.join(str(error).split())}"
+                detail = _told(error)
                 with self._changed:
                     for _ in range(self._waiting.clear()):
                         self._health.image_dropped("synchronising failed", detail)
@@ -589,3 +589,8 @@ def _radar_fields(values: SimpleNamespace) -> RadarFields:
         kept,
         values.max_cloud_points,
     )
+
+
+def _told(error: Exception) -> str:
+    """One line of any exception."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
