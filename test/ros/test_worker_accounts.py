@@ -1,0 +1,163 @@
+"""The worker's accounts, without DDS: every image given to it is answered or dropped, once."""
+
+import random
+import time
+from collections import Counter
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from node_rig import START, RecordingPredictor, camera_info_message, cloud_message, image_message
+
+from lircdepth_ros.health import Health
+from lircdepth_ros.parameters import describe_parameters
+from lircdepth_ros.stamps import stamp_nanoseconds
+from lircdepth_ros.transforms import PoseMayComeError, PoseUnavailableError, RadarPose
+from lircdepth_ros.waiting_images import WaitingImages
+from lircdepth_ros.worker import DepthWorker
+
+MILLISECOND = 1_000_000
+RADARS = ("/front", "/left")
+RETURN = [[20.0, 0.0, 0.0, 0.0, 0.0, 0.0]]
+
+
+class Poses:
+    """A radar at the camera, or what `fails` chooses to raise."""
+
+    def __init__(self, fails=lambda final: None):
+        self._fails = fails
+
+    def radar_pose(self, *_stamps_and_frames, final):
+        error = self._fails(final)
+        if error is not None:
+            raise error
+        return RadarPose(np.eye(4))
+
+    def begin(self):
+        pass
+
+    def forget_after(self, stamp):
+        pass
+
+
+class Accounts:
+    """A worker, what was given to it and what came of it."""
+
+    def __init__(self, poses=None, seconds=0.0, **parameters):
+        defaults = {entry.name: entry.default for entry in describe_parameters()}
+        self.parameters = SimpleNamespace(**{**defaults, **parameters})
+        self.predictor = RecordingPredictor()
+        self.predictor.seconds = seconds
+        self.health = Health(lambda text: None)
+        self.given = []
+        self.published = []
+        self.worker = DepthWorker(
+            self.predictor,
+            poses or Poses(),
+            list(RADARS),
+            lambda: self.parameters,
+            self.health,
+            lambda answer: self.published.append(stamp_nanoseconds(answer.image.header.stamp)),
+            lambda: None,
+        )
+
+    def image(self, stamp, synchronised=False):
+        self.given.append(stamp)
+        message = image_message(stamp, width=64, height=32)
+        if synchronised:
+            self.worker.on_synchronised(message, ((RADARS[0], cloud_message(stamp, RETURN)),))
+        else:
+            self.worker.on_image(message)
+
+    def radar(self, topic, stamp):
+        self.worker.on_radar(topic, cloud_message(stamp, RETURN))
+
+    def camera_info(self):
+        self.worker.on_camera_info(camera_info_message(width=64, height=32))
+
+    @property
+    def dropped(self):
+        """Reasons and how many images each cost."""
+        counts = self.health.snapshot()
+        return {name: count for name, count in counts.items() if name.startswith("dropped")}
+
+    def check(self):
+        counts = self.health.snapshot()
+        assert counts["received"] == len(self.given)
+        assert counts["answered"] == len(self.published)
+        assert len(self.given) == len(self.published) + sum(self.dropped.values()), counts
+        assert not Counter(self.published) - Counter(self.given)
+
+
+def test_images_that_wait_are_dropped_by_stop_each_counted_once():
+    accounts = Accounts(radar_wait=5.0)
+    accounts.worker.start()
+    accounts.camera_info()
+    for index in range(3):
+        accounts.image(START + index * 10 * MILLISECOND)
+    time.sleep(0.1)  # the thread has seen them: it waits
+    accounts.worker.stop()
+    assert accounts.dropped == {"dropped: node stopped": 3}
+    assert accounts.worker.has_ended
+    accounts.check()
+
+
+def test_images_that_wait_for_one_sweep_are_all_answered_in_their_order():
+    accounts = Accounts(radar_wait=5.0)
+    accounts.worker.start()
+    accounts.camera_info()
+    for index in range(3):
+        accounts.image(START + index * 10 * MILLISECOND)
+    time.sleep(0.1)  # the thread has seen them: it waits
+    for topic in RADARS:
+        accounts.radar(topic, START + 30 * MILLISECOND)
+    deadline = time.monotonic() + 5
+    while len(accounts.published) < 3 and time.monotonic() < deadline:
+        time.sleep(0.005)
+    accounts.worker.stop()
+    assert accounts.published == accounts.given
+    assert all(call.radar is not None for call in accounts.predictor.calls)
+    accounts.check()
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_whatever_comes_every_image_is_answered_or_counted_once(seed):
+    draw = random.Random(seed)
+    errors = [None] * 13 + [PoseMayComeError("later")] * 4
+    errors += [PoseUnavailableError("no such frame")] * 2 + [RuntimeError("broken poses")]
+
+    def fails(final):
+        error = draw.choice(errors)
+        return None if final and isinstance(error, PoseMayComeError) else error
+
+    accounts = Accounts(
+        Poses(fails),
+        seconds=draw.choice([0.0, 0.003, 0.015]),
+        radar_wait=draw.choice([0.0, 0.02, 0.08]),
+        camera_info_wait=draw.choice([0.0, 0.05, 0.5]),
+        max_image_age=draw.choice([0.0, 0.0, 0.03]),
+        radar_sweeps=draw.choice([1, 3]),
+    )
+    accounts.predictor.failures = draw.choice([0, 0, 5])
+    if draw.random() < 0.5:
+        accounts.worker._waiting = WaitingImages(max_bytes=3 * 64 * 32 * 3)
+    accounts.worker.start()
+    info_after, now = draw.choice([0, 0, 10, 50]), START
+    for index in range(80):
+        if index == info_after:
+            accounts.camera_info()
+        now += draw.choice([5, 10, 33, -3]) * MILLISECOND
+        if draw.random() < 0.04:
+            now -= 3000 * MILLISECOND
+        kind = draw.random()
+        if kind < 0.6:
+            accounts.image(now, synchronised=kind > 0.5)
+        else:
+            age = draw.choice([0, 20, 60]) * MILLISECOND
+            accounts.radar(draw.choice(RADARS), now - age)
+        if draw.random() < 0.3:
+            time.sleep(draw.choice([0.001, 0.01]))
+    time.sleep(draw.choice([0.0, 0.1]))
+    accounts.worker.stop()
+    assert accounts.worker.has_ended
+    accounts.check()
