@@ -32,13 +32,24 @@ COMPARED = (
     "all_plain_l1",
 )
 BASELINES = {
-    **dict.fromkeys(("teacher_12000", "kept_teacher"), "none_12000"),
+    "teacher_12000": "none_12000",
     **dict.fromkeys(COMPARED, "none"),
     "all_plain_l1": "all",
 }
 """Whom an arm is compared with: the student without distillation of the same image-steps; that with
 plain L1, with the one that differs from it in nothing else."""
-ORDER = ("teacher_12000", "kept_teacher", "none_12000", "none", *COMPARED)
+ORDER = ("teacher_12000", "none_12000", "none", *COMPARED)
+
+STREAMS = ("image_feature", "radar_feature", "structure", "inter_depth")
+MAY_DIFFER = {
+    *("teacher", "teacher_precision", "loss.rectified", "data.workers"),
+    *(f"loss.{stream}" for stream in STREAMS),
+}
+"""Fields of the configuration that two students which are compared may differ in."""
+MAY_DIFFER_BETWEEN_NETWORKS = ("learns", "optimiser.learning_rate", "start.imagenet.", "loss.")
+"""And, by how they begin, those of a teacher and a student."""
+LABELS = ("loss.depth_dense", "loss.depth_single")
+"""Of losses, what no two may differ in."""
 
 Results = dict[str, dict[int, dict[str, Any]]]
 """Figures by arm and seed."""
@@ -50,7 +61,43 @@ def read_results() -> Results:
     for path in (HERE / "results").glob("*.json"):
         figures = json.loads(path.read_text())
         found[figures["arm"]][figures["seed"]] = figures
-    return {arm: dict(sorted(found[arm].items())) for arm in ORDER if arm in found}
+    results = {arm: dict(sorted(found[arm].items())) for arm in ORDER if arm in found}
+    for arm in results:
+        check_comparable(results, arm)
+    return results
+
+
+def check_comparable(results: Results, arm: str) -> None:
+    """See that an arm's runs and its baseline's differ in nothing but what the arm is about.
+
+    Raises:
+        ValueError: it names the two runs and the fields of their configurations.
+    """
+    for ours, theirs in pairs_with_baseline(results, arm) if arm in BASELINES else ():
+        one, other = leaves(ours["configuration"]), leaves(theirs["configuration"])
+        differing = {name for name in one.keys() | other if one.get(name) != other.get(name)}
+        differing -= MAY_DIFFER
+        if ours["network"] != theirs["network"]:
+            may = {name for name in differing if name.startswith(MAY_DIFFER_BETWEEN_NETWORKS)}
+            differing -= may - set(LABELS)
+        if ours["precision"] != theirs["precision"]:
+            differing.add("precision")
+        if differing:
+            raise ValueError(
+                f"{arm}-{ours['seed']} and {BASELINES[arm]}-{theirs['seed']} differ in "
+                f"{', '.join(sorted(differing))}: they cannot be compared"
+            )
+
+
+def leaves(configuration: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The fields of a configuration by their dotted names."""
+    found: dict[str, Any] = {}
+    for name, value in configuration.items():
+        if isinstance(value, dict):
+            found |= leaves(value, f"{prefix}{name}.")
+        else:
+            found[f"{prefix}{name}"] = value
+    return found
 
 
 def mae(figures: dict[str, Any], truth: str = "exact", cap: str = "80") -> float:
@@ -161,8 +208,7 @@ def draw(results: Results) -> None:
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
     for number, (arm, runs) in enumerate(results.items()):
         colour = f"C{number}"
-        # What is kept of a teacher was not trained by itself.
-        for seed, run in runs.items() if arm != "kept_teacher" else ():
+        for seed, run in runs.items():
             steps, errors = zip(*run["validation_mae"], strict=True)
             left.plot(
                 steps,

@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import kept_teacher
 import numpy as np
 import yaml
 
@@ -45,7 +44,6 @@ class Run:
         network: `student` or `teacher`.
         settings: fields of the configuration.
         teacher: the run that it learns from, if it distils.
-        kept_from: the run that it is not trained after but packed from, see kept_teacher.py.
     """
 
     arm: str
@@ -53,7 +51,6 @@ class Run:
     network: str
     settings: tuple[str, ...]
     teacher: str | None = None
-    kept_from: str | None = None
 
     @property
     def name(self) -> str:
@@ -63,8 +60,7 @@ class Run:
     @property
     def needs(self) -> set[str]:
         """The runs that are made before it."""
-        packed_from = None if kept_teacher.is_kept(kept_teacher.FOLDER) else self.kept_from
-        return {name for name in (self.teacher, packed_from) if name}
+        return {self.teacher} if self.teacher else set()
 
 
 def planned_runs(plan: dict[str, Any]) -> list[Run]:
@@ -82,7 +78,6 @@ def planned_runs(plan: dict[str, Any]) -> list[Run]:
                 network,
                 settings,
                 teacher if network == "student" and distils else None,
-                f"{entry['kept_from']}-{seed}" if "kept_from" in entry else None,
             )
             for seed in entry["seeds"]
         ]
@@ -166,11 +161,6 @@ def train(run: Run, out: Path, device: str, workers: int) -> None:
     """Train a network, if it is not."""
     if is_trained(run.name, out):
         return
-    if run.kept_from:
-        if not kept_teacher.is_kept(kept_teacher.FOLDER):
-            kept_teacher.keep(model_of(run.kept_from, out), out / "samples" / "train")
-        kept_teacher.restore(kept_teacher.FOLDER, model_of(run.name, out))
-        return
     settings = [
         *run.settings,
         f"seed={run.seed}",
@@ -206,16 +196,17 @@ def test(run: Run, rows: Crop, out: Path, device: str) -> None:
         "seed": run.seed,
         "network": run.network,
         "teacher": run.teacher,
-        "settings": run.settings,
     }
-    figures |= training_figures(out / "runs" / run.name)
+    figures |= training_figures(run.name, out)
     figures |= test_figures(evaluation)
     results_of(run.name).parent.mkdir(exist_ok=True)
     results_of(run.name).write_text(json.dumps(figures, indent=1) + "\n")
 
 
-def training_figures(folder: Path) -> dict[str, Any]:
-    """How a run went: its machine, its speed, and validation MAE over images seen."""
+def training_figures(name: str, out: Path) -> dict[str, Any]:
+    """How a run went: its configuration, machine and speed, and validation MAE over images seen."""
+    folder = out / "runs" / name
+    configuration = (folder / "config.yaml").read_text().replace(str(out), "OUT")
     events = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     start = next(event for event in events if event["event"] == "start")
     steps = [event for event in events if event["event"] == "step"]
@@ -225,6 +216,7 @@ def training_figures(folder: Path) -> dict[str, Any]:
         if event["event"] == "validation"
     ]
     return {
+        "configuration": yaml.safe_load(configuration),
         "device": start["device"],
         "torch": start["torch"],
         "precision": start["precision"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import math
 import sys
 from pathlib import Path
@@ -32,7 +33,13 @@ def run(arm: str, seed: int, mae: float) -> dict:
     caps = {cap: {"mae": mae, "rmse": 2 * mae, "abs_rel": 0.1, "delta1": 0.5} for cap in "578"}
     caps = {f"{cap}0": values for cap, values in caps.items()}
     return {
-        "arm": arm, "seed": seed, "image_steps": 8000, "without_radar_mae_80": 3 * mae,
+        "arm": arm, "seed": seed, "network": "student", "precision": "bf16",
+        "configuration": {
+            "data": {"dense_from": "exact", "workers": 1},
+            "optimiser": {"learning_rate": 1e-3},
+            "loss": {"depth_dense": 1.0, "depth_single": 0.1},
+        },
+        "image_steps": 8000, "without_radar_mae_80": 3 * mae,
         "test": {"exact": caps, "single_scan": caps}, "validation_mae": [[4, 9.0], [8, mae]],
         "exact_mae_80_by_scene": {"scene-0001": 1.5 * mae, "scene-0002": 0.5 * mae},
     }  # fmt: skip
@@ -121,18 +128,11 @@ def test_what_learns_from_a_run_comes_after_it():
     assert len(done) == sum(map(len, waves)) == len(script.planned_runs(plan))
 
 
-@pytest.mark.parametrize("kept", [False, True])
-def test_a_run_brings_those_that_it_needs_and_that_are_not_trained(kept, monkeypatch):
+def test_a_run_brings_those_that_it_needs_and_that_are_not_trained():
     script = load("run")
-    monkeypatch.setattr(script.kept_teacher, "is_kept", lambda folder: kept)
     runs = script.planned_runs(yaml.safe_load(PLAN.read_text()))
-    nothing_there = script.with_needed(runs, {"all-1", "kept_teacher-0"}, lambda name: False)
-    assert [each.name for each in nothing_there] == ["teacher_12000-0", "kept_teacher-0", "all-1"]
-    packed = script.with_needed(runs, {"kept_teacher-0"}, lambda name: False)
-    assert [each.name for each in packed] == [
-        *(() if kept else ("teacher_12000-0",)),
-        "kept_teacher-0",
-    ]
+    nothing_there = script.with_needed(runs, {"all-1"}, lambda name: False)
+    assert [each.name for each in nothing_there] == ["teacher_12000-0", "all-1"]
     with_teacher = script.with_needed(runs, {"all-1"}, lambda name: name == "teacher_12000-0")
     assert [each.name for each in with_teacher] == ["all-1"]
 
@@ -153,13 +153,48 @@ def test_the_test_shows_as_many_rows_as_training_did():
     assert f"data.height={plan['data']['test_rows']['height']}" in plan["settings"]
 
 
-def test_what_is_kept_of_the_teacher_stands_for_its_run_in_a_new_folder(tmp_path, kept_teacher):
-    script = load("run")
-    name = "kept_teacher-0"
-    runs = {run.name: run for run in script.planned_runs(yaml.safe_load(PLAN.read_text()))}
-    assert not script.is_trained(name, tmp_path)
-    script.train(runs[name], tmp_path, "cpu", 0)
-    assert script.is_trained(name, tmp_path)
-    figures = script.training_figures(tmp_path / "runs" / name)
-    assert figures["image_steps"] == 12000
-    assert [images for images, _ in figures["validation_mae"]] == list(range(2000, 12001, 2000))
+def test_figures_tell_the_configuration_without_the_place_of_the_data(tmp_path):
+    folder = tmp_path / "runs" / "none-0"
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text(f"seed: 0\ndata: {{train: [{tmp_path}/samples/train]}}\n")
+    start = {"device": "cpu", "torch": "2", "precision": "bf16", "threads": 1, "images_per_step": 4}
+    step = {"image_steps": 4, "images_per_second": 1.0, "wait_share": 0.0}
+    events = [
+        {"event": "start", **start},
+        {"event": "step", **step},
+        {"event": "validation", "step": 1, "mae": 2.5},
+    ]
+    (folder / "log.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+    figures = load("run").training_figures("none-0", tmp_path)
+    assert figures["configuration"] == {"seed": 0, "data": {"train": ["OUT/samples/train"]}}
+    assert figures["validation_mae"] == [(4, 2.5)]
+
+
+@pytest.mark.parametrize(
+    ("arm", "changed", "named"),
+    [
+        ("all", {"data.dense_from": "lidar", "loss.depth_single": 1.0}, "data.dense_from, loss"),
+        ("all", {"optimiser.learning_rate": 5e-4}, "optimiser.learning_rate"),
+        ("teacher_12000", {"loss.depth_single": 1.0}, "loss.depth_single"),
+        ("all", {"loss.structure": 2.0, "data.workers": 7, "teacher": "OUT/teacher"}, None),
+        ("teacher_12000", {"optimiser.learning_rate": 5e-4, "loss.confidence": 1.0}, None),
+    ],
+)
+def test_what_saw_other_data_or_labels_is_not_compared(arm, changed, named):
+    report = load("report")
+    baseline = report.BASELINES[arm]
+    results = {name: {0: run(name, 0, 10.0)} for name in (arm, baseline)}
+    results[arm][0]["network"] = "teacher" if arm.startswith("teacher") else "student"
+    for name, value in changed.items():
+        section, _, field = name.rpartition(".")
+        configuration = results[arm][0]["configuration"]
+        (configuration[section] if section else configuration)[field] = value
+    if named is None:
+        report.check_comparable(results, arm)
+        return
+    with pytest.raises(ValueError, match=f"{arm}-0 and {baseline}-0 differ in {named}"):
+        report.check_comparable(results, arm)
+
+
+def test_the_kept_results_can_be_compared():
+    assert load("report").read_results()
