@@ -10,6 +10,9 @@ from lircdepth_core.errors import InputError
 
 MAX_NESTING = 50
 
+MAX_NODES = 10_000
+"""Mappings, lists and scalars of a document; reading that many takes half a second."""
+
 YAML_ERRORS = (
     yaml.YAMLError,
     ValueError,
@@ -41,7 +44,12 @@ def parse_plain_yaml(text: str) -> Any:
 class _Loader(yaml.SafeLoader):
     """Safe YAML without aliases, with which a small file can stand for a huge document."""
 
+    nodes = 0
+
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        self.nodes += 1
+        if self.nodes > MAX_NODES:
+            raise yaml.YAMLError(f"more than {MAX_NODES} mappings, lists and values")
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError("aliases (*name) are not allowed; write the value out")
         return super().compose_node(parent, index)

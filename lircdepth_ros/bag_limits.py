@@ -28,7 +28,7 @@ else:
 MAX_UNPACKED_BYTES = 512 << 20
 """Of a message, of a chunk, and of the chunks of one time, which are open together."""
 
-MAX_METADATA_BYTES = 16 << 20
+MAX_METADATA_BYTES = 1 << 20
 
 METADATA_FILE = "metadata.yaml"
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import array
 import sys
+from collections import Counter
+from collections.abc import Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
     from std_msgs.msg import Header
 
 MAX_CLOUD_POINTS = 1_000_000
+MAX_CLOUD_FIELDS = 256
+MAX_BYTES_PER_RETURN = 48
+"""Of a cloud once it is read: position, cross-section and velocity."""
+
 MAX_IMAGE_BYTES = 200_000_000
 """`rgba8` of the largest image has 160 million."""
 
@@ -86,7 +92,7 @@ def image_from_message(
     _check_size((message.width, message.height), size, max_pixels)
     if message.encoding not in _BYTES_PER_PIXEL:
         raise InputError(
-            f"image: encoding {message.encoding!r}; use one of {', '.join(_BYTES_PER_PIXEL)}"
+            f"image: encoding {message.encoding!r:.40}; use one of {', '.join(_BYTES_PER_PIXEL)}"
         )
     if message.step < message.width * _BYTES_PER_PIXEL[message.encoding]:
         raise InputError(
@@ -250,6 +256,12 @@ class RadarFields:
     kept_states: tuple[tuple[str, tuple[int, ...]], ...] = ()
     max_points: int = MAX_CLOUD_POINTS
 
+    @property
+    def used(self) -> frozenset[str]:
+        """Names of all fields that are read where a cloud has them."""
+        states = (name for name, _ in self.kept_states)
+        return frozenset(("x", "y", "z", *self.velocity, *self.doppler, *self.rcs, *states))
+
 
 @dataclass(frozen=True)
 class SensorReturns:
@@ -279,10 +291,11 @@ def radar_from_message(cloud: PointCloud2, fields: RadarFields) -> SensorReturns
     """
     if cloud.width * cloud.height == 0:  # often sent without fields
         return SensorReturns(np.zeros((0, 3)), np.zeros(0), np.zeros((0, 2)), ())
-    points = structured_points(cloud, fields.max_points)
+    points = structured_points(cloud, fields.used, fields.max_points)
     names = points.dtype.names or ()
     if not {"x", "y", "z"} <= set(names):
-        raise InputError(f"radar cloud: fields {list(names)}; x, y and z are needed")
+        told = ", ".join(f"{field.name:.20}" for field in cloud.fields[:10])
+        raise InputError(f"radar cloud: x, y and z are needed, a number each; its fields: {told}")
     missing = []
     for name, kept in fields.kept_states:
         if name in names:
@@ -315,8 +328,13 @@ def radar_from_message(cloud: PointCloud2, fields: RadarFields) -> SensorReturns
     )
 
 
-def structured_points(cloud: PointCloud2, max_points: int = MAX_CLOUD_POINTS) -> np.ndarray:
+def structured_points(
+    cloud: PointCloud2, used: Set[str], max_points: int = MAX_CLOUD_POINTS
+) -> np.ndarray:
     """A cloud's points as a structured array (N,), row padding removed, in native byte order.
+
+    It has the fields of the names `used` that are one number each: a name for every number of a
+    longer one would take seconds where there are millions.
 
     Raises:
         InputError: sizes, fields and data contradict each other.
@@ -336,7 +354,8 @@ def structured_points(cloud: PointCloud2, max_points: int = MAX_CLOUD_POINTS) ->
         )
     _check_fields(cloud)
     try:
-        dtype = dtype_from_fields(cloud.fields, point_step=cloud.point_step)
+        fields = [field for field in cloud.fields if field.name in used and field.count == 1]
+        dtype = dtype_from_fields(fields, point_step=cloud.point_step)
     except (AssertionError, KeyError, ValueError) as error:
         raise InputError(f"radar cloud: fields cannot be read: {_one_line(error)}") from error
     data = np.frombuffer(cloud.data, dtype=np.uint8)
@@ -348,19 +367,21 @@ def structured_points(cloud: PointCloud2, max_points: int = MAX_CLOUD_POINTS) ->
 
 
 def _check_fields(cloud: PointCloud2) -> None:
-    names = [field.name for field in cloud.fields]
-    if len(set(names)) != len(names):
-        raise InputError(f"radar cloud: a field stands twice in {names}")
+    if len(cloud.fields) > MAX_CLOUD_FIELDS:
+        raise InputError(f"radar cloud: {len(cloud.fields)} fields; up to {MAX_CLOUD_FIELDS}")
+    names = Counter(field.name for field in cloud.fields)
+    if names and (twice := names.most_common(1)[0])[1] > 1:
+        raise InputError(f"radar cloud: field {twice[0]!r:.40} stands {twice[1]} times")
     for field in cloud.fields:
         size = _FIELD_BYTES.get(field.datatype)
         if size is None or not 0 < field.count <= cloud.point_step:
             raise InputError(
-                f"radar cloud: field {field.name!r} has datatype {field.datatype}, "
+                f"radar cloud: field {field.name!r:.40} has datatype {field.datatype}, "
                 f"count {field.count}"
             )
         if field.offset + size * field.count > cloud.point_step:
             raise InputError(
-                f"radar cloud: field {field.name!r} ends beyond the point's "
+                f"radar cloud: field {field.name!r:.40} ends beyond the point's "
                 f"{cloud.point_step} bytes"
             )
 

@@ -27,6 +27,9 @@ NEWS_SECONDS = 60.0
 MAX_EVENTS = 200
 """Names of events that are counted each on its own."""
 
+MAX_DETAIL_CHARACTERS = 500
+"""Of a message's fault, parts of which its sender chose."""
+
 ORDINARY_REASONS = ("replaced by newer", "node stopped")
 """Reasons to drop an image that are no fault."""
 
@@ -129,9 +132,9 @@ class Health:
         with self._lock:
             news = self._is_news(f"message: {key}")
             self._dropped_messages[key] += 1
-            self._problem(DiagnosticStatus.WARN, f"{key}: {detail}")
+            self._problem(DiagnosticStatus.WARN, _joined(key, detail))
         if news:
-            self._warn(f"{topic}: message dropped: {reason}: {detail}")
+            self._warn(_joined(f"{topic}: message dropped: {reason}", detail))
 
     def notice(self, reason: str, detail: str = "") -> None:
         """An image was answered with something missing, say its radar or ego motion."""
@@ -316,4 +319,6 @@ class Health:
 
 
 def _joined(reason: str, detail: str) -> str:
+    if len(detail) > MAX_DETAIL_CHARACTERS:
+        detail = f"{detail[:MAX_DETAIL_CHARACTERS]}…"
     return f"{reason}: {detail}" if detail else reason

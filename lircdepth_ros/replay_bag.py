@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
+from importlib.machinery import PathFinder
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
@@ -253,11 +254,16 @@ def _reader(path: Path) -> Ros1Reader | Ros2Reader:
 
 
 def _message_class(message_type: str) -> type | None:
-    """The installed Python class, or None. Nothing but <package>.msg is ever imported."""
+    """The installed Python class, or None. Only packages that hold messages are imported."""
     match = MESSAGE_TYPE.fullmatch(message_type)
     if match is None:
         return None
     package, name = match.groups()
+    # To import a module runs it: an installed one may do anything.
+    spec = PathFinder.find_spec(package)
+    folders = (spec and spec.submodule_search_locations) or ()
+    if not any((Path(folder) / "msg" / "__init__.py").is_file() for folder in folders):
+        return None
     try:
         found = getattr(importlib.import_module(f"{package}.msg"), name, None)
     except ImportError:

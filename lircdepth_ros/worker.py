@@ -15,6 +15,7 @@ from lircdepth_core.errors import InputError
 from lircdepth_core.radar import RadarReturns
 from lircdepth_ros.calibration_poses import CalibrationPoses
 from lircdepth_ros.conversions import (
+    MAX_BYTES_PER_RETURN,
     CameraModel,
     FloatImage,
     RadarFields,
@@ -137,6 +138,7 @@ class DepthWorker:
         self._unseen: list[float] = []  # times of the first, the last but one and the last image
         self._first_image: float | None = None
         self._last_stamp: int | None = None
+        self._may_have_jumped = False
         self._stopping = False
         self._stage = ""
         self._work_began: float | None = None
@@ -215,19 +217,27 @@ class DepthWorker:
         self.limit_cloud(topic, cloud)
         stamp = stamp_nanoseconds(cloud.header.stamp)
         with self._changed:
-            if self._radars[topic].add(stamp, cloud, time.monotonic(), len(cloud.data)):
+            # What will be read of it is kept with it.
+            size = len(cloud.data) + MAX_BYTES_PER_RETURN * cloud.width * cloud.height
+            if self._radars[topic].add(stamp, cloud, time.monotonic(), size):
                 self._health.event(f"{topic}: stamps jumped back")
             self._changed.notify_all()
 
     def limit_cloud(self, topic: str, cloud: PointCloud2) -> None:
-        """Count a cloud beyond `max_cloud_points` as dropped: of it only the stamp is kept."""
-        if self._is_too_large(cloud):
-            detail = f"{cloud.width * cloud.height} points in a cloud"
-            self._health.message_dropped(topic, "more than max_cloud_points", detail)
-            cloud.data = array("B")
+        """Count a cloud beyond the limits as dropped: of it only the stamp is kept.
 
-    def _is_too_large(self, cloud: PointCloud2) -> bool:
-        return cloud.width * cloud.height > self._parameters().max_cloud_points
+        Its size in points then is 0, as that of a radar that saw nothing.
+        """
+        points, size = cloud.width * cloud.height, len(cloud.data)
+        values = self._parameters()
+        for limit, detail, found in (
+            ("max_cloud_points", f"{points} points in a cloud", points),
+            ("max_cloud_bytes", f"{size} bytes in a cloud", size),
+        ):
+            if found > getattr(values, limit):
+                self._health.message_dropped(topic, f"more than {limit}", detail)
+                cloud.data, cloud.width, cloud.height = array("B"), 0, 0
+                return
 
     def on_odometry(self, message: Odometry) -> None:
         """Store the vehicle's pose, where a calibration file is used instead of TF."""
@@ -249,13 +259,7 @@ class DepthWorker:
             if newest is not None and 0 < newest.stamp - job.stamp <= JUMP_BACK_NANOSECONDS:
                 self._health.image_dropped("came after a newer one")
                 return
-            if jumped_back(job.stamp, self._last_stamp):
-                self._health.event("images: stamps jumped back")
-                self._replaced(self._waiting.clear())
-                self._poses.forget_after(job.stamp)
-                for radar in self._radars.values():
-                    radar.forget_after(job.stamp)
-            self._last_stamp = job.stamp
+            self._look_for_a_jump(job.stamp)
             if self._first_image is None:
                 self._first_image = job.received
             # While one is in the network, those that nobody will wait for any more are not kept.
@@ -263,6 +267,19 @@ class DepthWorker:
             self._replaced(self._waiting.drop_before_overdue(job.received, limit))
             self._replaced(self._waiting.add(job))
             self._changed.notify_all()
+
+    def _look_for_a_jump(self, stamp: int) -> None:
+        """Forget what is of another time, once a second image tells of it: one may be wrong."""
+        last, jumped = self._last_stamp, self._may_have_jumped
+        self._may_have_jumped = not jumped and jumped_back(stamp, last)
+        if self._may_have_jumped:
+            return
+        self._last_stamp = stamp
+        if jumped and last is not None and stamp < last:
+            self._health.event("images: stamps jumped back")
+            self._poses.forget_after(stamp)
+            for radar in self._radars.values():
+                radar.forget_after(stamp)
 
     def _run(self) -> None:
         while (taken := self._next_or_none()) is not None:
@@ -318,6 +335,7 @@ class DepthWorker:
         self._publish(Answer(job.message, inputs.frame, prediction, depth, sigma))
         published = time.monotonic()
         self._health.fact("notes", "; ".join(prediction.notes))
+        self._health.condition("depth may be wrong", "; ".join(prediction.doubts) or None)
         self._health.fact("radar points in the image", prediction.radar_points)
         self._tell_of_unseen_radar(inputs, radar, prediction.radar_points, published)
         self._health.fact(
@@ -474,7 +492,7 @@ class DepthWorker:
             self._unseen = [*self._unseen[:1], *self._unseen[-1:], now]
         detail = None
         if len(self._unseen) > 2 and now - self._unseen[0] > _UNSEEN_SECONDS:
-            detail = "their clouds have no points that radar_filter lets pass"
+            detail = "their clouds have no points that radar_filter and the limits let pass"
             if radar is not None and len(radar):
                 behind = np.count_nonzero(radar.position[:, 2] <= 0)
                 frames = {sweep.cloud.header.frame_id for sweep, _ in inputs.sweeps}
@@ -489,7 +507,10 @@ class DepthWorker:
         if limit <= 0:
             return False
         clock = self._age_clock()
-        age = now - job.received if clock is None else (clock - job.stamp) / 1e9
+        age = now - job.received
+        # No clock yet, or a stamp of the future: they tell no age.
+        if clock is not None and 0 < job.stamp <= clock:
+            age = (clock - job.stamp) / 1e9
         return age > limit
 
     def _model_of(self, info: CameraInfo, values: SimpleNamespace) -> CameraModel:
@@ -558,8 +579,6 @@ class DepthWorker:
 
     def _returns_of(self, sweep: Sweep, fields: RadarFields) -> SensorReturns | None:
         """What a sweep holds, read once; None if it cannot be used."""
-        if self._is_too_large(sweep.cloud):
-            return None
         if sweep.returns is None or sweep.returns[0] != fields:
             try:
                 returns = radar_from_message(sweep.cloud, fields)

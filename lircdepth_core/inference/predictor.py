@@ -57,6 +57,7 @@ class Prediction:
             where depth is, and everywhere if the model is not calibrated.
         radar_points: number of returns that fell into the image.
         notes: what a user should know about this prediction, in words.
+        doubts: those of the notes that say that depth and sigma may be wrong.
         stage_seconds: time spent in `prepare`, `infer` and `restore`.
     """
 
@@ -65,6 +66,7 @@ class Prediction:
     sigma: np.ndarray
     radar_points: int
     notes: tuple[str, ...]
+    doubts: tuple[str, ...]
     stage_seconds: Mapping[str, float]
     _maps: _NetworkMaps = field(repr=False)
 
@@ -115,7 +117,8 @@ class Predictor:
             in float32 does, tried once per machine.
         max_network_pixels: bound on the network's input. A larger image is shrunk further, which
             `notes` report.
-        max_sigma: metres; pixels above become NaN, if the model is calibrated. None leaves all.
+        max_sigma: metres; pixels above become NaN, for which the model must be calibrated. None
+            leaves all.
         artefacts: where built forms of the network are kept; None for nowhere, then only torch
             runs it.
         report: is told, in words, before something takes long.
@@ -152,6 +155,11 @@ class Predictor:
             )
         if max_sigma is not None and not max_sigma > 0:
             raise InputError(f"max_sigma: {max_sigma} metres; give a positive number or none")
+        if max_sigma is not None and model.calibration is None:
+            raise InputError(
+                f"max_sigma: {model.name} is not calibrated, so no pixel's sigma is known; give "
+                "none, or a model after lircdepth calibrate"
+            )
         self.model = model
         self.device = choose_device(device, cuda_devices())
         graph = DeploymentGraph(network)
@@ -292,7 +300,8 @@ class Predictor:
         Raises:
             InputError: the image is not of this type or not of the camera's size, or the model's
                 crop lies outside it, or `out` does not fit.
-            NonFiniteError: the network answered with NaN or infinity where it saw the image.
+            NonFiniteError: the network answered with NaN, infinity or less than 0 where it saw
+                the image.
         """
         start = time.perf_counter()
         if image.dtype != np.uint8 or image.shape != (camera.height, camera.width, 3):
@@ -323,6 +332,7 @@ class Predictor:
             sigma=sigma,
             radar_points=len(visible),
             notes=self._notes(camera, len(visible)),
+            doubts=self._doubts(camera),
             stage_seconds={
                 "prepare": prepared - start,
                 "infer": inferred - prepared,
@@ -332,7 +342,7 @@ class Predictor:
         )
 
     def _check_finite(self, maps: _NetworkMaps) -> None:
-        """Refuse an answer that is not finite somewhere in the region that the network saw.
+        """Refuse an answer that is no number from 0 somewhere in what the network saw.
 
         A single pixel is enough: its neighbours come of the same sums, and a sigmoid makes a
         plausible 100 m of an infinity. As NaN with a notice it would be a hole among such depths.
@@ -342,15 +352,15 @@ class Predictor:
         if self.model.calibration is not None:  # otherwise there may be no head
             answers["uncertainty"] = maps.uncertainty
         for name, values in answers.items():
-            finite = np.isfinite(values[region])
-            if not finite.all():
+            usable = np.isfinite(values[region]) & (values[region] >= 0)
+            if not usable.all():
                 other = "back end (torch) or device"
                 if self.backend == "torch":
                     other = "device, or fetch the model again"
                 raise NonFiniteError(
-                    f"the network: {name} is not finite at {finite.size - finite.sum()} of "
-                    f"{finite.size} pixels, on {self.device} with {self.backend}; give another "
-                    f"{other}"
+                    f"the network: {name} is negative or not finite at "
+                    f"{usable.size - usable.sum()} of {usable.size} pixels, on {self.device} with "
+                    f"{self.backend}; give another {other}"
                 )
 
     def _framing_of(self, camera: Camera) -> Framing:
@@ -363,23 +373,22 @@ class Predictor:
 
     def _notes(self, camera: Camera, radar_points: int) -> tuple[str, ...]:
         """What a user should know about a prediction."""
-        notes = []
-        if not self.model.trained:
-            notes.append("the model is UNTRAINED: its depth is meaningless")
+        notes = [*self._untrained()]
         if self.model.calibration is None:
-            without = ", so max_sigma does nothing" if self._max_sigma is not None else ""
-            notes.append(f"the model is not calibrated: sigma is NaN{without}")
+            notes.append("the model is not calibrated: sigma is NaN")
         notes += self.camera_notes(camera)
         if not radar_points:
             notes.append("no radar return in the image: depth from the camera alone")
         return tuple(notes)
 
-    def camera_notes(self, camera: Camera) -> tuple[str, ...]:
-        """What is to be known of all depth for a camera's images.
+    def _untrained(self) -> tuple[str, ...]:
+        return () if self.model.trained else ("the model is UNTRAINED: its depth is meaningless",)
 
-        Raises:
-            InputError: the model's crop lies outside such images.
-        """
+    def _doubts(self, camera: Camera) -> tuple[str, ...]:
+        """Why depth and sigma may be wrong."""
+        return (*self._untrained(), *self._camera_doubts(camera))
+
+    def _camera_doubts(self, camera: Camera) -> list[str]:
         framing = self._framing_of(camera)
         notes = []
         if framing.ratio < 1:
@@ -395,6 +404,16 @@ class Predictor:
                 f"the image gives {framing.seen.height} of the {wanted} rows that the model was "
                 "taught with; it measures from the edges and may be wrong"
             )
+        return notes
+
+    def camera_notes(self, camera: Camera) -> tuple[str, ...]:
+        """What is to be known of all depth for a camera's images.
+
+        Raises:
+            InputError: the model's crop lies outside such images.
+        """
+        framing = self._framing_of(camera)
+        notes = self._camera_doubts(camera)
         unseen = 1 - framing.seen.height / framing.scaled.height
         if unseen > _NOTABLE_UNSEEN_SHARE:
             below = framing.scaled.height - framing.top - framing.seen.height

@@ -37,14 +37,17 @@ def test_what_is_no_data_is_refused_in_one_line(text):
 
 @pytest.mark.parametrize(
     "text",
-    ["[" * 100_000, '{"a": ' * 50_000, "a: " + "1:" * 100_000 + "1", "1:" * 100_000 + "1.5"],
-    ids=["list", "mapping", "base 60", "fraction"],
+    [
+        *("[" * 100_000, '{"a": ' * 50_000, "a: " + "1:" * 100_000 + "1", "1:" * 100_000 + "1.5"),
+        "[" + "[]," * 100_000 + "]",
+    ],
+    ids=["list", "mapping", "base 60", "fraction", "many lists"],
 )
 def test_a_text_of_an_attacker_takes_no_longer_than_another(text):
     begin = time.process_time()
     with pytest.raises(InputError, match="not YAML: "):
         parse_plain_yaml(text)
-    assert time.process_time() - begin < 0.5
+    assert time.process_time() - begin < 1.0
 
 
 def test_a_fraction_to_the_base_60_beyond_every_float_is_refused():

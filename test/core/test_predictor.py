@@ -301,10 +301,10 @@ def test_a_focal_length_that_is_new_to_the_network_may_take_long(
     assert [predictor.is_ready_for(camera) for camera in cameras] == [False] + [True] * KEPT_SIZES
 
 
-NOT_FINITE = [np.nan, np.inf, -np.inf]
+NO_DEPTHS = [np.nan, np.inf, -np.inf, -0.5]
 
 
-@pytest.mark.parametrize("value", NOT_FINITE)
+@pytest.mark.parametrize("value", NO_DEPTHS)
 @pytest.mark.parametrize("everywhere", [True, False])
 def test_a_network_that_does_not_answer_with_numbers_has_failed(
     value, everywhere, make_camera, make_model, stand_in
@@ -317,14 +317,14 @@ def test_a_network_that_does_not_answer_with_numbers_has_failed(
     predictor = Predictor(make_model(), stand_in(answer), CPU)
     out = tuple(np.full((70, 100), 7, np.float32) for _ in range(2))
     count = 70 if everywhere else 1
-    words = rf"is not finite at {count} of 7000 pixels, on cpu with torch; give another device, or"
+    words = rf"not finite at {count} of 7000 pixels, on cpu with torch; give another device, or"
     with pytest.raises(NonFiniteError, match=words) as raised:
         predictor(np.zeros((70, 100, 3), np.uint8), make_camera(100, 70, 200.0), None, out)
     assert not is_device_failure(raised.value), "one such image is no lost device"
     assert all((map_ == 7).all() for map_ in out)
 
 
-@pytest.mark.parametrize("value", NOT_FINITE)
+@pytest.mark.parametrize("value", NO_DEPTHS)
 def test_what_a_network_answers_in_the_padding_is_nobodys(value, make_camera, make_model, stand_in):
     def answer(image, radar):
         depth = torch.full_like(image[:, :1], 20.0)
@@ -336,13 +336,15 @@ def test_what_a_network_answers_in_the_padding_is_nobodys(value, make_camera, ma
     np.testing.assert_array_equal(prediction.depth, 20)
 
 
-@pytest.mark.parametrize("value", NOT_FINITE)
+@pytest.mark.parametrize("value", NO_DEPTHS)
 def test_a_calibrated_model_needs_an_uncertainty_in_numbers(
     value, make_camera, make_model, constant_network
 ):
     camera, image = make_camera(64, 32, 200.0), np.zeros((32, 64, 3), np.uint8)
     network = constant_network(uncertainty=value)
-    with pytest.raises(NonFiniteError, match="uncertainty is not finite at 2048 of 2048 pixels"):
+    with pytest.raises(
+        NonFiniteError, match="uncertainty is negative or not finite at 2048 of 2048 pixels"
+    ):
         Predictor(make_model(calibration=CALIBRATION), network, CPU)(image, camera, None)
     without = Predictor(make_model(), network, CPU)(image, camera, None)
     assert np.isnan(without.sigma).all()
@@ -417,14 +419,19 @@ def test_max_sigma_takes_out_what_is_too_uncertain(make_camera, make_model, stan
 def test_without_calibration_sigma_is_nan_and_that_is_said(
     make_camera, make_model, constant_network
 ):
-    predictor = Predictor(make_model(), constant_network(20.0, 0.3), CPU, max_sigma=2.0)
+    predictor = Predictor(make_model(), constant_network(20.0, 0.3), CPU)
     prediction = predictor(np.zeros((64, 64, 3), np.uint8), make_camera(64, 64, 200.0), None)
     assert np.isnan(prediction.sigma).all()
     assert np.isnan(prediction.interval(0.95)).all()
     assert (prediction.depth == 20).all()
     np.testing.assert_allclose(prediction.expected_uncertainty, 0.3)
-    assert any("sigma is NaN, so max_sigma does nothing" in note for note in prediction.notes)
+    assert any("sigma is NaN" in note for note in prediction.notes)
     assert "not calibrated" in predictor.description
+
+
+def test_a_largest_sigma_that_nothing_could_be_measured_by_is_refused(make_model, constant_network):
+    with pytest.raises(InputError, match="max_sigma: stand-in is not calibrated"):
+        Predictor(make_model(), constant_network(20.0, 0.3), CPU, max_sigma=2.0)
 
 
 def test_a_teacher_gives_depth_without_uncertainty(make_camera, make_model, stand_in):

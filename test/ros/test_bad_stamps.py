@@ -90,6 +90,19 @@ def test_one_cloud_with_a_wrong_stamp_costs_no_more_than_its_own_turn(make_rig, 
     expect_jumps(rig, 1)
 
 
+@pytest.mark.parametrize("wrong", [0, START + HOUR, START - HOUR], ids=["zero", "future", "past"])
+def test_one_image_with_a_wrong_stamp_costs_no_more_than_its_own_turn(make_rig, predictor, wrong):
+    rig = make_rig(radar_wait=0.2)
+    drive(rig, START)
+    odometry_arrives(rig, DRIVE)
+    send(rig, (START, 1), (START + 90 * MS, 4))
+    assert points_seen(rig, predictor, START) == 1
+    assert points_seen(rig, predictor, wrong) is None
+    for offset in (20, 80):
+        assert points_seen(rig, predictor, START + offset * MS) == (1 if offset == 20 else 4)
+    expect(rig, **{NO_SWEEP: 1, UNCOMPENSATED: 0})
+
+
 def test_clouds_that_come_in_another_order_than_their_stamps_are_put_in_order(make_rig, predictor):
     rig = make_rig(radar_sweeps=3, radar_wait=0.2)
     drive(rig, START)

@@ -324,6 +324,32 @@ def test_old_images_are_dropped_by_their_stamp_where_that_is_asked_for(make_rig,
     assert len(predictor.calls) == 1
 
 
+@pytest.mark.parametrize(
+    ("parameters", "ahead"),
+    [({"use_sim_time": True}, 0), ({"age_from_stamps": True}, 3600 * SECOND)],
+    ids=["no clock", "a stamp of the future"],
+)
+def test_where_stamps_tell_no_age_it_counts_from_reception(make_rig, predictor, parameters, ahead):
+    rig = make_rig(max_image_age=0.3, radar_wait=0.0, **parameters)
+    predictor.seconds = 0.6
+    rig.images.publish(image_message(time.time_ns() + ahead))
+    wait_until(lambda: rig.counts().get("dropped: older than max_image_age") == 1)
+    assert rig.counts()["answered"] == 0
+
+
+def test_depth_that_may_be_wrong_is_a_warning(make_rig, predictor):
+    rig = make_rig(topics=(), radar_wait=0.0)
+    predictor.doubts = ("the model is UNTRAINED",)
+    rig.images.publish(image_message(START))
+    rig.answer_to(START)
+    wanted = "depth may be wrong: the model is UNTRAINED"
+    wait_until(lambda: rig.level == DiagnosticStatus.WARN and wanted in rig.message)
+    predictor.doubts = ()
+    rig.images.publish(image_message(START + SECOND))
+    rig.answer_to(START + SECOND)
+    wait_until(lambda: rig.level == DiagnosticStatus.OK, what="the warning's end")
+
+
 def test_approximate_sync_answers_pairs_and_counts_the_rest(make_rig, predictor):
     rig = make_rig(sync="approximate", approximate_slop=0.03, approximate_queue_size=3)
     for index in range(6):

@@ -272,7 +272,10 @@ def test_a_network_that_answers_in_nan_is_an_error_until_it_does_not(make_rig):
     rig.images.publish(image_message(START + SECOND))
     wait_until(lambda: rig.counts().get("dropped: inference failed") == 1)
     wait_until(lambda: rig.level == DiagnosticStatus.ERROR, what="an error in the diagnostics")
-    assert "NonFiniteError: the network: depth is not finite at 61440 of 61440" in rig.message
+    assert (
+        "NonFiniteError: the network: depth is negative or not finite at 61440 of 61440"
+        in rig.message
+    )
     network.broken = False
     ask(rig, START + 2 * SECOND)
     assert rig.counts() == {"received": 3, "answered": 2, "dropped: inference failed": 1}
@@ -499,17 +502,20 @@ def test_what_is_larger_than_allowed_is_dropped_with_that_reason(make_rig, predi
 
 
 @pytest.mark.parametrize("sync", ["nearest", "approximate"])
-def test_a_cloud_of_too_many_points_is_counted_when_it_comes_and_never_again(
-    make_rig, predictor, sync
+@pytest.mark.parametrize(
+    ("limit", "told"), [("max_cloud_points", "4 points"), ("max_cloud_bytes", "96 bytes")]
+)
+def test_a_cloud_beyond_a_limit_is_counted_when_it_comes_and_never_again(
+    make_rig, predictor, sync, limit, told
 ):
-    rig = make_rig(max_cloud_points=3, sync=sync)
+    rig = make_rig(sync=sync, **{limit: 3 if limit == "max_cloud_points" else 3 * 24})
     rig.radar(cloud_message(START, AHEAD * 4))
-    counted = "dropped: /depth/input/radar: more than max_cloud_points"
+    counted = f"dropped: /depth/input/radar: more than {limit}"
     wait_until(lambda: rig.diagnostics.get(counted) == "1", what="the cloud's count")
     assert rig.level == DiagnosticStatus.WARN
-    assert "4 points" in rig.message
+    assert told in rig.message
     ask(rig, START)
-    assert predictor.calls[-1].radar is None
+    assert not len(predictor.calls[-1].radar)
     rig.radar(cloud_message(START + SECOND, AHEAD * 3))
     wait_until(lambda: rig.diagnostics.get("/depth/input/radar: received") == "2")
     ask(rig, START + SECOND)

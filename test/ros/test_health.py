@@ -109,6 +109,14 @@ def test_events_of_names_without_end_are_counted_together(watched):
     assert len(counted) == MAX_EVENTS + 1
 
 
+def test_a_fault_of_a_megabyte_is_told_in_a_few_words(watched):
+    watched.health.image_dropped("unusable image", "x" * 1_000_000)
+    watched.health.message_dropped("/radar", "unusable cloud", "x" * 1_000_000)
+    _, told = watched.status()
+    assert told.startswith("unusable image: xxx")
+    assert all(len(text) < 600 for text in (told, *watched.logged))
+
+
 def test_topics_that_should_flow_and_do_not_are_named_and_said_once(watched):
     watched.health.expect("/image")
     watched.health.expect("/camera_info", must_flow=False)

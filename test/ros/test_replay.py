@@ -374,6 +374,29 @@ def test_clock_tells_recording_time_before_each_message_and_in_gaps(
     assert report.sent == {"/clock": 5, "/note": 3}
 
 
+def test_a_bag_cannot_have_any_module_imported(
+    tmp_path: Path, play: Callable[..., ReplayReport], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = tmp_path / "ran"
+    (tmp_path / "harmful.py").write_text(f"open({str(ran)!r}, 'w').close()\n")
+    (tmp_path / "harmful_too").mkdir()
+    (tmp_path / "harmful_too" / "__init__.py").write_text(f"open({str(ran)!r}, 'w').close()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    bag = tmp_path / "bag"
+    with Ros2Writer(bag, version=9) as writer:
+        for package in ("harmful", "harmful_too"):
+            connection = writer.add_connection(
+                f"/{package}",
+                f"{package}/msg/Own",
+                msgdef="int32 number\n",
+                rihs01="RIHS01_" + "0" * 64,
+            )
+            writer.write(connection, BEGIN, b"\0\1\0\0\1\0\0\0")
+    with pytest.raises(InputError, match=r"nothing to play.*harmful/msg/Own"):
+        play(bag)
+    assert not ran.exists()
+
+
 def test_types_that_are_not_installed_are_named_once(
     tmp_path: Path, readers: Readers, play: Callable[..., ReplayReport]
 ) -> None:

@@ -100,6 +100,7 @@ class RecordingPredictor:
         self.gate = threading.Event()
         self.gate.set()
         self.failures = 0
+        self.doubts = ()
         self.error = RuntimeError("the network broke")
 
     def warm_up(self, width=None, height=None):
@@ -127,6 +128,7 @@ class RecordingPredictor:
             sigma=sigma,
             radar_points=0 if radar is None else len(radar.visible_in(camera)),
             notes=(),
+            doubts=self.doubts,
             stage_seconds={"prepare": 0.0, "infer": self.seconds, "restore": 0.0},
         )
 

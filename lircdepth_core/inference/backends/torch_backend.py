@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import torch
 
+from lircdepth_core.errors import first_line
+from lircdepth_core.inference.artefacts import CacheError, cache_folder
 from lircdepth_core.inference.backends.backend import NetworkMaps
 from lircdepth_core.network import DeploymentGraph, InferenceOutput
+
+
+def _keep_compiled_forms_apart() -> None:
+    """In this user's own folder: torch unpickles them, and would keep them in /tmp."""
+    folder = cache_folder() / "inductor"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise CacheError(f"{folder}: {first_line(error)}; set LIRCDEPTH_CACHE") from error
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder))
 
 
 class TorchBackend:
@@ -34,6 +47,7 @@ class TorchBackend:
         self._run: Callable[..., InferenceOutput] = graph
         if compiled:
             # Before, a thread other than the one that warmed up could compile no further size.
+            _keep_compiled_forms_apart()
             graphs = self._device.type == "cuda" and torch.__version__ >= "2.13"
             mode = "reduce-overhead" if graphs else "default"
             self._run = torch.compile(graph, mode=mode, dynamic=False)

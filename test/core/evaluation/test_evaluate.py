@@ -138,7 +138,7 @@ def test_a_sample_that_the_network_answers_in_nan_is_named() -> None:
     predictor = Predictor(brightness_model().model, Overflowing(), device="cpu")
     bright = np.full((HEIGHT, WIDTH, 3), 250, np.uint8)
     samples = [make_sample(0), make_sample(5, image=bright)]
-    said = r"sample scene-1/sample-5/CAM_FRONT: the network: depth is not finite .*; give another"
+    said = r"sample scene-1/sample-5/CAM_FRONT: the network: depth is negative or .*; give another"
     with pytest.raises(NonFiniteError, match=said):
         evaluate(_source(*samples), predictor, OPTIONS)
     with pytest.raises(NonFiniteError, match=said):
