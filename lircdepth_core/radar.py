@@ -127,8 +127,9 @@ class RadarReturns:
         """
         uv, depth = camera.project(self.position)
         with np.errstate(invalid="ignore"):
-            keep = (depth > MIN_DEPTH) & (uv > 1).all(axis=1)
-            keep &= (uv < (camera.width - 1, camera.height - 1)).all(axis=1)
+            keep = depth > MIN_DEPTH
+            for pixels, size in zip(uv.T, (camera.width, camera.height), strict=True):
+                keep &= (pixels > 1) & (pixels < size - 1)
             for value in (depth, self.rcs, *self.velocity.T):
                 keep &= np.abs(value) <= MAX_MAGNITUDE
         return VisibleReturns(uv[keep], depth[keep], self.rcs[keep], self.velocity[keep], keep)
@@ -173,11 +174,14 @@ class VisibleReturns:
         u, v = (self.uv.T - camera.K[:2, 2:]) * scale[:, None] + image_camera.K[:2, 2:]
         # A pixel reaches half a pixel around its centre; int() rounds towards zero.
         inside = (u > -0.5) & (u < image_camera.width) & (v > -0.5) & (v < image_camera.height)
-        drawn = np.flatnonzero(inside)
-        # NumPy keeps the last of repeated indices, so the nearest is written last.
-        drawn = drawn[np.argsort(-self.depth[drawn], kind="stable")]
         width, height = padded or (image_camera.width, image_camera.height)
+        drawn = np.flatnonzero(inside)
         pixel = v[drawn].astype(np.int64) * width + u[drawn].astype(np.int64)
+        # Quicker than to sort: of equally near ones NumPy keeps the last.
+        nearest = np.full(height * width, np.inf)
+        np.minimum.at(nearest, pixel, self.depth[drawn])
+        wins = self.depth[drawn] == nearest[pixel]
+        drawn, pixel = drawn[wins], pixel[wins]
         image = np.zeros((len(RADAR_CHANNELS), height * width), np.float32)
         values = (self.depth, self.rcs, self.velocity[:, 0], self.velocity[:, 1])
         for channel, value in zip(image, values, strict=True):

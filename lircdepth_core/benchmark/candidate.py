@@ -161,9 +161,10 @@ def _serve(connection: Connection, candidate: Candidate) -> None:
         backend = _open(candidate)
         image, radar = example(candidate.rows, candidate.columns)
         backend(image, radar)
-    # What a broken installation raises; the other side reports it.
-    except (InputError, ImportError, RuntimeError, OSError) as error:
-        connection.send(("error", " ".join(str(error).split())))
+    # The other side reports it: ONNX Runtime's and OpenVINO's own errors are plain Exceptions.
+    except Exception as error:  # noqa: BLE001
+        kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+        connection.send(("error", kind + " ".join(str(error).split())))
         return
     connection.send(("done", None))
 

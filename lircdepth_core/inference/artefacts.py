@@ -230,9 +230,10 @@ def _basis() -> dict[str, str]:
 
 @cache
 def _network_code() -> str:
-    """Hash of the network's and its export's sources, so that a developer runs no old ones."""
+    """Hash of the sources of network, export and back ends: a developer runs no old ones."""
+    here = Path(__file__)
     sources = sorted(Path(lircdepth_core.network.__file__).parent.glob("*.py"))
-    sources.append(Path(__file__).with_name("onnx_export.py"))
+    sources += [here.with_name("onnx_export.py"), *sorted((here.parent / "backends").glob("*.py"))]
     return _hash([[path.name, _file_hash(path)] for path in sources])
 
 

@@ -25,10 +25,13 @@ LARGEST_DEVIATION = 1e-3
 """Means of |depth / torch's depth - 1| and of |U - torch's U| up to which a back end is as good as
 torch in float32."""
 
-_FAILURE_HOLDS_SECONDS = 86_400.0
+UNSTEADY = 1.3
+"""Ratio of the middle run to the quickest from which other work is taken to have disturbed them."""
+
+_DOUBT_HOLDS_SECONDS = 86_400.0
 
 _ROWS, _COLUMNS = 384, 704
-_RUNS = 3
+_RUNS = 5
 _FILE = "choice.json"
 
 
@@ -38,8 +41,8 @@ def fastest(
     """The fastest back end whose depth and uncertainty are those of torch in float32.
 
     Measured at 704x384 the first time, and kept for this network, device and these versions; for
-    a day only where one of them failed, since what it failed of may pass. Of processes that start
-    together one measures and the others wait.
+    a day only where one of them failed or other work disturbed it, since that may pass. Of
+    processes that start together one measures and the others wait.
 
     Args:
         graph: what is to run.
@@ -104,29 +107,32 @@ class _Choice:
     Attributes:
         name: in `BACKENDS`.
         why: in words.
-        failed: whether one that was tried failed.
+        doubtful: whether one that was tried failed, or other work disturbed the measurement.
         time: when that was, seconds since 1970.
     """
 
     name: str
     why: str
-    failed: bool
+    doubtful: bool
     time: float
 
     @property
     def is_stale(self) -> bool:
         """Whether it is time to try again; also where the clock says that it was made later."""
-        return self.failed and not 0 <= time.time() - self.time < _FAILURE_HOLDS_SECONDS
+        return self.doubtful and not 0 <= time.time() - self.time < _DOUBT_HOLDS_SECONDS
 
 
 def _read(folder: Path | None) -> _Choice | None:
-    """What a folder holds; None for no folder, or where another process just removed it."""
+    """What a folder holds; None for no folder, where another process just removed it, and for what
+    is no choice.
+    """
     if folder is None:
         return None
     try:
-        return _Choice(**json.loads((folder / _FILE).read_text(encoding="utf-8")))
-    except OSError:
+        choice = _Choice(**json.loads((folder / _FILE).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
         return None
+    return choice if choice.name in BACKENDS else None
 
 
 def _try_all(
@@ -144,7 +150,7 @@ def _try_all(
         for name, kind in BACKENDS.items()
         if device.partition(":")[0] in kind.automatic and kind.is_half_installed
     ]
-    failed = False
+    doubtful = False
     for name in names:  # torch is the first
         try:
             backend = open_backend(name, graph, device, artefacts, report)
@@ -159,17 +165,19 @@ def _try_all(
             if not deviation <= LARGEST_DEVIATION:
                 told.append(f"{name} is {deviation:.1e} off")
                 continue
-            seconds[name] = _measure(backend, image, radar)
-            told.append(f"{name} {1000 * seconds[name]:.0f} ms")
+            seconds[name], steady = _measure(backend, image, radar)
+            doubtful |= not steady
+            beside = "" if steady else " beside other work"
+            told.append(f"{name} {1000 * seconds[name]:.0f} ms{beside}")
         # A broken installation raises what its library calls it: ONNX Runtime's and OpenVINO's own
         # errors are plain Exceptions. torch, whose faults are ours, is not excused.
         except Exception as error:
             if name == names[0]:
                 raise
-            failed = True
+            doubtful = True
             told.append(f"{name} fails: {' '.join(str(error).split()):.80}")
     best = min(seconds, key=lambda name: seconds[name])
-    return _Choice(best, f"at {_COLUMNS}x{_ROWS}: {', '.join(told)}", failed, time.time())
+    return _Choice(best, f"at {_COLUMNS}x{_ROWS}: {', '.join(told)}", doubtful, time.time())
 
 
 def _deviation(maps: NetworkMaps, reference: NetworkMaps) -> float:
@@ -180,14 +188,14 @@ def _deviation(maps: NetworkMaps, reference: NetworkMaps) -> float:
     return float(np.maximum(depth, np.mean(np.abs(maps.uncertainty - reference.uncertainty))))
 
 
-def _measure(backend: Backend, image: np.ndarray, radar: np.ndarray) -> float:
-    """Seconds of the quickest run: other work only ever adds to it."""
+def _measure(backend: Backend, image: np.ndarray, radar: np.ndarray) -> tuple[float, bool]:
+    """Seconds of the quickest run, for other work only ever adds to it; and whether none did."""
     times = []
     for _ in range(_RUNS):
         start = time.perf_counter()
         backend(image, radar)
         times.append(time.perf_counter() - start)
-    return min(times)
+    return min(times), float(np.median(times)) <= UNSTEADY * min(times)
 
 
 def _machine(device: str) -> str:
@@ -195,4 +203,21 @@ def _machine(device: str) -> str:
     if device != "cpu":
         return f"{torch.cuda.get_device_name(device)}, driver of CUDA {torch.version.cuda}"
     capability = torch.backends.cpu.get_cpu_capability()
-    return f"{platform.machine()} {capability}, {os.cpu_count()} processors"
+    # Where it can be asked: taskset and containers give fewer than there are.
+    given = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    threads = torch.get_num_threads()
+    return f"{platform.machine()} {capability}, {_processor()}, {given} given, {threads} threads"
+
+
+def _processor() -> str:
+    """Name and instruction sets, where Linux tells them: one name stands for several machines."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return platform.processor()
+    told = dict(
+        line.split(":", 1) for line in text.partition("\n\n")[0].splitlines() if ":" in line
+    )
+    values = {name.strip(): value.strip() for name, value in told.items()}
+    keys = ("model name", "flags", "Features", "CPU implementer", "CPU part")
+    return "; ".join(values[key] for key in keys if key in values)

@@ -1,5 +1,6 @@
 """Every back end gives torch's answer; `auto` takes the fastest that does."""
 
+import dataclasses
 import errno
 import gc
 import importlib.util
@@ -348,6 +349,48 @@ def test_a_choice_among_back_ends_that_failed_is_made_again_after_a_day(choose):
     assert "fails" not in why
     times.sleep(-1_000_000)  # a computer without a battery wakes up long ago
     assert choose(**kinds) == ("other", why, [])
+
+
+def test_a_choice_that_other_work_disturbed_is_made_again_after_a_day(choose):
+    runs = iter([0.1, 0.1, 0.3, 0.3, 0.3, 0.3])  # the first is not measured
+    as_fast = kind(0.0).open(None, None, None)
+
+    def disturbed(graph, device, files):
+        def answer(image, radar):
+            times.sleep(next(runs))
+            return as_fast(image, radar)
+
+        return answer
+
+    kinds = {"torch": kind(0.2), "busy": dataclasses.replace(kind(0.0), open=disturbed)}
+    name, why, _ = choose(**kinds)
+    assert (name, "busy 100 ms beside other work" in why) == ("busy", True)
+    kinds["busy"] = kind(0.4)
+    assert choose(**kinds)[0] == "busy"
+    times.sleep(100_000)
+    assert choose(**kinds)[:2] == ("torch", "at 704x384: torch 200 ms, busy 400 ms")
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        '{"name": "gone", "why": "", "doubtful": false, "time": 0}',
+        '[{"name": "torch"}]',
+        '{"name": "other"}',
+        "no JSON",
+    ],
+)
+def test_what_is_no_choice_is_made_anew(choose, artefacts, kept):
+    kinds = {"torch": kind(0.2), "other": kind(0.4)}
+
+    def fill(folder):
+        (folder / "choice.json").write_text(kept)
+
+    real = Artefacts.get
+    filling = patch.object(Artefacts, "get", lambda self, made_of, build: real(self, made_of, fill))
+    with filling, pytest.raises(AssertionError):
+        choose(**kinds)
+    assert choose(**kinds)[0] == "torch"
 
 
 @pytest.mark.parametrize("uncertainty", [0.6, np.nan])
