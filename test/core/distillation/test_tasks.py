@@ -1,6 +1,7 @@
 """What student and teacher optimise, and what they leave alone."""
 
 import dataclasses
+from functools import partial
 
 import pytest
 import torch
@@ -14,6 +15,10 @@ from lircdepth_core.distillation import (
     TeacherTask,
     TeacherTaskConfig,
 )
+from lircdepth_core.distillation.confidence_loss import ConfidenceLoss
+from lircdepth_core.distillation.depth_loss import DepthLoss, plain_l1
+from lircdepth_core.distillation.smoothness import smoothness
+from lircdepth_core.distillation.uncertainty_loss import uncertainty_loss
 from lircdepth_core.errors import InputError
 from lircdepth_core.network import StudentOutput, TeacherOutput
 
@@ -116,9 +121,54 @@ def test_settings_reach_the_losses(make_task, make_batch):
     for setting in ({"match_tolerance": 5.0}, {"window_rows": 3}, {"window_columns": 3}):
         assert changed("teacher", **setting) == {"confidence"}
 
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_each_of_the_students_own_terms_compares_its_own_maps(make_task, make_batch, exact):
+    task, batch = make_task("student"), make_batch()
+    if not exact:  # as of nuScenes
+        batch = batch._replace(exact=torch.zeros_like(batch.exact))
+    student = task.network(batch.image, batch.radar)
+    depth = DepthLoss()(student.depth, batch.dense, batch.single_scan)
+    learned = uncertainty_loss(
+        student.uncertainty, student.depth, batch.dense, batch.single_scan, batch.exact
+    )
+    wanted = {
+        "depth_dense": depth.dense,
+        "depth_single": depth.single,
+        "smoothness": smoothness(student.depth, batch.image),
+        "uncertainty": learned,
+    }
+    found = task(batch).per_sample
+    for name, values in wanted.items():
+        torch.testing.assert_close(found[name], values.detach(), msg=name)
+
+
+def test_each_of_the_teachers_terms_compares_its_own_maps(make_task, make_batch):
+    config = TeacherTaskConfig()
+    task, batch = make_task("teacher"), make_batch()
+    teacher = task.network(batch.image, batch.radar)
+    confidence = ConfidenceLoss(config.match_tolerance, config.window_rows, config.window_columns)
+    of_confidence = partial(confidence, teacher.confidence, batch.dense, batch.returns)
+    wanted = {
+        "depth_dense": plain_l1(teacher.depth, batch.dense),
+        "depth_single": plain_l1(teacher.depth, batch.single_scan),
+        "radar_depth": plain_l1(teacher.radar_depth, batch.dense),
+        "confidence": of_confidence(batch.boxes),
+        "smoothness": smoothness(teacher.depth, batch.image),
+    }
+    assert not torch.equal(of_confidence(batch.boxes), of_confidence(0 * batch.boxes))
+    found = task(batch).per_sample
+    for name, values in wanted.items():
+        torch.testing.assert_close(found[name], values.detach(), msg=name)
+
+
+@pytest.mark.parametrize("weighted", [{"inter_depth"}, {"depth_dense", "depth_single"}])
+def test_detaching_reaches_each_rectified_loss(make_task, make_batch, weighted):
+    weights = {name: float(name in weighted) for name in STUDENT_TERMS}
+
     def slopes(detached):
-        task = make_task("student", detach_uncertainty=detached)
-        return torch.autograd.grad(task(batch).total, list(task.network.parameters()))
+        task = make_task("student", detach_uncertainty=detached, **weights)
+        return torch.autograd.grad(task(make_batch()).total, list(task.network.parameters()))
 
     assert not torch.allclose(slopes(True)[0], slopes(False)[0])
 

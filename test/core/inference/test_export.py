@@ -110,6 +110,20 @@ def test_a_file_that_answers_otherwise_is_not_written(model, tmp_path, monkeypat
     assert not out.exists()
 
 
+@pytest.mark.parametrize("output", [0, 1], ids=["depth", "uncertainty"])
+def test_a_file_that_answers_in_nan_is_not_written(model, tmp_path, monkeypatch, capsys, output):
+    class Broken(export_command.onnxruntime.InferenceSession):
+        def run(self, *arguments):
+            answers = super().run(*arguments)
+            answers[output] = np.full_like(answers[output], np.nan)
+            return answers
+
+    monkeypatch.setattr(export_command.onnxruntime, "InferenceSession", Broken)
+    arguments = ["export", str(model), str(tmp_path / "n.onnx"), "--size", "64x32"]
+    assert cli.main(arguments) == 2
+    assert "not written, ONNX Runtime's answer is nan off" in capsys.readouterr().err
+
+
 def test_a_file_names_no_folder_of_the_machine_that_wrote_it(tmp_path):
     path = tmp_path / "network.onnx"
     export_onnx(DeploymentGraph(SmallNetwork()), path, (32, 64))
