@@ -42,7 +42,7 @@ ORDER = ("teacher_12000", "none_12000", "none", *COMPARED)
 
 STREAMS = ("image_feature", "radar_feature", "structure", "inter_depth")
 MAY_DIFFER = {
-    *("teacher", "teacher_precision", "loss.rectified", "data.workers"),
+    *("teacher", "teacher_precision", "loss.rectified", "loss.detach_norm", "data.workers"),
     *(f"loss.{stream}" for stream in STREAMS),
 }
 """Fields of the configuration that two students which are compared may differ in."""

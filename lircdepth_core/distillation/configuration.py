@@ -29,6 +29,7 @@ class StudentTaskConfig:
         detach_uncertainty: whether the weights by uncertainty, in the depth loss and the
             inter-depth distillation, carry no gradient; published they do.
         pooling: share of height and width of a pooled pixel in the structure distillation.
+        detach_norm: whether its gradient takes the pixels' norms as given, as published.
 
     Raises:
         InputError: a weight is negative or not finite, all are 0, or the pooling is not in 0..1.
@@ -45,6 +46,7 @@ class StudentTaskConfig:
     rectified: bool = True
     detach_uncertainty: bool = False
     pooling: float = 0.2
+    detach_norm: bool = True
 
     def __post_init__(self) -> None:
         check_weights(self.weights)

@@ -21,9 +21,12 @@ class StructureDistillation:
 
     Attributes:
         pooling: share of height and width that one pooled pixel spans, 0 < pooling <= 1.
+        detach_norm: whether the gradient takes the pooled pixels' norms as given, as published.
+            Most of it then only rescales features, of which the loss takes no notice.
     """
 
     pooling: float = 0.2
+    detach_norm: bool = True
 
     def __call__(self, student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
         """Compare.
@@ -51,11 +54,9 @@ class StructureDistillation:
         return torch.stack(distances).sum(0)
 
     def affinity(self, feature: Tensor) -> Tensor:
-        """(N, C, h, w) to (N, P, P) cosines of the P pooled pixels, row by row.
-
-        The gradient takes the pixels' norms as given, as published.
-        """
+        """(N, C, h, w) to (N, P, P) cosines of the P pooled pixels, row by row."""
         kernel = tuple(max(int(self.pooling * size), 1) for size in feature.shape[2:])
         pooled = functional.max_pool2d(feature, kernel, ceil_mode=True).flatten(2).float()
-        unit = pooled / (pooled.detach().norm(dim=1, keepdim=True) + 1e-8)
+        measured = pooled.detach() if self.detach_norm else pooled
+        unit = pooled / (measured.norm(dim=1, keepdim=True) + 1e-8)
         return unit.transpose(1, 2) @ unit

@@ -94,7 +94,7 @@ class StudentTask:
         if teacher is not None and config.distils:
             self._teacher = teacher.eval().requires_grad_(False)
         self._depth = DepthLoss(config.rectified, config.detach_uncertainty)
-        self._structure = StructureDistillation(config.pooling)
+        self._structure = StructureDistillation(config.pooling, config.detach_norm)
         self._inter_depth = InterDepthDistillation(config.detach_uncertainty)
 
     def __call__(self, batch: Batch) -> TaskLosses:

@@ -46,6 +46,23 @@ def test_structure_takes_a_pixels_norm_as_given():
     assert feature.grad.flatten().tolist() == pytest.approx([2 * 3 / 25, 2 * 4 / 25])
 
 
+def test_structure_has_its_own_gradient_where_that_is_asked_for():
+    size = torch.tensor(1.0, requires_grad=True)
+    student, teacher = torch.randn(2, 1, 4, 6, 6, generator=torch.Generator().manual_seed(0))
+    for detached in (True, False):
+        loss = StructureDistillation(0.2, detached)([size * student], [teacher]).sum()
+        (slope,) = torch.autograd.grad(loss, size)
+        # The loss is that of directions: it is as large for features of any size.
+        assert (slope.abs() < 1e-6) == (not detached)
+
+
+def test_structure_s_own_gradient_survives_pixels_without_any_feature():
+    student = torch.zeros(1, 4, 6, 6, requires_grad=True)
+    teacher = torch.rand(1, 4, 6, 6)
+    StructureDistillation(0.2, detach_norm=False)([student], [teacher]).sum().backward()
+    assert student.grad.isfinite().all()
+
+
 @pytest.mark.parametrize(
     ("size", "pixels"),
     [((352, 704), 36), ((22, 44), 36), ((11, 10), 6 * 5), ((4, 6), 24), ((1, 1), 1)],

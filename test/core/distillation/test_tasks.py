@@ -118,6 +118,11 @@ def test_settings_reach_the_losses(make_task, make_batch):
 
     assert changed("student", rectified=False) == {"depth_dense", "depth_single"}
     assert changed("student", pooling=0.5) == {"structure"}
+    detached, own = (
+        torch.autograd.grad(task(batch).total, task.network.mix.weight)[0]
+        for task in (make_task("student", detach_norm=value) for value in (True, False))
+    )
+    assert not torch.allclose(detached, own)
     for setting in ({"match_tolerance": 5.0}, {"window_rows": 3}, {"window_columns": 3}):
         assert changed("teacher", **setting) == {"confidence"}
 
