@@ -29,27 +29,41 @@ MAX_INTEGER_BITS = 1000
 """An integer of more than 1024 is larger than any float, one of 15,000 cannot even be printed."""
 
 
-def parse_plain_yaml(text: str) -> Any:
+def parse_plain_yaml(text: str, max_nodes: int = MAX_NODES) -> Any:
     """Mappings, lists and scalars of a YAML document without aliases.
 
+    Args:
+        text: the document.
+        max_nodes: mappings, lists and scalars; a document of more is refused.
+
     Raises:
-        InputError: it is none.
+        InputError: it is none, or has more.
     """
+
+    class Loader(_Loader):
+        nodes_left = max_nodes
+
     try:
-        return yaml.load(text, _Loader)  # a SafeLoader
+        return yaml.load(text, Loader)  # a SafeLoader
+    except _TooManyNodesError:
+        raise InputError(f"more than {max_nodes} mappings, lists and values") from None
     except YAML_ERRORS as error:
         raise InputError(f"not YAML: {' '.join(str(error).split())[:200]}") from error
+
+
+class _TooManyNodesError(yaml.YAMLError):
+    pass
 
 
 class _Loader(yaml.SafeLoader):
     """Safe YAML without aliases, with which a small file can stand for a huge document."""
 
-    nodes = 0
+    nodes_left = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        self.nodes += 1
-        if self.nodes > MAX_NODES:
-            raise yaml.YAMLError(f"more than {MAX_NODES} mappings, lists and values")
+        self.nodes_left -= 1
+        if self.nodes_left < 0:
+            raise _TooManyNodesError
         if self.check_event(yaml.AliasEvent):
             raise yaml.YAMLError("aliases (*name) are not allowed; write the value out")
         return super().compose_node(parent, index)

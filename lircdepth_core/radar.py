@@ -12,6 +12,9 @@ from lircdepth_core.errors import InputError
 MIN_DEPTH = 1.0
 """Returns nearer than this (metres along the optical axis) are not used, as in training."""
 
+MANY_RETURNS = 5_000
+"""From how many to sort them takes longer than a map of the nearest at every pixel."""
+
 MAX_MAGNITUDE = 10_000.0
 """Returns of more metres, dBsm or m/s than this are no radar's and not used: half precision, or
 even single, would overflow in the network, and the whole image be lost."""
@@ -177,11 +180,14 @@ class VisibleReturns:
         width, height = padded or (image_camera.width, image_camera.height)
         drawn = np.flatnonzero(inside)
         pixel = v[drawn].astype(np.int64) * width + u[drawn].astype(np.int64)
-        # Quicker than to sort: of equally near ones NumPy keeps the last.
-        nearest = np.full(height * width, np.inf)
-        np.minimum.at(nearest, pixel, self.depth[drawn])
-        wins = self.depth[drawn] == nearest[pixel]
-        drawn, pixel = drawn[wins], pixel[wins]
+        # NumPy keeps the last of repeated indices, so the nearest is written last.
+        if len(drawn) > MANY_RETURNS:
+            nearest = np.full(height * width, np.inf)
+            np.minimum.at(nearest, pixel, self.depth[drawn])
+            order = np.flatnonzero(self.depth[drawn] == nearest[pixel])
+        else:
+            order = np.argsort(-self.depth[drawn], kind="stable")
+        drawn, pixel = drawn[order], pixel[order]
         image = np.zeros((len(RADAR_CHANNELS), height * width), np.float32)
         values = (self.depth, self.rcs, self.velocity[:, 0], self.velocity[:, 1])
         for channel, value in zip(image, values, strict=True):

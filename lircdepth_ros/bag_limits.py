@@ -30,6 +30,9 @@ MAX_UNPACKED_BYTES = 512 << 20
 
 MAX_METADATA_BYTES = 1 << 20
 
+MAX_METADATA_NODES = 60_000
+"""Values: of some 1,800 topics, or 4,000 files."""
+
 METADATA_FILE = "metadata.yaml"
 
 
@@ -71,7 +74,8 @@ def check_metadata(folder: Path) -> None:
     """
     path = folder / METADATA_FILE
     try:
-        parse_plain_yaml(read_input_file(path, MAX_METADATA_BYTES).decode("utf-8"))
+        text = read_input_file(path, MAX_METADATA_BYTES).decode("utf-8")
+        parse_plain_yaml(text, MAX_METADATA_NODES)
     except (OSError, UnicodeDecodeError, InputError) as error:
         raise InputError(f"{METADATA_FILE}: {error}") from error
 

@@ -178,6 +178,7 @@ class Health:
             count: how often it happened.
             problem: what is to be warned of; empty if nothing is.
         """
+        name = name[:MAX_DETAIL_CHARACTERS]
         told = _joined(name, problem)
         with self._lock:
             if name not in self._events and len(self._events) >= MAX_EVENTS:

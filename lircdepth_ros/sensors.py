@@ -103,6 +103,8 @@ class RadarSweeps:
         """
         if not self._sweeps:
             return False
+        if jumped_back(stamp, self._sweeps[-1].stamp):
+            return False  # the sweep is of another time, as where a bag begins again
         behind = stamp - self._sweeps[-1].stamp
         return behind <= 0 or 2 * behind <= (1 - JITTER) * self._period()
 

@@ -158,7 +158,7 @@ class Predictor:
         if max_sigma is not None and model.calibration is None:
             raise InputError(
                 f"max_sigma: {model.name} is not calibrated, so no pixel's sigma is known; give "
-                "none, or a model after lircdepth calibrate"
+                "none (the node: 0), or a model after lircdepth calibrate"
             )
         self.model = model
         self.device = choose_device(device, cuda_devices())

@@ -65,6 +65,13 @@ def test_the_error_on_samples_is_that_of_an_evaluation(tmp_path, capsys):
     assert f"{expected:.3f}" in capsys.readouterr().out
 
 
+def test_a_process_that_died_is_told(model):
+    with CandidateProcess(Candidate(BASELINE, model, "cpu", 32, 32)) as candidate:
+        candidate._process.kill()
+        with pytest.raises(InputError, match="its process ended with status -9"):
+            candidate.run(1)
+
+
 def test_a_back_end_that_fails_does_not_end_the_others(model, monkeypatch, capsys):
     kind = command.BACKENDS["torch"]
     monkeypatch.setitem(command.BACKENDS, "unheard-of", kind)  # the other process knows no such

@@ -22,7 +22,7 @@ from rosbags.typesys import Stores, get_typestore
 
 from lircdepth_core.errors import InputError
 from lircdepth_ros import bag_limits
-from lircdepth_ros.bag_limits import check_chunks, unpacked
+from lircdepth_ros.bag_limits import check_chunks, check_metadata, unpacked
 from lircdepth_ros.replay_bag import Bag
 
 LIMIT = 1 << 20
@@ -171,6 +171,14 @@ def test_numbers_without_end_in_the_metadata_are_refused(number, tmp_path):
     path.write_text(re.sub(r"nanoseconds: \d+", f"nanoseconds: {number}", path.read_text()))
     with pytest.raises(InputError, match=r"300 digits|a number of 5002 characters"):
         Bag(path.parent)
+
+
+def test_a_bag_of_hundreds_of_topics_is_read(tmp_path):
+    store = get_typestore(Stores.ROS2_JAZZY)
+    with Ros2Writer(tmp_path / "bag", version=9) as writer:
+        for number in range(400):
+            writer.add_connection(f"/topic{number}", "std_msgs/msg/String", typestore=store)
+    check_metadata(tmp_path / "bag")
 
 
 def test_metadata_cannot_stand_for_a_huge_document(tmp_path):

@@ -114,7 +114,9 @@ def test_a_fault_of_a_megabyte_is_told_in_a_few_words(watched):
     watched.health.message_dropped("/radar", "unusable cloud", "x" * 1_000_000)
     _, told = watched.status()
     assert told.startswith("unusable image: xxx")
-    assert all(len(text) < 600 for text in (told, *watched.logged))
+    watched.health.event("TF: stamps of " + "x" * 1_000_000, problem="y" * 1_000_000)
+    assert len(watched.logged) == 3
+    assert all(len(text) < 1100 for text in (told, *watched.logged, *inputs(watched)))
 
 
 def test_topics_that_should_flow_and_do_not_are_named_and_said_once(watched):

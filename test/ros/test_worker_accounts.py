@@ -81,6 +81,12 @@ class Accounts:
         counts = self.health.snapshot()
         return {name: count for name, count in counts.items() if name.startswith("dropped")}
 
+    def wait_for(self, count):
+        deadline = time.monotonic() + 10
+        while len(self.published) < count:
+            assert time.monotonic() < deadline, f"{count} answers: {self.health.snapshot()}"
+            time.sleep(0.002)
+
     def check(self):
         counts = self.health.snapshot()
         assert counts["received"] == len(self.given)
@@ -111,12 +117,48 @@ def test_images_that_wait_for_one_sweep_are_all_answered_in_their_order():
     time.sleep(0.1)  # the thread has seen them: it waits
     for topic in RADARS:
         accounts.radar(topic, START + 30 * MILLISECOND)
-    deadline = time.monotonic() + 5
-    while len(accounts.published) < 3 and time.monotonic() < deadline:
-        time.sleep(0.005)
+    accounts.wait_for(3)
     accounts.worker.stop()
     assert accounts.published == accounts.given
     assert all(call.radar is not None for call in accounts.predictor.calls)
+    accounts.check()
+
+
+def test_where_a_bag_begins_again_no_image_loses_its_radar():
+    accounts = Accounts(radar_wait=5.0)
+    accounts.worker.start()
+    accounts.camera_info()
+    length = 80  # more than the sweeps that are kept
+    for loop in range(2):
+        for index in range(length):
+            stamp = START + index * 100 * MILLISECOND
+            accounts.image(stamp)
+            time.sleep(0 if index else 0.05)  # the thread has seen it, before its radar comes
+            for topic in RADARS:
+                accounts.radar(topic, stamp + 10 * MILLISECOND)
+            accounts.wait_for(length * loop + index + 1)
+    accounts.worker.stop()
+    assert len(accounts.predictor.calls) == 2 * length
+    assert all(call.radar is not None for call in accounts.predictor.calls)
+    accounts.check()
+
+
+@pytest.mark.parametrize("wrong", [0, START - 3_600_000 * MILLISECOND], ids=["zero", "past"])
+def test_an_image_with_a_wrong_stamp_does_not_end_the_wait_of_another(wrong):
+    accounts = Accounts(radar_wait=1.0)
+    accounts.worker.start()
+    accounts.camera_info()
+    for topic in RADARS:
+        accounts.radar(topic, START - 100 * MILLISECOND)
+    accounts.image(START)
+    accounts.image(wrong)
+    time.sleep(0.1)
+    for topic in RADARS:
+        accounts.radar(topic, START + 10 * MILLISECOND)
+    accounts.wait_for(2)
+    accounts.worker.stop()
+    assert sorted(accounts.published) == [wrong, START]
+    assert sum(call.radar is not None for call in accounts.predictor.calls) == 1
     accounts.check()
 
 

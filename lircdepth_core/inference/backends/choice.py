@@ -130,9 +130,11 @@ def _read(folder: Path | None) -> _Choice | None:
         return None
     try:
         choice = _Choice(**json.loads((folder / _FILE).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
-    return choice if choice.name in BACKENDS else None
+    kinds = (choice.name, str), (choice.why, str), (choice.doubtful, bool), (choice.time, float)
+    is_one = all(isinstance(value, kind) for value, kind in kinds) and choice.name in BACKENDS
+    return choice if is_one else None
 
 
 def _try_all(

@@ -17,12 +17,14 @@ from lircdepth_core.network import DeploymentGraph, InferenceOutput
 
 def _keep_compiled_forms_apart() -> None:
     """In this user's own folder: torch unpickles them, and would keep them in /tmp."""
+    if os.environ.get("TORCHINDUCTOR_CACHE_DIR"):
+        return
     folder = cache_folder() / "inductor"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise CacheError(f"{folder}: {first_line(error)}; set LIRCDEPTH_CACHE") from error
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder))
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(folder)
 
 
 class TorchBackend:

@@ -374,7 +374,10 @@ def test_a_choice_that_other_work_disturbed_is_made_again_after_a_day(choose):
 @pytest.mark.parametrize(
     "kept",
     [
-        '{"name": "gone", "why": "", "doubtful": false, "time": 0}',
+        '{"name": "gone", "why": "", "doubtful": false, "time": 0.0}',
+        '{"name": ["torch"], "why": "", "doubtful": false, "time": 0.0}',
+        '{"name": "other", "why": "", "doubtful": true, "time": "x"}',
+        "[" * 100_000,
         '[{"name": "torch"}]',
         '{"name": "other"}',
         "no JSON",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import resource
 import signal
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,9 +20,11 @@ from lircdepth_core.dataset.reader import Batch, TrainingBatches
 from lircdepth_core.distillation import StudentTask, StudentTaskConfig, TaskLosses
 from lircdepth_core.errors import InputError
 from lircdepth_core.network import Student
+from lircdepth_core.training import loop
 from lircdepth_core.training.checkpoints import Checkpoints, read_checkpoint
 from lircdepth_core.training.config import Optimiser, TrainingConfig
 from lircdepth_core.training.config_files import read_config
+from lircdepth_core.training.data import load
 from lircdepth_core.training.learner import Learner, NotFiniteError, part
 from lircdepth_core.training.loop import train
 from lircdepth_core.training.meter import Meter
@@ -222,6 +225,47 @@ def test_speed_waiting_and_time_left_are_measured(monkeypatch):
         "depth": 2.0, "images_per_second": 0.5, "seconds_per_step": 8.0, "wait_share": 0.25,
     }  # fmt: skip
     assert meter.seconds_left(10) == 10 * (16 + 100) / 2
+
+
+def test_a_run_tells_what_waiting_costs_and_leaves_validation_out(
+    tiny_config, tmp_path, monkeypatch
+):
+    def slow_load(batches, *arguments):
+        for batch in load(batches, *arguments):
+            time.sleep(0.05)
+            yield batch
+
+    def slow_validation(*arguments):
+        time.sleep(0.7)
+        return validate(*arguments)
+
+    monkeypatch.setattr(loop, "load", slow_load)
+    monkeypatch.setattr(loop, "validate", slow_validation)
+    lines: list[str] = []
+    run(tiny_task(0.01), tiny_config, tmp_path / "out", "length.steps=8", lines=lines)
+    steps = [r for r in log(tmp_path / "out") if r["event"] == "step"]
+    assert all(r["wait_share"] > 0.5 for r in steps[1:])
+    assert all(r["seconds_per_step"] < 0.35 for r in steps[1:])
+    left = [line.split()[-2] for line in lines if line.endswith(" left")]
+    # Six steps are left after the second, and a validation takes longer than they do.
+    assert left[0] != left[-1] == "0:00:00"
+
+
+def test_validation_and_the_result_are_of_the_moving_average(tiny_config, tmp_path):
+    task, out = tiny_task(), tmp_path / "out"
+    config = read_config(TrainingConfig, tiny_config)
+    outcome = run(task, tiny_config, out, "length.steps=4", "optimiser.ema_decay=0.9")
+    kept = read_checkpoint(Checkpoints(out / "checkpoints", 2).chosen)
+    source = TrainingBatches(config.data.validation, InputSpec(32, 64, 200.0), 2, training=False)
+
+    def mae_of(prefix):
+        network = TinyNetwork()
+        network.load_state_dict(part(kept.tensors, prefix))
+        return validate(network, source, "dense", ALONE).mae
+
+    assert outcome.progress.chosen is not None
+    assert outcome.progress.chosen.mae == pytest.approx(mae_of("average.module"), rel=1e-5)
+    assert outcome.progress.chosen.mae != pytest.approx(mae_of("network"), rel=1e-3)
 
 
 def test_parameters_that_are_not_finite_are_not_stored(tmp_path):
