@@ -66,6 +66,7 @@ class Health:
         self._dropped_images: Counter[str] = Counter()
         self._dropped_messages: Counter[str] = Counter()
         self._notices: Counter[str] = Counter()
+        self._begun: Counter[str] = Counter()
         self._events: Counter[str] = Counter()
         self._last_problem: tuple[float, bytes, str] | None = None
         self._recent = RECENT_SECONDS
@@ -155,7 +156,7 @@ class Health:
         with self._lock:
             begins = detail is not None and name not in self._conditions
             if begins:
-                self._notices[name] += 1
+                self._begun[name] += 1
             if detail is None:
                 self._conditions.pop(name, None)
             else:
@@ -297,6 +298,7 @@ class Health:
         values = {"received": str(self._images), "answered": str(self._answered)}
         values |= {f"dropped: {k}": str(n) for k, n in sorted(self._dropped_images.items())}
         values |= {f"answered without: {k}": str(n) for k, n in sorted(self._notices.items())}
+        values |= {f"warned of: {k}": str(n) for k, n in sorted(self._begun.items())}
         return values
 
     def _input_values(self, now: float) -> dict[str, str]:

@@ -365,7 +365,7 @@ def test_a_gpu_that_runs_out_of_memory_is_replaced_by_the_cpu_if_allowed(
     rig.answer_to(START + SECOND)
     assert len(predictor.calls) == 1
     wait_until(lambda: rig.diagnostics.get("device") == "cpu")
-    assert rig.diagnostics["answered without: GPU"] == "1"
+    assert rig.diagnostics["warned of: GPU"] == "1"
     assert "cuda:0 failed" in rig.message
     assert rig.counts() == {"received": 2, "answered": 2}
 
@@ -383,7 +383,7 @@ def test_a_gpu_that_fails_while_the_model_is_loaded_is_replaced_by_the_cpu(
     rig = make_rig(topics=(), cpu_fallback=True, load=staticmethod(load))
     ask(rig, START)
     wait_until(lambda: rig.diagnostics.get("device") == "cpu")
-    assert rig.diagnostics["answered without: GPU"] == "1"
+    assert rig.diagnostics["warned of: GPU"] == "1"
 
 
 def keep_asking(rig, begin, seconds):
@@ -410,7 +410,7 @@ def test_a_lost_gpu_is_a_warning_until_the_model_is_loaded_anew(make_rig, predic
     level, message = keep_asking(rig, START, 1.5)
     assert level == DiagnosticStatus.WARN
     assert "CUDA out of memory" in message
-    assert rig.diagnostics["answered without: GPU"] == "1"
+    assert rig.diagnostics["warned of: GPU"] == "1"
     lost[0] = False
     rig.node.trigger_deactivate()
     rig.node.trigger_cleanup()

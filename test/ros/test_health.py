@@ -47,7 +47,7 @@ def test_a_condition_is_counted_and_logged_each_time_it_begins(watched):
         watched.health.condition("GPU", detail)
     assert watched.logged == ["GPU: lost", "GPU: lost again"]
     images = watched.health.diagnostics("depth", "active", "cpu").status[0]
-    assert {v.key: v.value for v in images.values}["answered without: GPU"] == "2"
+    assert {v.key: v.value for v in images.values}["warned of: GPU"] == "2"
 
 
 def test_a_condition_does_not_hide_what_just_failed(watched):
