@@ -6,6 +6,7 @@ import multiprocessing
 import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -112,13 +113,14 @@ class CandidateProcess:
             self._process.join()
 
     def _ask(self, question: str, *arguments: Any) -> Any:
-        self._connection.send((question, arguments))
+        with suppress(ConnectionError):  # it has ended, which the answer tells
+            self._connection.send((question, arguments))
         return self._answer()
 
     def _answer(self) -> Any:
         try:
             kind, value = self._connection.recv()
-        except EOFError as error:
+        except (EOFError, ConnectionError) as error:
             self._process.join()
             raise InputError(
                 f"{self._name}: its process ended with status {self._process.exitcode}"
