@@ -19,6 +19,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
+from run import STREAMS
 from scipy import stats
 
 HERE = Path(__file__).resolve().parent
@@ -40,7 +41,6 @@ BASELINES = {
 plain L1, with the one that differs from it in nothing else."""
 ORDER = ("teacher_12000", "none_12000", "none", *COMPARED)
 
-STREAMS = ("image_feature", "radar_feature", "structure", "inter_depth")
 MAY_DIFFER = {
     *("teacher", "teacher_precision", "loss.rectified", "loss.detach_norm", "data.workers"),
     *(f"loss.{stream}" for stream in STREAMS),

@@ -95,13 +95,19 @@ class Accounts:
         assert not Counter(self.published) - Counter(self.given)
 
 
-def test_images_that_wait_are_dropped_by_stop_each_counted_once():
+def with_three_waiting():
+    """A worker that was given three images and waits for their radar."""
     accounts = Accounts(radar_wait=5.0)
     accounts.worker.start()
     accounts.camera_info()
     for index in range(3):
         accounts.image(START + index * 10 * MILLISECOND)
     time.sleep(0.1)  # the thread has seen them: it waits
+    return accounts
+
+
+def test_images_that_wait_are_dropped_by_stop_each_counted_once():
+    accounts = with_three_waiting()
     accounts.worker.stop()
     assert accounts.dropped == {"dropped: node stopped": 3}
     assert accounts.worker.has_ended
@@ -109,12 +115,7 @@ def test_images_that_wait_are_dropped_by_stop_each_counted_once():
 
 
 def test_images_that_wait_for_one_sweep_are_all_answered_in_their_order():
-    accounts = Accounts(radar_wait=5.0)
-    accounts.worker.start()
-    accounts.camera_info()
-    for index in range(3):
-        accounts.image(START + index * 10 * MILLISECOND)
-    time.sleep(0.1)  # the thread has seen them: it waits
+    accounts = with_three_waiting()
     for topic in RADARS:
         accounts.radar(topic, START + 30 * MILLISECOND)
     accounts.wait_for(3)
