@@ -31,6 +31,7 @@ COMPARED = (
     "all",
     "all_but_radar_feature",
     "all_plain_l1",
+    "hints_structure",
 )
 BASELINES = {
     "teacher_12000": "none_12000",
@@ -43,6 +44,7 @@ ORDER = ("teacher_12000", "none_12000", "none", *COMPARED)
 
 MAY_DIFFER = {
     *("teacher", "teacher_precision", "loss.rectified", "loss.detach_norm", "data.workers"),
+    *("start.model", "length.image_steps"),  # all of its image-steps are compared
     *(f"loss.{stream}" for stream in STREAMS),
 }
 """Fields of the configuration that two students which are compared may differ in."""
@@ -80,8 +82,7 @@ def check_comparable(results: Results, arm: str) -> None:
         if ours["network"] != theirs["network"]:
             may = {name for name in differing if name.startswith(MAY_DIFFER_BETWEEN_NETWORKS)}
             differing -= may - set(LABELS)
-        if ours["precision"] != theirs["precision"]:
-            differing.add("precision")
+        differing |= {name for name in ("precision", "image_steps") if ours[name] != theirs[name]}
         if differing:
             raise ValueError(
                 f"{arm}-{ours['seed']} and {BASELINES[arm]}-{theirs['seed']} differ in "

@@ -44,6 +44,8 @@ class Run:
         network: `student` or `teacher`.
         settings: fields of the configuration.
         teacher: the run that it learns from, if it distils.
+        start: the run whose parameters it goes on from, if it does not begin from nothing.
+        tested: whether it is an arm of the comparison; else only others go on from it.
     """
 
     arm: str
@@ -51,6 +53,8 @@ class Run:
     network: str
     settings: tuple[str, ...]
     teacher: str | None = None
+    start: str | None = None
+    tested: bool = True
 
     @property
     def name(self) -> str:
@@ -60,7 +64,7 @@ class Run:
     @property
     def needs(self) -> set[str]:
         """The runs that are made before it."""
-        return {self.teacher} if self.teacher else set()
+        return {name for name in (self.teacher, self.start) if name}
 
 
 def planned_runs(plan: dict[str, Any]) -> list[Run]:
@@ -70,14 +74,16 @@ def planned_runs(plan: dict[str, Any]) -> list[Run]:
         network = entry.get("network", "student")
         settings = (*plan["settings"], *entry["settings"])
         distils = not all(f"loss.{stream}=0" in settings for stream in STREAMS)
-        teacher = entry.get("teacher", plan["teacher"])
+        start = entry.get("goes_on_from")
         runs += [
             Run(
                 arm,
                 seed,
                 network,
                 settings,
-                teacher if network == "student" and distils else None,
+                teacher=plan["teacher"] if network == "student" and distils else None,
+                start=f"{start}-{seed}" if start else None,
+                tested=entry.get("tested", True),
             )
             for seed in entry["seeds"]
         ]
@@ -145,10 +151,9 @@ def model_of(name: str, out: Path) -> Path:
 
 def is_trained(name: str, out: Path) -> bool:
     """Whether a run has come to its end; one that validates writes a model before."""
-    log = out / "runs" / name / "log.jsonl"
-    if not (model_of(name, out).exists() and log.exists()):
+    if not (model_of(name, out).exists() and (out / "runs" / name / "log.jsonl").exists()):
         return False
-    last = json.loads(log.read_text().splitlines()[-1])
+    last = events_of(name, out)[-1]
     return last["event"] == "end" and last["stopped_by"] is None
 
 
@@ -171,6 +176,8 @@ def train(run: Run, out: Path, device: str, workers: int) -> None:
     if run.network == "student":
         settings.append(f"teacher={model_of(run.teacher, out) if run.teacher else 'null'}")
         settings.append("teacher_precision=auto")
+    if run.start:
+        settings.append(f"start.model={model_of(run.start, out)}")
     lircdepth(
         *("train", run.network, "--config", CONFIGS / f"train_{run.network}_scratch.yaml"),
         *("--out", out / "runs" / run.name, "--device", device, "--set", *settings),
@@ -180,7 +187,7 @@ def train(run: Run, out: Path, device: str, workers: int) -> None:
 
 def test(run: Run, rows: Crop, out: Path, device: str) -> None:
     """Measure a network on rows of the test samples, and keep the figures, if they are not kept."""
-    if results_of(run.name).exists():
+    if not run.tested or results_of(run.name).exists():
         return
     model, evaluation = model_of(run.name, out), out / "evaluations" / run.name
     description = read_description(model)
@@ -197,21 +204,24 @@ def test(run: Run, rows: Crop, out: Path, device: str) -> None:
         "network": run.network,
         "teacher": run.teacher,
     }
-    figures |= training_figures(run.name, out)
+    figures |= training_figures(run, out)
     figures |= test_figures(evaluation)
     results_of(run.name).parent.mkdir(exist_ok=True)
     results_of(run.name).write_text(json.dumps(figures, indent=1) + "\n")
 
 
-def training_figures(name: str, out: Path) -> dict[str, Any]:
-    """How a run went: its configuration, machine and speed, and validation MAE over images seen."""
-    folder = out / "runs" / name
-    configuration = (folder / "config.yaml").read_text().replace(str(out), "OUT")
-    events = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+def training_figures(run: Run, out: Path) -> dict[str, Any]:
+    """How a run went: its configuration, machine and speed, and validation MAE over images seen.
+
+    Images that the run saw from which it goes on count too.
+    """
+    configuration = (out / "runs" / run.name / "config.yaml").read_text().replace(str(out), "OUT")
+    events = events_of(run.name, out)
     start = next(event for event in events if event["event"] == "start")
     steps = [event for event in events if event["event"] == "step"]
+    before = last_step(events_of(run.start, out))["image_steps"] if run.start else 0
     curve = [
-        (event["step"] * start["images_per_step"], round(event["mae"], 4))
+        (before + event["step"] * start["images_per_step"], round(event["mae"], 4))
         for event in events
         if event["event"] == "validation"
     ]
@@ -221,11 +231,22 @@ def training_figures(name: str, out: Path) -> dict[str, Any]:
         "torch": start["torch"],
         "precision": start["precision"],
         "threads": start["threads"],
-        "image_steps": steps[-1]["image_steps"],
+        "image_steps": before + last_step(events)["image_steps"],
         "median_images_per_second": float(np.median([s["images_per_second"] for s in steps])),
         "median_share_waiting": float(np.median([s["wait_share"] for s in steps])),
         "validation_mae": curve,
     }
+
+
+def events_of(name: str, out: Path) -> list[dict[str, Any]]:
+    """What a run's log tells."""
+    lines = (out / "runs" / name / "log.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def last_step(events: list[dict[str, Any]]) -> dict[str, Any]:
+    """Of a run's events."""
+    return next(event for event in reversed(events) if event["event"] == "step")
 
 
 def test_figures(evaluation: Path) -> dict[str, Any]:
@@ -271,7 +292,9 @@ def main() -> int:
     names = {run.name for run in every}
     if unknown := set(args.only or ()) - names:
         parser.error(f"--only {' '.join(sorted(unknown))}: no such run; there are {sorted(names)}")
-    wanted = set(args.only or ()) or {name for name in names if not results_of(name).exists()}
+    wanted = set(args.only or ()) or {
+        run.name for run in every if run.tested and not results_of(run.name).exists()
+    }
     runs = with_needed(every, wanted, lambda name: is_trained(name, out))
     make_data(plan, out, args.processes)
     if args.data_only:

@@ -57,17 +57,24 @@ class Artefacts:
     Attributes:
         folder: of all networks.
         network: which network, by its weights.
+        model: its model's folder, from which another process can build; None: this one does.
     """
 
     folder: Path
     network: str
+    model: Path | None = None
 
     @classmethod
-    def of(cls, model: ModelDescription) -> Artefacts:
-        """Those of a model whose weights have been checked."""
+    def of(cls, model: ModelDescription, folder: Path | None = None) -> Artefacts:
+        """Those of a model whose weights have been checked.
+
+        Args:
+            model: what it is.
+            folder: see `model`.
+        """
         weights = model.weights
         name = weights.sha256 if isinstance(weights, StoredWeights) else f"seed {weights.seed}"
-        return cls(cache_folder(), f"{model.network} {name}")
+        return cls(cache_folder(), f"{model.network} {name}", folder)
 
     def make_folder(self) -> None:
         """Make `folder` if it is not there.

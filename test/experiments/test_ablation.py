@@ -90,12 +90,12 @@ def test_before_the_baseline_there_is_a_table_without_gain(results):
 def test_every_arm_of_the_plan_is_a_run_and_seeds_are_paired():
     plan = yaml.safe_load(PLAN.read_text())
     runs = load("run").planned_runs(plan)
-    assert {each.arm for each in runs} == {*load("report").ORDER, "none_8000"}
+    assert {each.arm for each in runs if each.tested} == {*load("report").ORDER, "none_8000"}
     seeds = {arm: [r.seed for r in runs if r.arm == arm] for arm in ("none", "all")}
     assert seeds["none"] == seeds["all"]
     assert len(seeds["all"]) >= 3
     assert [each.seed for each in runs] == sorted(each.seed for each in runs)
-    distilled = {each.arm for each in runs if each.teacher}
+    distilled = {each.arm for each in runs if each.teacher and each.tested}
     assert distilled == set(load("report").COMPARED)
     assert {each.teacher for each in runs if each.teacher} == {"teacher_12000-0"}
 
@@ -109,10 +109,18 @@ def last_of(settings: tuple[str, ...], name: str) -> str:
 def test_what_is_compared_differs_in_its_losses_alone():
     plan = yaml.safe_load(PLAN.read_text())
     names = ("none", *load("report").COMPARED)
-    runs = [each for each in load("run").planned_runs(plan) if each.arm in names]
+    every = {each.name: each for each in load("run").planned_runs(plan)}
+    runs = [each for each in every.values() if each.arm in names]
+    others = set()
     for each in runs:
-        assert last_of(each.settings, "length.image_steps") == "6000"
-    others = {tuple(s for s in each.settings if not s.startswith("loss.")) for each in runs}
+        every_phase = [each, *([every[each.start]] if each.start else [])]
+        steps = [int(last_of(phase.settings, "length.image_steps")) for phase in every_phase]
+        assert sum(steps) == 6000
+        for phase in every_phase:
+            assert phase.seed == each.seed
+            others.add(
+                tuple(s for s in phase.settings if not s.startswith(("loss.", "length.image")))
+            )
     assert len(others) == 1
 
 
@@ -135,6 +143,42 @@ def test_a_run_brings_those_that_it_needs_and_that_are_not_trained():
     assert [each.name for each in nothing_there] == ["teacher_12000-0", "all-1"]
     with_teacher = script.with_needed(runs, {"all-1"}, lambda name: name == "teacher_12000-0")
     assert [each.name for each in with_teacher] == ["all-1"]
+
+
+def test_what_goes_on_from_a_run_starts_with_its_parameters_and_counts_its_images(
+    tmp_path, monkeypatch
+):
+    script, commands = load("run"), []
+    monkeypatch.setattr(script, "lircdepth", lambda *words, log: commands.append(words))
+    second = next(
+        each
+        for each in script.planned_runs(yaml.safe_load(PLAN.read_text()))
+        if each.name == "hints_structure-0"
+    )
+    assert second.needs == {"teacher_12000-0", "hints-0"}
+    script.train(second, tmp_path, "cpu", 0)
+    assert f"start.model={tmp_path / 'runs' / 'hints-0' / 'model'}" in commands[0]
+    start = {"device": "cpu", "torch": "2", "precision": "bf16", "threads": 1, "images_per_step": 4}
+    step = {"image_steps": 1000, "images_per_second": 1.0, "wait_share": 0.0}
+    for name in (second.name, second.start):
+        folder = tmp_path / "runs" / name
+        folder.mkdir(parents=True)
+        (folder / "config.yaml").write_text("seed: 0\n")
+        events = [{"event": "start", **start}, {"event": "step", **step}]
+        events.append({"event": "validation", "step": 250, "mae": 9.0})
+        (folder / "log.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+    figures = script.training_figures(second, tmp_path)
+    assert figures["image_steps"] == 2000
+    # Of the first phase nothing could be learned of depth: the curve is the second's.
+    assert figures["validation_mae"] == [(2000, 9.0)]
+
+
+def test_an_arm_of_fewer_image_steps_is_not_compared():
+    report = load("report")
+    results = {name: {0: run(name, 0, 10.0)} for name in ("none", "all")}
+    results["all"][0]["image_steps"] = 7000
+    with pytest.raises(ValueError, match="all-0 and none-0 differ in image_steps"):
+        report.check_comparable(results, "all")
 
 
 def test_a_run_that_was_stopped_is_not_trained(tmp_path):
@@ -165,7 +209,8 @@ def test_figures_tell_the_configuration_without_the_place_of_the_data(tmp_path):
         {"event": "validation", "step": 1, "mae": 2.5},
     ]
     (folder / "log.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
-    figures = load("run").training_figures("none-0", tmp_path)
+    script = load("run")
+    figures = script.training_figures(script.Run("none", 0, "student", ()), tmp_path)
     assert figures["configuration"] == {"seed": 0, "data": {"train": ["OUT/samples/train"]}}
     assert figures["validation_mae"] == [(4, 2.5)]
 

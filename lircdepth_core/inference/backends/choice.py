@@ -17,6 +17,11 @@ from lircdepth_core.errors import NonFiniteError
 from lircdepth_core.inference.artefacts import Artefacts, CacheError, locked
 from lircdepth_core.inference.backends.backend import Backend, NetworkMaps
 from lircdepth_core.inference.backends.catalogue import BACKENDS, open_backend
+from lircdepth_core.inference.backends.child_process import (
+    ChildError,
+    ChildKilledError,
+    run_in_child,
+)
 from lircdepth_core.inference.backends.example import example
 from lircdepth_core.inference.backends.package_versions import versions
 from lircdepth_core.network import DeploymentGraph
@@ -40,9 +45,10 @@ def fastest(
 ) -> tuple[str, str]:
     """The fastest back end whose depth and uncertainty are those of torch in float32.
 
-    Measured at 704x384 the first time, and kept for this network, device and these versions; for
-    a day only where one of them failed or other work disturbed it, since that may pass. Of
-    processes that start together one measures and the others wait.
+    Measured at 704x384 the first time, in a process of its own where the artefacts name a model,
+    and kept for this network, device and these versions; for a day only where one of them failed or
+    other work disturbed it, since that may pass. Of processes that start together one measures and
+    the others wait.
 
     Args:
         graph: what is to run.
@@ -70,6 +76,16 @@ def fastest(
     made_of = {"choice": f"{_COLUMNS}x{_ROWS}", "device": _machine(device)}
     made_of |= {name: versions(BACKENDS[name].packages) for name in considered}
     choice = _read(artefacts.find(made_of))
+    if (choice is None or choice.is_stale) and artefacts.model is not None:
+        words = [artefacts.network, str(artefacts.folder.resolve()), device]
+        try:
+            run_in_child("choose", artefacts.model, words, report)
+        except ChildKilledError as error:
+            return candidates[0], f"trying the others was {error}"
+        except ChildError as error:
+            report(f"trying back ends in this process, for another one failed: {error}")
+        else:
+            choice = _read(artefacts.find(made_of))
     if choice is None or choice.is_stale:
         try:
             choice = _made_anew(made_of, artefacts, build, report)

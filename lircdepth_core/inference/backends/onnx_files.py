@@ -10,6 +10,11 @@ from typing import Protocol
 
 from lircdepth_core.errors import InputError, first_line
 from lircdepth_core.inference.artefacts import Artefacts
+from lircdepth_core.inference.backends.child_process import (
+    ChildError,
+    ChildKilledError,
+    run_in_child,
+)
 from lircdepth_core.inference.backends.package_versions import versions
 from lircdepth_core.inference.onnx_export import OPSET, export_onnx, fix_size
 from lircdepth_core.input_file import read_input_file
@@ -58,7 +63,7 @@ class OnnxFiles:
 
         def build(folder: Path) -> None:
             self.report(f"exporting the network for {columns}x{rows} images, once")
-            export_onnx(self.graph, folder / _FILE, (rows, columns))
+            self._export(folder / _FILE, rows, columns)
 
         made_of = {
             "format": f"ONNX opset {OPSET}",
@@ -66,6 +71,18 @@ class OnnxFiles:
             "exporter": versions(EXPORTERS),
         }
         return self.artefacts.get(made_of, build) / _FILE
+
+    def _export(self, path: Path, rows: int, columns: int) -> None:
+        if self.artefacts.model is not None:
+            words = [self.artefacts.network, str(path), str(rows), str(columns)]
+            try:
+                run_in_child("export", self.artefacts.model, words, self.report)
+                return
+            except ChildKilledError as error:
+                raise InputError(f"exporting the network: {error}; take torch") from error
+            except ChildError as error:
+                self.report(f"exporting in this process, for another one failed: {error}")
+        export_onnx(self.graph, path, (rows, columns))
 
 
 @dataclass(frozen=True)
