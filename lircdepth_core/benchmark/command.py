@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -17,6 +18,7 @@ from matplotlib.figure import Figure
 from lircdepth_core.arguments import image_size
 from lircdepth_core.benchmark.candidate import BASELINE
 from lircdepth_core.benchmark.measure import Speed, as_record, machine, measure
+from lircdepth_core.benchmark.stages import HEIGHT, RETURNS, WIDTH, predictor_stages
 from lircdepth_core.errors import InputError
 from lircdepth_core.inference.backends import BACKENDS, requested_backend
 from lircdepth_core.inference.device import choose_device, cuda_devices
@@ -32,7 +34,8 @@ _NOTE = """\
 The baseline is eager torch in float32, channels first, nothing folded; each ratio is of runs in
 turns with it. Load: from a process's start to its first answer, with built forms kept. Peak:
 operations per second over those of a large float32 matrix product. Off: mean difference of depth
-from the baseline's. MAE: on the samples of --samples, truth up to 80 m, averaged over images."""
+from the baseline's. MAE: on the samples of --samples, truth up to 80 m, averaged over images; in
+sigma: of their pixels' errors, how many sigma holds (68.3 % if it is right)."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -90,9 +93,9 @@ def run(args: argparse.Namespace) -> int:
         _measure_and_tell(args, folder, device, names)
         return 0
     with output_folder(args.out):
-        speeds = _measure_and_tell(args, folder, device, names)
+        speeds, stages = _measure_and_tell(args, folder, device, names)
         record = {"model": args.model, "device": device, "machine": machine(device)}
-        record |= {"runs": args.runs, "speeds": as_record(speeds)}
+        record |= {"runs": args.runs, "speeds": as_record(speeds), "stages": stages}
         text = json.dumps(record, indent=1, allow_nan=False)
         (args.out / RESULTS_FILE).write_text(text + "\n", encoding="utf-8")
         plot(speeds, args.out / PLOT_FILE)
@@ -113,7 +116,8 @@ def _backends(asked: Sequence[str] | None, device: str, *, quantised: bool) -> l
 
 def _measure_and_tell(
     args: argparse.Namespace, folder: Path, device: str, names: list[str]
-) -> list[Speed]:
+) -> tuple[list[Speed], dict[str, Any] | None]:
+    """The speeds, and the stages around the network with the fastest back end at the first size."""
     speeds = measure(
         folder, device, names, args.sizes, args.runs, partial(print, file=sys.stderr, flush=True)
     )
@@ -127,33 +131,56 @@ def _measure_and_tell(
             if speed.failure:
                 print(f"  {speed.failure}")
     print(_NOTE)
-    return speeds
+    good = [speed for speed in speeds if not speed.failure and speed.backend != BASELINE]
+    if not good:
+        return speeds, None
+    first = [speed for speed in good if (speed.width, speed.height) == args.sizes[0]] or good
+    backend = min(first, key=lambda speed: speed.p50).backend
+    stages = predictor_stages(folder, device, backend, args.runs)
+    told = ", ".join(f"{name} {1000 * seconds:.1f} ms" for name, seconds in stages.items())
+    print(f"Stages for images of {WIDTH}x{HEIGHT} and {RETURNS} returns, {backend}: {told}.")
+    print("The node tells its own, messages included, in /diagnostics.")
+    return speeds, {"backend": backend, "image": f"{WIDTH}x{HEIGHT}", "seconds": stages}
 
 
 def _with_errors(
     speeds: list[Speed], args: argparse.Namespace, folder: Path, device: str
 ) -> list[Speed]:
     """The speeds with each back end's error on samples; the baseline is torch's own."""
-    from lircdepth_core.evaluation.sampled_error import mean_absolute_error, spread_samples
+    from lircdepth_core.evaluation.sampled_error import (
+        SampledError,
+        sampled_error,
+        spread_samples,
+    )
 
     samples = spread_samples(args.samples, args.images)
-    errors = {BASELINE: np.nan}
+    errors = {BASELINE: SampledError(np.nan, np.nan)}
     for name in {speed.backend: None for speed in speeds if not speed.failure}:
         if name not in errors:
             print(f"{name} on {len(samples)} samples", file=sys.stderr, flush=True)
-            errors[name] = mean_absolute_error(folder, device, name, samples)
-    return [replace(speed, error=errors.get(speed.backend, np.nan)) for speed in speeds]
+            errors[name] = sampled_error(folder, device, name, samples)
+    return [
+        replace(
+            speed,
+            error=errors[speed.backend].mae,
+            within_sigma=errors[speed.backend].within_sigma,
+        )
+        if speed.backend in errors
+        else speed
+        for speed in speeds
+    ]
 
 
 def table(speeds: Sequence[Speed], title: str) -> Table:
     """The speeds at one size."""
-    columns = ("p50 ms", "p95 ms", "1/s", "ratio", "load s", "memory MB", "peak", "off", "MAE m")
+    times = ("p50 ms", "p95 ms", "1/s", "ratio", "load s", "memory MB", "peak")
+    columns = (*times, "off", "MAE m", "in sigma")
     return Table(title, ("back end", *columns), [_row(speed) for speed in speeds])
 
 
 def _row(speed: Speed) -> tuple[str, ...]:
     if speed.failure:
-        return (speed.backend, *["fails"] * 9)
+        return (speed.backend, *["fails"] * 10)
     return (
         speed.backend,
         f"{1000 * speed.p50:.0f}",
@@ -165,6 +192,7 @@ def _row(speed: Speed) -> tuple[str, ...]:
         f"{100 * speed.share_of_peak:.0f} %",
         f"{100 * speed.deviation:.3f} %",
         "-" if np.isnan(speed.error) else f"{speed.error:.3f}",
+        "-" if np.isnan(speed.within_sigma) else f"{100 * speed.within_sigma:.1f} %",
     )
 
 

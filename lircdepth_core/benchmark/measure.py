@@ -41,6 +41,8 @@ class Speed:
             product in float32.
         deviation: mean of |depth / the baseline's - 1| over the fixed set.
         error: mean absolute error on samples, metres; NaN if there are none.
+        within_sigma: share of the errors on samples that sigma holds; NaN if there are none, or
+            the model is not calibrated.
     """
 
     backend: str
@@ -56,6 +58,7 @@ class Speed:
     share_of_peak: float = np.nan
     deviation: float = np.nan
     error: float = np.nan
+    within_sigma: float = np.nan
 
 
 def measure(

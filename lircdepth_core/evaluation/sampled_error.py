@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -38,21 +39,43 @@ def spread_samples(locations: Sequence[str], count: int) -> list[Sample]:
     return samples
 
 
-def mean_absolute_error(model: Path, device: str, backend: str, samples: Sequence[Sample]) -> float:
-    """The error against exact depth, else the single scan, averaged over images; metres.
+@dataclass(frozen=True)
+class SampledError:
+    """How wrong a model is.
+
+    Attributes:
+        mae: mean absolute error against exact depth, else the single scan, averaged over images;
+            metres.
+        within_sigma: share of the same pixels' errors that sigma holds, which should be 0.683; NaN
+            for a model without calibration.
+    """
+
+    mae: float
+    within_sigma: float
+
+
+def sampled_error(
+    model: Path, device: str, backend: str, samples: Sequence[Sample]
+) -> SampledError:
+    """The error of a model with a back end.
 
     Raises:
         InputError: the back end cannot be had, or no sample has truth.
         NonFiniteError: the network answered with NaN or infinity; names the sample.
     """
     predictor = Predictor.load(model, device=device, backend=backend)
-    errors = []
+    means, held, pixels = [], 0, 0
     for sample in samples:
-        depth = predict_sample(predictor, sample, sample.radar_returns()).depth
+        prediction = predict_sample(predictor, sample, sample.radar_returns())
         truth = sample.single_scan if sample.exact is None else sample.exact
-        known = (truth > 0) & (truth <= CAP) & np.isfinite(depth)
-        if known.any():
-            errors.append(np.abs(depth - truth)[known].mean())
-    if not errors:
+        known = (truth > 0) & (truth <= CAP) & np.isfinite(prediction.depth)
+        if not known.any():
+            continue
+        errors = np.abs(prediction.depth - truth)[known]
+        means.append(errors.mean())
+        held += int((errors <= prediction.sigma[known]).sum())
+        pixels += len(errors)
+    if not means:
         raise InputError("no sample has truth; check how the data was prepared")
-    return float(np.mean(errors))
+    calibrated = predictor.model.calibration is not None
+    return SampledError(float(np.mean(means)), held / pixels if calibrated else np.nan)

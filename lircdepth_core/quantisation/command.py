@@ -13,7 +13,7 @@ import numpy as np
 from lircdepth_core.arguments import add_samples
 from lircdepth_core.dataset.sample import Sample
 from lircdepth_core.errors import InputError
-from lircdepth_core.evaluation.sampled_error import mean_absolute_error, spread_samples
+from lircdepth_core.evaluation.sampled_error import sampled_error, spread_samples
 from lircdepth_core.inference import MAX_NETWORK_PIXELS
 from lircdepth_core.inference.framing import frame
 from lircdepth_core.inference.model_description import NetworkInput, StoredWeights
@@ -70,13 +70,18 @@ def run(args: argparse.Namespace) -> int:
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, ranges of {len(ranges)} samples")
     _tell(f"comparing it on {len(compared)} samples")
     in_float, in_int8 = (
-        mean_absolute_error(folder, "cpu", backend, compared)
+        sampled_error(folder, "cpu", backend, compared)
         for backend in ("onnxruntime", "onnxruntime-int8")
     )
     print(
-        f"MAE on {len(compared)} others: {in_float:.3f} m in float32, {in_int8:.3f} m in 8 bits "
-        f"({100 * (in_int8 / in_float - 1):+.2f} %)"
+        f"MAE on {len(compared)} others: {in_float.mae:.3f} m in float32, {in_int8.mae:.3f} m in 8 "
+        f"bits ({100 * (in_int8.mae / in_float.mae - 1):+.2f} %)"
     )
+    if description.calibration is not None:
+        print(
+            f"sigma holds {100 * in_float.within_sigma:.1f} % of the errors in float32, "
+            f"{100 * in_int8.within_sigma:.1f} % in 8 bits"
+        )
     return 0
 
 

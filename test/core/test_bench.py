@@ -1,6 +1,7 @@
 """`lircdepth bench` measures each back end in a process of its own, against the baseline."""
 
 import json
+import re
 from pathlib import Path
 
 import cv2
@@ -42,6 +43,13 @@ def test_a_bench_tells_and_keeps_what_it_measured(tmp_path, capsys):
     assert speeds[BASELINE]["ratio"] == pytest.approx(1, abs=0.7)
     assert 0 < speeds["torch"]["deviation"] < 1e-5 < speeds["torch-half"]["deviation"] < 0.02
     assert cv2.imread(str(out / "bench.png")).std() > 5
+    stages = record["stages"]
+    assert stages["backend"] in ("torch", "torch-half")
+    assert list(stages["seconds"]) == ["prepare", "infer", "restore"]
+    for name, seconds in stages["seconds"].items():
+        assert f"{name} {1000 * seconds:.1f} ms" in text
+    # The model's focal length makes 352x192 of such an image: many times 64x32.
+    assert stages["seconds"]["infer"] > max(stages["seconds"]["prepare"], speeds["torch"]["p50"])
 
 
 def test_the_error_on_samples_is_that_of_an_evaluation(tmp_path, capsys):
@@ -55,6 +63,9 @@ def test_the_error_on_samples_is_that_of_an_evaluation(tmp_path, capsys):
     speeds = json.loads((tmp_path / "bench.json").read_text())["speeds"]
     errors = {speed["backend"]: speed["error"] for speed in speeds}
     assert errors[BASELINE] is None
+    held = {speed["backend"]: speed["within_sigma"] for speed in speeds}
+    assert held[BASELINE] is None
+    assert 0 < held["torch"] <= 1
 
     out = tmp_path / "evaluation"
     evaluate = ["evaluate", "models/lircdepth", samples[1], "--radar", "--frames", "0"]
@@ -62,7 +73,7 @@ def test_the_error_on_samples_is_that_of_an_evaluation(tmp_path, capsys):
     found = json.loads((out / "evaluation.json").read_text())["truths"]["exact"]
     expected = found["by_radar"]["full"]["depth"]["80"]["mae"]
     assert errors["torch"] == pytest.approx(expected, rel=1e-5)
-    assert f"{expected:.3f}" in capsys.readouterr().out
+    assert re.search(rf"{expected:.3f} +{100 * held['torch']:.1f} %", capsys.readouterr().out)
 
 
 def test_a_process_that_died_is_told(model):
@@ -79,7 +90,7 @@ def test_a_back_end_that_fails_does_not_end_the_others(model, monkeypatch, capsy
     assert cli.main(["bench", str(model), *arguments]) == 0
     lines = capsys.readouterr().out.splitlines()
     (failed,) = (line for line in lines if line.split()[:1] == ["unheard-of"])
-    assert failed.split()[1:] == ["fails"] * 9
+    assert failed.split()[1:] == ["fails"] * 10
     assert any("KeyError: 'unheard-of'" in line for line in lines)
     (measured,) = (line for line in lines if line.split()[:1] == ["torch"])
     assert "fails" not in measured

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from lircdepth_core.inference import Predictor, model_files, write_model
 from lircdepth_core.inference.artefacts import Artefacts
 from lircdepth_core.inference.backends import BACKENDS, open_backend
 from lircdepth_core.inference.backends.onnx_files import Int8Files, Int8Network
+from lircdepth_core.inference.calibration import Calibration
 from lircdepth_core.inference.model_description import StoredWeights
 from lircdepth_core.inference.model_files import int8_network, read_description
 from lircdepth_core.inference.onnx_export import export_onnx
@@ -55,13 +57,21 @@ def quantised(model, samples) -> Path:
     return model
 
 
-def test_it_lies_beside_the_model_and_says_how_wrong_both_are(model, samples, capsys):
+@pytest.mark.parametrize("calibrated", [True, False])
+def test_it_lies_beside_the_model_and_says_how_wrong_both_are(calibrated, model, samples, capsys):
     before = read_description(model)
+    if calibrated:
+        half_width = np.full((1, 2, 2), 1e3)  # holds every error
+        sigma = Calibration([0.683], [1.0, 50.0], [0.1, 0.9], half_width)
+        before = dataclasses.replace(before, calibration=sigma)
+        model_files.write_description(model, before)
     assert main(["quantise", str(model), str(samples), "--images", "6"]) == 0
     out = capsys.readouterr().out
     assert "int8.onnx: " in out
     assert "ranges of 3 samples" in out
     assert "MAE on 3 others: " in out
+    holds = "sigma holds 100.0 % of the errors in float32, 100.0 % in 8 bits"
+    assert (holds in out) == calibrated
     assert sorted(path.name for path in model.iterdir()) == [
         *("README.md", "int8.onnx", "model.yaml", "weights.safetensors"),
     ]
