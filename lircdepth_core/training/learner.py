@@ -108,7 +108,7 @@ class Learner:
             The means of the terms, and `total`.
 
         Raises:
-            NotFiniteError: a term is not finite.
+            NotFiniteError: a term is not finite, here or in another process.
         """
         batch = moved(batch, self._processes.device)
         losses = self._losses
@@ -122,7 +122,10 @@ class Learner:
                 enabled=self.precision != "fp32",
             ):
                 total, terms = losses(batch)
-            _check_terms({**terms, "total": total.detach()}, batch.keys)
+            fault = _not_finite_term({**terms, "total": total.detach()}, batch.keys)
+            # All know before they share gradients: those that go on would wait for one that ended.
+            if self._processes.any(bool(fault)):
+                raise NotFiniteError(fault or "a loss term of another process is not finite")
             self._scaler.scale(total / self._config.accumulate).backward()
         means = {name: values.mean() for name, values in terms.items()}
         return {"total": total.detach(), **means}
@@ -239,14 +242,15 @@ class _Losses(nn.Module):
         return losses.total, terms
 
 
-def _check_terms(terms: Mapping[str, Tensor], keys: list[str]) -> None:
-    """Name the first term that is not finite, and its samples."""
+def _not_finite_term(terms: Mapping[str, Tensor], keys: list[str]) -> str:
+    """The first term that is not finite and its samples, in words; empty if all are."""
     finite = torch.stack([torch.isfinite(values).all() for values in terms.values()]).tolist()
     for (name, values), fine in zip(terms.items(), finite, strict=True):
         if not fine:
             bad = torch.isfinite(values).logical_not().cpu().broadcast_to(len(keys)).tolist()
             samples = [key for key, is_bad in zip(keys, bad, strict=True) if is_bad]
-            raise NotFiniteError(f"the loss term {name} is not finite for {', '.join(samples)}")
+            return f"the loss term {name} is not finite for {', '.join(samples)}"
+    return ""
 
 
 def _not_finite_gradient(network: nn.Module) -> str:

@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,10 @@ import torch
 from training_rig import run_tiny
 
 from lircdepth_core.errors import InputError
+from lircdepth_core.training import learner
 from lircdepth_core.training.checkpoints import Checkpoints, read_checkpoint
+
+REFUSED = 3
 
 
 def rank(
@@ -27,10 +31,16 @@ def rank(
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
     }
-    run_tiny(config, out, changes, max_steps=max_steps)
+    try:
+        run_tiny(config, out, changes, max_steps=max_steps)
+    except InputError as error:
+        (out / f"error-{number}").write_text(str(error))
+        sys.exit(REFUSED)
 
 
-def run_two(config: Path, out: Path, changes: list[str], max_steps: int | None = None) -> None:
+def run_two(
+    config: Path, out: Path, changes: list[str], max_steps: int | None = None, exit_code: int = 0
+) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -43,7 +53,7 @@ def run_two(config: Path, out: Path, changes: list[str], max_steps: int | None =
         process.start()
     for process in processes:
         process.join(60)
-        assert process.exitcode == 0
+        assert process.exitcode == exit_code
 
 
 def assert_same_parameters(one: Path, other: Path) -> None:
@@ -93,3 +103,23 @@ def test_a_run_goes_on_with_other_processes_that_make_the_same_updates(tiny_conf
     assert_same_parameters(tmp_path / "one", tmp_path / "other")
     with pytest.raises(InputError, match="updates with 4 images, now it would be 2"):
         run_tiny(tiny_config, tmp_path / "other", ["length.steps=5"])
+
+
+def test_what_is_not_finite_in_one_process_stops_all_with_its_name(
+    tiny_config, tmp_path, monkeypatch
+):
+    real = learner.moved
+
+    def spoiled(batch, device):
+        batch = real(batch, device)
+        if os.environ["RANK"] == "1":
+            batch.dense[:] = float("inf")
+        return batch
+
+    monkeypatch.setattr(learner, "moved", spoiled)
+    out = tmp_path / "run"
+    run_two(tiny_config, out, ["length.steps=2"], exit_code=REFUSED)
+    fault = (out / "error-1").read_text()
+    assert fault.startswith("step 1: the loss term depth is not finite for ")
+    other = (out / "error-0").read_text()
+    assert other.startswith("step 1: a loss term of another process is not finite; ")
