@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import filecmp
 import signal
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
@@ -55,21 +57,40 @@ def load(dataset: IterableDataset[Batch], workers: int, device: torch.device) ->
 
 
 def check_apart(train: tuple[str, ...], validation: tuple[str, ...]) -> None:
-    """Refuse shards that are both trained on and validated on.
+    """Refuse shards that are both trained on and validated on, also as a copy under another name.
 
     Raises:
         InputError: there is one, or there are no shards.
     """
-    trained = set(map(_place, find_shards(train)))
+    trained = find_shards(train)
+    places = set(map(_place, trained))
+    by_size: dict[int | None, list[Shard]] = defaultdict(list)
+    for shard in trained:
+        by_size[_size(shard)].append(shard)
+    by_size[None] = []  # not here to be looked into
     for shard in find_shards(validation):
-        if _place(shard) in trained:
+        if _place(shard) in places:
             raise InputError(
                 f"data.validation: {shard.location} is in data.train too; give other scenes"
             )
+        for other in by_size[_size(shard)]:
+            if filecmp.cmp(shard.location, other.location, shallow=False):
+                raise InputError(
+                    f"data.validation: {shard.location} is a copy of {other.location} in "
+                    "data.train; give other scenes"
+                )
 
 
 def _place(shard: Shard) -> str:
     return str(Path(shard.location).resolve()) if shard.is_local else shard.location
+
+
+def _size(shard: Shard) -> int | None:
+    """Bytes; None for one from elsewhere, or that is missing, which is told when it is read."""
+    try:
+        return Path(shard.location).stat().st_size if shard.is_local else None
+    except OSError:
+        return None
 
 
 def _prepare_worker(number: int) -> None:

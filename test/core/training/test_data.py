@@ -53,3 +53,14 @@ def test_shards_by_another_path_are_the_same(tiny_data, monkeypatch):
     check_apart((str(tiny_data / "train"),), (str(tiny_data / "validation"),))
     with pytest.raises(InputError, match=r"is in data\.train too"):
         check_apart((str(tiny_data / "train"),), ("train/scene-1.tar",))
+
+
+def test_a_copy_of_a_shard_is_not_validated_on(tiny_data, tmp_path):
+    train = tiny_data / "train"
+    copy = tmp_path / "other.tar"
+    content = (train / "scene-1.tar").read_bytes()
+    copy.write_bytes(content)
+    with pytest.raises(InputError, match=r"other\.tar is a copy of .*scene-1\.tar in data\.train"):
+        check_apart((str(train),), (str(copy),))
+    copy.write_bytes(content[:600] + bytes([content[600] ^ 1]) + content[601:])
+    check_apart((str(train),), (str(copy),))  # as large, but another
