@@ -21,6 +21,7 @@ from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import CameraInfo, Image
 from simple_scene import SCENE, write_scene
+from untrained_model import write_untrained_model
 
 from lircdepth_core.dataset.bag import write_bag
 from lircdepth_core.inference.calibration import Calibration
@@ -560,6 +561,12 @@ def test_a_bad_start_fails_the_transition_with_one_clear_line(start_node, model,
     assert len(lines) == 1
     assert word in lines[0]
     assert node.process.poll() is None, "the node stays, unconfigured"
+
+
+def test_a_limit_of_sigma_is_refused_where_sigma_is_not_known(start_node, tmp_path):
+    model = write_untrained_model(tmp_path / "model", focal_length=100.0)
+    node = start_node(f"model:={model}", "max_sigma:=5.0")
+    node.wait_for("configure failed: max_sigma: untrained is not calibrated")
 
 
 def test_an_empty_list_of_radars_is_the_camera_alone(start_node, model):

@@ -17,6 +17,9 @@ from simple_scene import SCENE, VERSION
 from untrained_model import write_untrained_model
 
 from lircdepth_core.cli import main
+from lircdepth_core.inference.backends import BACKENDS
+
+ROOT = Path(__file__).parents[3]
 
 _refused: list[str] | None = None  # None: the hook, which cannot be taken out again, sleeps
 
@@ -64,13 +67,33 @@ def test_connections_to_elsewhere_are_refused_and_noticed(refused, tmp_path):
 def test_the_verbs_work_without_a_network(annotated: Path, tmp_path: Path, refused: list[str]):
     model = write_untrained_model(tmp_path / "model", focal_length=100.0)
     token = json.loads((annotated / VERSION / "sample.json").read_text())[0]["token"]
-    samples, out = tmp_path / "samples", tmp_path / "out"
+    samples, other, out = (tmp_path / name for name in ("samples", "other", "out"))
+    settings = [f"data.train=[{samples}]", f"data.validation=[{other}]", "teacher=null"]
+    settings += ["data.height=32", "data.width=64", "data.batch_size=1", "length.steps=1"]
+    settings += [f"loss.{name}=0" for name in ("image_feature", "radar_feature", "structure")]
+    settings += ["loss.inter_depth=0", "data.dense_from=exact"]
     runs = [
         ("prepare", annotated, samples, "--workers", 1, "--leave-out", "accumulated", "dense"),
+        ("prepare", annotated, other, "--workers", 1, "--leave-out", "accumulated"),
         ("bag", annotated, tmp_path / "bag", "--scene", SCENE),
         ("predict", annotated, "--sample", token, "--model", model, "--out", out / "predict"),
         ("evaluate", model, samples, "--out", out / "evaluate"),
+        (
+            "train",
+            "student",
+            "--config",
+            ROOT / "config" / "train_student_scratch.yaml",
+            "--out",
+            out / "train",
+            "--device",
+            "cpu",
+            "--set",
+            *settings,
+        ),
+        ("export", model, out / "network.onnx", "--size", "64x32"),
     ]
+    if BACKENDS["onnxruntime"].missing:
+        runs.pop()
     for arguments in runs:
         assert main([str(argument) for argument in arguments]) == 0, arguments[0]
     assert refused == []
