@@ -32,15 +32,17 @@ COMPARED = (
     "all_but_radar_feature",
     "all_plain_l1",
     "hints_structure",
+    "all_scan",
 )
 BASELINES = {
     "teacher_12000": "none_12000",
     **dict.fromkeys(COMPARED, "none"),
     "all_plain_l1": "all",
+    "all_scan": "none_scan",
 }
 """Whom an arm is compared with: the student without distillation of the same image-steps; that with
-plain L1, with the one that differs from it in nothing else."""
-ORDER = ("teacher_12000", "none_12000", "none", *COMPARED)
+plain L1 or with sparse labels, with the one that differs from it in nothing else."""
+ORDER = ("teacher_12000", "none_12000", "none", "none_scan", *COMPARED)
 
 MAY_DIFFER = {
     *("teacher", "teacher_precision", "loss.rectified", "loss.detach_norm", "data.workers"),
