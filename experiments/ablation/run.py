@@ -87,6 +87,10 @@ def planned_runs(plan: dict[str, Any]) -> list[Run]:
             )
             for seed in entry["seeds"]
         ]
+    names = {run.name for run in runs}
+    for run in runs:
+        if lost := run.needs - names:
+            raise ValueError(f"{run.name} needs {', '.join(lost)}, which is no run of the plan")
     return sorted(runs, key=lambda run: run.seed)
 
 

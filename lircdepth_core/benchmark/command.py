@@ -131,16 +131,29 @@ def _measure_and_tell(
             if speed.failure:
                 print(f"  {speed.failure}")
     print(_NOTE)
+    return speeds, _stages(speeds, args, folder, device)
+
+
+def _stages(
+    speeds: list[Speed], args: argparse.Namespace, folder: Path, device: str
+) -> dict[str, Any] | None:
+    """Measured and told; None if there is no back end for it, or it fails."""
     good = [speed for speed in speeds if not speed.failure and speed.backend != BASELINE]
     if not good:
-        return speeds, None
+        return None
     first = [speed for speed in good if (speed.width, speed.height) == args.sizes[0]] or good
     backend = min(first, key=lambda speed: speed.p50).backend
-    stages = predictor_stages(folder, device, backend, args.runs)
+    title = f"Stages for images of {WIDTH}x{HEIGHT} and {RETURNS} returns, {backend}"
+    try:
+        stages = predictor_stages(folder, device, backend, args.runs)
+    # What was measured before is not to be lost, and libraries have errors of their own.
+    except Exception as error:  # noqa: BLE001
+        print(f"{title}: fails: {type(error).__name__}: {' '.join(str(error).split())[:300]}")
+        return None
     told = ", ".join(f"{name} {1000 * seconds:.1f} ms" for name, seconds in stages.items())
-    print(f"Stages for images of {WIDTH}x{HEIGHT} and {RETURNS} returns, {backend}: {told}.")
+    print(f"{title}: {told}.")
     print("The node tells its own, messages included, in /diagnostics.")
-    return speeds, {"backend": backend, "image": f"{WIDTH}x{HEIGHT}", "seconds": stages}
+    return {"backend": backend, "image": f"{WIDTH}x{HEIGHT}", "seconds": stages}
 
 
 def _with_errors(

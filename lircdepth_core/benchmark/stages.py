@@ -32,6 +32,7 @@ def predictor_stages(model: Path, device: str, backend: str, runs: int) -> dict[
 
     Raises:
         InputError: the model or the back end cannot be had.
+        NonFiniteError: the network answered with NaN or infinity.
     """
     rng = np.random.default_rng(0)
     K = np.array([[_FOCAL_LENGTH, 0, WIDTH / 2], [0, _FOCAL_LENGTH, HEIGHT / 2], [0, 0, 1]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -80,10 +81,12 @@ class Artefacts:
         """Make `folder` if it is not there.
 
         Raises:
-            CacheError: it cannot be.
+            CacheError: it cannot be, or cannot be written.
         """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            if not os.access(self.folder, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self.folder))
         except OSError as error:
             raise self._unwritable(error) from error
 
@@ -232,11 +235,11 @@ def _listed(folder: Path) -> dict[str, str]:
 
 
 def _basis() -> dict[str, str]:
-    return {"code": _network_code(), "torch": str(torch.__version__)}
+    return {"code": network_code(), "torch": str(torch.__version__)}
 
 
 @cache
-def _network_code() -> str:
+def network_code() -> str:
     """Hash of the sources of network, export and back ends: a developer runs no old ones."""
     here = Path(__file__)
     sources = sorted(Path(lircdepth_core.network.__file__).parent.glob("*.py"))
@@ -248,7 +251,9 @@ def _intact(entry: Path) -> bool:
     """Whether all that was built is there and unchanged."""
     try:
         files = json.loads((entry / _LIST).read_text(encoding="utf-8"))
-        return all(_file_hash(entry / name) == value for name, value in files.items())
+        return bool(files) and all(
+            _file_hash(entry / name) == value for name, value in files.items()
+        )
     except (OSError, ValueError, AttributeError, RecursionError):
         return False
 

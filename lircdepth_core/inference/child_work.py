@@ -11,15 +11,16 @@ from pathlib import Path
 import torch
 
 from lircdepth_core.errors import InputError
-from lircdepth_core.inference.artefacts import Artefacts
-from lircdepth_core.inference.backends.choice import fastest
+from lircdepth_core.inference.artefacts import Artefacts, network_code
+from lircdepth_core.inference.backends.child_process import ERROR, REPORT
+from lircdepth_core.inference.backends.choice import try_and_keep
 from lircdepth_core.inference.model_files import load_network, read_description
 from lircdepth_core.inference.onnx_export import export_onnx
 from lircdepth_core.network import DeploymentGraph
 
 
 def choose(model: Path, network: str, folder: str, device: str) -> None:
-    """Have the choice of a back end made and kept.
+    """Have the choice of a back end made and kept; the parent holds the lock.
 
     Args:
         model: the model's folder.
@@ -27,8 +28,10 @@ def choose(model: Path, network: str, folder: str, device: str) -> None:
         folder: of the artefacts.
         device: `cpu` or `cuda:N`.
     """
-    graph = _graph(model, network)
-    fastest(graph, device, Artefacts(Path(folder), network), lambda text: print(text, flush=True))
+    artefacts = Artefacts(Path(folder), network)
+    try_and_keep(
+        _graph(model, network), device, artefacts, lambda text: print(REPORT, text, sep="")
+    )
 
 
 def export(model: Path, network: str, path: str, rows: str, columns: str) -> None:
@@ -48,15 +51,22 @@ WORK: dict[str, Callable[..., None]] = {"choose": choose, "export": export}
 
 
 def main(words: list[str]) -> None:
-    """Do it: a name in `WORK`, the model's folder, how many threads, and the arguments."""
+    """Do it: a name in `WORK`, the model's folder, the code, how many threads, and arguments."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # Only reports are for the parent: libraries that print do so beside them.
     reports = os.dup(1)
     os.dup2(2, 1)
-    sys.stdout = os.fdopen(reports, "w", encoding="utf-8")
-    work, model, threads, *arguments = words
-    torch.set_num_threads(int(threads))
-    WORK[work](Path(model), *arguments)
+    sys.stdout = os.fdopen(reports, "w", buffering=1, encoding="utf-8")
+    work, model, code, threads, *arguments = words
+    try:
+        if network_code() != code:
+            raise InputError(f"it would run another lircdepth_core, {Path(__file__).parents[1]}")
+        torch.set_num_threads(int(threads))
+        WORK[work](Path(model), *arguments)
+    except Exception as error:  # noqa: BLE001 the parent tells it, or does the work itself
+        kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+        print(ERROR, kind, " ".join(str(error).split())[:300], sep="")
+        sys.exit(1)
 
 
 def _end_with_parent() -> None:

@@ -201,7 +201,7 @@ class Predictor:
         artefacts: Artefacts | None = None
         reason = ""
         try:
-            artefacts = Artefacts.of(description, folder)
+            artefacts = Artefacts.of(description, folder.resolve())
         except CacheError as error:  # torch runs without a cache
             wanted = requested_backend(backend, choose_device(device, cuda_devices()))
             if wanted not in ("auto", "torch"):

@@ -96,6 +96,19 @@ def test_a_back_end_that_fails_does_not_end_the_others(model, monkeypatch, capsy
     assert "fails" not in measured
 
 
+def test_stages_that_fail_lose_nothing_that_was_measured(model, monkeypatch, tmp_path, capsys):
+    def fail(*_):
+        raise RuntimeError("CUDA out of memory\nsee above")
+
+    monkeypatch.setattr(command, "predictor_stages", fail)
+    arguments = ["--backends", "torch", "--sizes", "32x32", "--runs", "1", "--out", str(tmp_path)]
+    assert cli.main(["bench", str(model), *arguments]) == 0
+    assert "torch: fails: RuntimeError: CUDA out of memory see above" in capsys.readouterr().out
+    record = json.loads((tmp_path / "bench.json").read_text())
+    assert record["stages"] is None
+    assert record["speeds"][1]["p50"] > 0
+
+
 def test_what_cannot_be_loaded_is_said_by_the_process(model):
     with pytest.raises(InputError, match=r"tensorrt: .*onnxruntime"):
         CandidateProcess(Candidate("tensorrt", model, "cuda:0", 32, 32))

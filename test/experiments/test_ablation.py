@@ -173,6 +173,13 @@ def test_what_goes_on_from_a_run_starts_with_its_parameters_and_counts_its_image
     assert figures["validation_mae"] == [(2000, 9.0)]
 
 
+def test_a_plan_names_no_run_that_is_not_in_it():
+    plan = yaml.safe_load(PLAN.read_text())
+    plan["arms"]["hints_structure"]["seeds"] = [0, 1]
+    with pytest.raises(ValueError, match="hints_structure-1 needs hints-1, which is no run"):
+        load("run").planned_runs(plan)
+
+
 def test_an_arm_of_fewer_image_steps_is_not_compared():
     report = load("report")
     results = {name: {0: run(name, 0, 10.0)} for name in ("none", "all")}

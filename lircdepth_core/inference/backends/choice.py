@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from lircdepth_core.errors import NonFiniteError
-from lircdepth_core.inference.artefacts import Artefacts, CacheError, locked
+from lircdepth_core.inference.artefacts import Artefacts, CacheError, locked, network_code
 from lircdepth_core.inference.backends.backend import Backend, NetworkMaps
 from lircdepth_core.inference.backends.catalogue import BACKENDS, open_backend
 from lircdepth_core.inference.backends.child_process import (
@@ -63,32 +63,11 @@ def fastest(
         NonFiniteError: torch itself answers with NaN or infinity.
         CacheError: nothing can be kept.
     """
-    considered = [
-        name for name, kind in BACKENDS.items() if device.partition(":")[0] in kind.automatic
-    ]
-    candidates = [name for name in considered if not BACKENDS[name].missing]
-
-    def build(folder: Path) -> None:
-        report(f"trying {', '.join(candidates)}, once; the fastest is kept in {artefacts.folder}")
-        choice = _try_all(candidates, graph, device, artefacts, report)
-        (folder / _FILE).write_text(json.dumps(asdict(choice)), encoding="utf-8")
-
-    made_of = {"choice": f"{_COLUMNS}x{_ROWS}", "device": _machine(device)}
-    made_of |= {name: versions(BACKENDS[name].packages) for name in considered}
+    made_of = _made_of(device)
     choice = _read(artefacts.find(made_of))
-    if (choice is None or choice.is_stale) and artefacts.model is not None:
-        words = [artefacts.network, str(artefacts.folder.resolve()), device]
-        try:
-            run_in_child("choose", artefacts.model, words, report)
-        except ChildKilledError as error:
-            return candidates[0], f"trying the others was {error}"
-        except ChildError as error:
-            report(f"trying back ends in this process, for another one failed: {error}")
-        else:
-            choice = _read(artefacts.find(made_of))
     if choice is None or choice.is_stale:
         try:
-            choice = _made_anew(made_of, artefacts, build, report)
+            choice = _made_anew(choice, graph, device, artefacts, report)
         except CacheError:
             if choice is None:
                 raise
@@ -96,13 +75,57 @@ def fastest(
     return choice.name, choice.why
 
 
+def try_and_keep(
+    graph: DeploymentGraph, device: str, artefacts: Artefacts, report: Callable[[str], None]
+) -> None:
+    """Try the back ends and keep the fastest, if none is kept; see `fastest`, which calls it.
+
+    Raises:
+        NonFiniteError: torch itself answers with NaN or infinity.
+        CacheError: nothing can be kept.
+    """
+
+    def build(folder: Path) -> None:
+        candidates = _candidates(device)
+        report(f"trying {', '.join(candidates)}, once; the fastest is kept in {artefacts.folder}")
+        _write(_try_all(candidates, graph, device, artefacts, report), folder)
+
+    artefacts.get(_made_of(device), build)
+
+
+def _considered(device: str) -> list[str]:
+    kind = device.partition(":")[0]
+    return [name for name, entry in BACKENDS.items() if kind in entry.automatic]
+
+
+def _candidates(device: str) -> list[str]:
+    """Those that are installed; torch is the first."""
+    return [name for name in _considered(device) if not BACKENDS[name].missing]
+
+
+def _made_of(device: str) -> dict[str, str]:
+    """What a choice depends on, besides the network."""
+    made_of = {"choice": f"{_COLUMNS}x{_ROWS}", "device": _machine(device)}
+    return made_of | {name: versions(BACKENDS[name].packages) for name in _considered(device)}
+
+
 def _made_anew(
-    made_of: dict[str, str],
+    before: _Choice | None,
+    graph: DeploymentGraph,
+    device: str,
     artefacts: Artefacts,
-    build: Callable[[Path], None],
     report: Callable[[str], None],
 ) -> _Choice:
-    """The choice of this process, or of another that was measuring."""
+    """The choice of this process, or of another that was measuring.
+
+    Args:
+        before: an old one.
+        graph: see `fastest`.
+        device: see `fastest`.
+        artefacts: see `fastest`.
+        report: see `fastest`.
+    """
+    made_of = _made_of(device)
     artefacts.make_folder()
     where = artefacts.folder
     with locked(
@@ -111,9 +134,31 @@ def _made_anew(
         choice = _read(artefacts.find(made_of))
         if choice is None or choice.is_stale:
             artefacts.discard(made_of)
-            choice = _read(artefacts.get(made_of, build))
+            _try_apart(before, device, artefacts, report)
+            try_and_keep(graph, device, artefacts, report)
+            choice = _read(artefacts.find(made_of))
     assert choice is not None
     return choice
+
+
+def _try_apart(
+    before: _Choice | None, device: str, artefacts: Artefacts, report: Callable[[str], None]
+) -> None:
+    """Have them tried in a process of its own, if one can load the model.
+
+    Where that was killed the choice of before stays, or torch is chosen, for a day.
+    """
+    if artefacts.model is None:
+        return
+    words = [artefacts.network, str(artefacts.folder.resolve()), device]
+    try:
+        run_in_child("choose", artefacts.model, network_code(), words, report)
+    except ChildKilledError as error:
+        name = before.name if before else _candidates(device)[0]
+        killed = _Choice(name, f"trying the others was {error}", True, time.time())
+        artefacts.get(_made_of(device), lambda folder: _write(killed, folder))
+    except ChildError as error:
+        report(f"trying back ends in this process, for another one failed: {error}")
 
 
 @dataclass(frozen=True)
@@ -136,6 +181,10 @@ class _Choice:
     def is_stale(self) -> bool:
         """Whether it is time to try again; also where the clock says that it was made later."""
         return self.doubtful and not 0 <= time.time() - self.time < _DOUBT_HOLDS_SECONDS
+
+
+def _write(choice: _Choice, folder: Path) -> None:
+    (folder / _FILE).write_text(json.dumps(asdict(choice)), encoding="utf-8")
 
 
 def _read(folder: Path | None) -> _Choice | None:

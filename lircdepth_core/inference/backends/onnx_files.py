@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from lircdepth_core.errors import InputError, first_line
-from lircdepth_core.inference.artefacts import Artefacts
+from lircdepth_core.inference.artefacts import Artefacts, network_code
 from lircdepth_core.inference.backends.child_process import (
     ChildError,
     ChildKilledError,
@@ -76,8 +76,10 @@ class OnnxFiles:
         if self.artefacts.model is not None:
             words = [self.artefacts.network, str(path), str(rows), str(columns)]
             try:
-                run_in_child("export", self.artefacts.model, words, self.report)
-                return
+                run_in_child("export", self.artefacts.model, network_code(), words, self.report)
+                if path.is_file():
+                    return
+                raise ChildError("it wrote nothing")
             except ChildKilledError as error:
                 raise InputError(f"exporting the network: {error}; take torch") from error
             except ChildError as error:

@@ -11,12 +11,13 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
-from small_network import sample
+from small_network import expected, sample
 
 from lircdepth_core.errors import InputError
-from lircdepth_core.inference.artefacts import Artefacts
-from lircdepth_core.inference.backends import BACKENDS, fastest
+from lircdepth_core.inference.artefacts import Artefacts, CacheError, network_code
+from lircdepth_core.inference.backends import BACKENDS, choice, fastest
 from lircdepth_core.inference.backends.child_process import ChildError, run_in_child
 from lircdepth_core.inference.backends.onnx_files import OnnxFiles
 from lircdepth_core.inference.model_files import load_network, read_description
@@ -58,8 +59,9 @@ def artefacts(tmp_path):
 
 
 @pytest.fixture
-def graph():
-    return DeploymentGraph(load_network(MODEL, read_description(MODEL)))
+def graph(small_network):
+    """Of a network that is exported here in no time."""
+    return DeploymentGraph(small_network)
 
 
 @pytest.fixture
@@ -78,73 +80,124 @@ def interpreter(monkeypatch, tmp_path):
 def test_the_first_start_takes_no_more_memory_than_any_other(tmp_path):
     """With the trial and the export in this process it was 890 MB, without them 410 MB."""
     skip_without_onnx()
-    process = python(LOADS, MODEL, cwd=tmp_path, LIRCDEPTH_CACHE=str(tmp_path / "cache"))
-    output, _ = process.communicate(timeout=300)
-    backend, peak, told = json.loads(output)
-    assert peak < 600e6, f"{backend} {peak}"
-    # What the exporter prints is not for the user.
-    assert [text.partition(" ")[0] for text in told] == ["trying", "exporting", "exporting"]
+
+    def start():
+        (tmp_path / "numpy.py").unlink(missing_ok=True)
+        process = python(LOADS, MODEL, cwd=tmp_path, LIRCDEPTH_CACHE=str(tmp_path / "cache"))
+        return json.loads(process.communicate(timeout=300)[0])
+
+    backend, peak, told = start()
+    again, usual_peak, told_again = start()
+    assert peak < 1.2 * usual_peak, f"{backend} {peak}, {again} {usual_peak}"
+    # What the exporter prints is not for the user, nor that a process failed.
+    assert {text.partition(" ")[0] for text in told} == {"trying", "exporting"}
+    assert told_again == []
 
 
-def test_another_process_exports_as_this_one_does(artefacts, graph):
+def test_another_process_exports_the_network(artefacts):
     skip_without_onnx()
     from lircdepth_core.inference.backends.onnxruntime_backend import OnnxRuntimeBackend
 
     told: list[str] = []
-    here = Artefacts(artefacts.folder.with_name("here"), artefacts.network)
-    answers = [
-        OnnxRuntimeBackend(OnnxFiles(graph, each, told.append), "cpu")(*sample(64, 96))
-        for each in (artefacts, here)
-    ]
-    assert (answers[0].depth == answers[1].depth).all()
-    assert told == ["exporting the network for 96x64 images, once"] * 2
+    graph = DeploymentGraph(load_network(MODEL, read_description(MODEL)))
+    answer = OnnxRuntimeBackend(OnnxFiles(graph, artefacts, told.append), "cpu")(*sample(64, 96))
+    np.testing.assert_allclose(answer.depth, expected(graph, *sample(64, 96)).depth, rtol=1e-4)
+    assert told == ["exporting the network for 96x64 images, once"]
 
 
 def test_where_another_process_fails_this_one_does_it(artefacts, graph, interpreter):
     skip_without_onnx()
-    interpreter("echo Traceback >&2; echo 'ImportError: no torch here' >&2; exit 1")
+    interpreter("echo 'error ImportError: no torch here'; exit 1")
     told: list[str] = []
     path = OnnxFiles(graph, artefacts, told.append).of_size(64, 96)
-    assert path.stat().st_size > 1e6
-    assert told[1].startswith("exporting in this process, for another one failed: ImportError: no")
+    assert path.is_file()
+    assert told[1:] == [
+        "exporting in this process, for another one failed: ImportError: no torch here"
+    ]
+
+
+def test_a_process_that_says_nothing_and_writes_nothing_is_not_believed(
+    artefacts, graph, interpreter
+):
+    """Where a host program ignores SIGCHLD, every status reads as 0."""
+    skip_without_onnx()
+    interpreter("exit 0")
+    told: list[str] = []
+    assert OnnxFiles(graph, artefacts, told.append).of_size(64, 96).is_file()
+    assert told[1].endswith("another one failed: it wrote nothing")
+
+
+def test_a_process_that_finds_another_checkout_refuses(artefacts):
+    words = [artefacts.network, str(artefacts.folder), "cpu"]
+    with pytest.raises(ChildError, match="it would run another lircdepth_core, /"):
+        run_in_child("choose", MODEL, "0" * 64, words, print)
+
+
+@pytest.mark.parametrize("executable", [None, "", "/nowhere/python"])
+def test_without_an_interpreter_it_is_an_error_of_its_own(executable, monkeypatch):
+    monkeypatch.setattr(sys, "executable", executable)
+    monkeypatch.setattr(sys, "path", [*sys.path, Path("/as_people_do")])
+    with pytest.raises(ChildError, match=r"no Python|No such file"):
+        run_in_child("choose", MODEL, network_code(), [], print)
+
+
+def test_a_path_that_is_no_text_is_left_out(monkeypatch, interpreter):
+    """Import leaves it out too."""
+    interpreter("exit 0")
+    monkeypatch.setattr(sys, "path", [*sys.path, Path("/as_people_do")])
+    run_in_child("choose", MODEL, network_code(), [], print)
 
 
 def test_a_model_that_was_changed_meanwhile_is_not_taken_for_the_old_one(artefacts):
     other = str(ROOT / "models" / "lircdepth")
     words = [artefacts.network, str(artefacts.folder), "cpu"]
     with pytest.raises(ChildError, match="another model than before"):
-        run_in_child("choose", Path(other), words, print)
+        run_in_child("choose", Path(other), network_code(), words, print)
     assert not artefacts.folder.exists()
 
 
-def test_a_process_that_was_killed_is_not_repeated_here(artefacts, graph, interpreter):
+def test_a_process_that_was_killed_is_not_repeated_here_nor_at_once(
+    artefacts, graph, interpreter, tmp_path
+):
     """Where memory is short this process would be the next to be killed."""
-    interpreter("kill -9 $$")
-    name, why = fastest(graph, "cpu", artefacts, print)
-    assert name == "torch"
-    assert why == ("trying the others was killed by signal 9; 9 mostly means too little memory")
+    count = tmp_path / "count"
+    interpreter(f"echo >> {count}; kill -9 $$")
+    for _ in range(2):
+        name, why = fastest(graph, "cpu", artefacts, print)
+        assert name == "torch"
+        assert why == "trying the others was killed by signal 9, mostly for want of memory"
+    assert count.read_text() == "\n"
     with pytest.raises(InputError, match="exporting the network: killed by signal 9"):
         OnnxFiles(graph, artefacts, print).of_size(64, 96)
-    assert not [path for path in artefacts.folder.iterdir() if path.is_dir()]
+
+
+def test_where_a_second_trial_is_killed_the_first_one_holds(artefacts, graph, interpreter):
+    doubtful = choice._Choice("torch-half", "", True, time.time() - 100_000)
+    artefacts.get(choice._made_of("cpu"), lambda folder: choice._write(doubtful, folder))
+    interpreter("kill -11 $$")
+    name, why = fastest(graph, "cpu", artefacts, print)
+    assert (name, why) == ("torch-half", "trying the others was killed by signal 11")
+
+
+def test_where_nothing_can_be_kept_no_process_is_started(graph, interpreter, tmp_path):
+    interpreter(f"touch {tmp_path}/started")
+    nowhere = Artefacts(Path("/proc/no/cache"), "small", MODEL)
+    with pytest.raises(CacheError, match="/proc/no"):
+        fastest(graph, "cpu", nowhere, print)
+    assert not (tmp_path / "started").exists()
 
 
 def test_what_reports_may_fail_and_the_other_process_ends(artefacts, interpreter, tmp_path):
-    interpreter(f"echo $$ > {tmp_path}/pid; echo trying; sleep 60")
+    interpreter(f"sleep 60 & echo $! > {tmp_path}/pid; echo report trying; sleep 60")
 
     def report(text: str) -> None:
         raise ZeroDivisionError(text)
 
     start = time.monotonic()
     with pytest.raises(ZeroDivisionError, match="trying"):
-        run_in_child("choose", MODEL, [], report)
+        run_in_child("choose", MODEL, network_code(), [], report)
     assert time.monotonic() - start < 30
-    assert not Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}").exists()
-
-
-def test_an_interpreter_that_cannot_be_started_is_an_error(monkeypatch, tmp_path):
-    monkeypatch.setattr(sys, "executable", str(tmp_path / "nothing"))
-    with pytest.raises(ChildError, match="nothing: No such file"):
-        run_in_child("choose", MODEL, [], print)
+    assert not _runs((tmp_path / "pid").read_text().strip())
 
 
 def test_it_ends_with_the_process_that_started_it(tmp_path):
@@ -158,7 +211,7 @@ def test_it_ends_with_the_process_that_started_it(tmp_path):
     parent.send_signal(signal.SIGKILL)
     parent.wait()
     parent.stdout.close()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 5
     while _runs(children[0]) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not _runs(children[0])
