@@ -8,11 +8,11 @@ import numpy as np
 
 from lircdepth_core.camera import Camera
 from lircdepth_core.inference import Predictor
+from lircdepth_core.inference.predictor import USUAL_FOCAL_LENGTH, USUAL_SIZE
 from lircdepth_core.radar import RadarReturns
 
-WIDTH, HEIGHT = 1600, 900
+WIDTH, HEIGHT = USUAL_SIZE
 RETURNS = 300
-_FOCAL_LENGTH = 1266.417
 
 
 def predictor_stages(model: Path, device: str, backend: str, runs: int) -> dict[str, float]:
@@ -35,7 +35,9 @@ def predictor_stages(model: Path, device: str, backend: str, runs: int) -> dict[
         NonFiniteError: the network answered with NaN or infinity.
     """
     rng = np.random.default_rng(0)
-    K = np.array([[_FOCAL_LENGTH, 0, WIDTH / 2], [0, _FOCAL_LENGTH, HEIGHT / 2], [0, 0, 1]])
+    K = np.array(
+        [[USUAL_FOCAL_LENGTH, 0, WIDTH / 2], [0, USUAL_FOCAL_LENGTH, HEIGHT / 2], [0, 0, 1]]
+    )
     camera = Camera(K, WIDTH, HEIGHT)
     image = rng.integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
     depth = rng.uniform(5, 90, RETURNS)

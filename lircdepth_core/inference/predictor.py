@@ -34,7 +34,7 @@ from lircdepth_core.inference.model_files import (
 from lircdepth_core.network import SIZE_MULTIPLE, DeploymentGraph
 from lircdepth_core.radar import RadarReturns
 
-_USUAL_SIZE, _USUAL_FOCAL_LENGTH = (1600, 900), 1266.417
+USUAL_SIZE, USUAL_FOCAL_LENGTH = (1600, 900), 1266.417
 """Of nuScenes' front camera, pixels."""
 
 MAX_NETWORK_PIXELS = 1_500_000
@@ -248,10 +248,10 @@ class Predictor:
         focal = self.model.input.focal_length
         if width is None or height is None:
             # No larger than the network may see, whatever the model's focal length.
-            largest = math.sqrt(self.max_network_pixels / (_USUAL_SIZE[0] * _USUAL_SIZE[1]))
-            scale = min(focal / _USUAL_FOCAL_LENGTH, largest)
-            width, height = (max(round(side * scale), 1) for side in _USUAL_SIZE)
-            focal = scale * _USUAL_FOCAL_LENGTH
+            largest = math.sqrt(self.max_network_pixels / (USUAL_SIZE[0] * USUAL_SIZE[1]))
+            scale = min(focal / USUAL_FOCAL_LENGTH, largest)
+            width, height = (max(round(side * scale), 1) for side in USUAL_SIZE)
+            focal = scale * USUAL_FOCAL_LENGTH
         crop, pixels = self.model.input.crop, width * height
         top = 0 if crop is None or crop.top is None else crop.top
         if crop is not None and height < top + min(crop.height, SIZE_MULTIPLE):
