@@ -360,7 +360,7 @@ def test_approximate_sync_answers_pairs_and_counts_the_rest(make_rig, predictor)
             rig.answer_to(at)
     assert all(len(call.radar) == 1 for call in predictor.calls)
     wait_until(lambda: rig.diagnostics.get("/depth/input/image: received") == "6")
-    rig.node.trigger_deactivate()
+    rig.trigger("deactivate")
     counts = rig.counts()
     assert counts["answered"] == 3
     assert counts["received"] == 6
@@ -414,10 +414,10 @@ def test_cleanup_forgets_a_worker_that_was_given_up(make_rig, predictor, monkeyp
     predictor.gate.clear()
     rig.images.publish(image_message(START))
     wait_until(lambda: predictor.calls)
-    rig.node.trigger_deactivate()
+    rig.trigger("deactivate")
     predictor.gate.set()
     wait_until(lambda: not rig.node.has_unfinished_image)
-    rig.node.trigger_cleanup()
+    rig.trigger("cleanup")
     gc.collect()
     assert given_up() is None
 
@@ -454,14 +454,14 @@ def test_a_failed_activation_leaves_nothing_behind(make_rig, predictor):
 
     rig = make_rig()
     node = rig.node
-    node.trigger_deactivate()
+    rig.trigger("deactivate")
     node._settings.values.radar_topics = ["~/input/radar", "/depth/input/radar"]
-    assert node.trigger_activate() == TransitionCallbackReturn.FAILURE
+    assert rig.trigger("activate") == TransitionCallbackReturn.FAILURE
     wait_until(lambda: "/depth/input/radar is named for two" in (rig.message or ""))
     assert rig.level == DiagnosticStatus.ERROR
     wait_until(lambda: not rig.images.get_subscription_count(), what="no subscription")
     node._settings.values.radar_topics = ["~/input/radar"]
-    assert node.trigger_activate() == TransitionCallbackReturn.SUCCESS
+    assert rig.trigger("activate") == TransitionCallbackReturn.SUCCESS
     wait_until(rig.images.get_subscription_count)
     rig.infos.publish(camera_info_message())
     rig.images.publish(image_message(START))
@@ -473,7 +473,7 @@ def test_deactivating_while_an_image_waits_counts_it(make_rig, predictor):
     rig = make_rig(radar_wait=8.0, radar_silence=8.0)
     rig.images.publish(image_message(START))
     wait_until(lambda: rig.counts()["received"] == 1)
-    rig.node.trigger_deactivate()
+    rig.trigger("deactivate")
     assert rig.counts() == {"received": 1, "answered": 0, "dropped: node stopped": 1}
 
 
@@ -630,18 +630,17 @@ def test_a_remapped_name_is_not_remapped_again(make_rig, predictor):
 
 def test_the_node_can_be_deactivated_activated_and_cleaned_up(make_rig, predictor):
     rig = make_rig()
-    node = rig.node
-    node.trigger_deactivate()
+    rig.trigger("deactivate")
     rig.images.publish(image_message(START))
     wait_until(lambda: rig.message == "inactive", what="diagnostics of the inactive node")
-    node.trigger_activate()
+    rig.trigger("activate")
     wait_until(lambda: rig.images.get_subscription_count(), what="the subscription")
     rig.infos.publish(camera_info_message())
     rig.images.publish(image_message(START + SECOND))
     rig.answer_to(START + SECOND)
     assert not [m for m in rig.depths if nanoseconds(m) == START]
-    node.trigger_deactivate()
-    node.trigger_cleanup()
+    rig.trigger("deactivate")
+    rig.trigger("cleanup")
     wait_until(lambda: rig.message == "unconfigured")
 
 

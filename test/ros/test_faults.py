@@ -284,10 +284,10 @@ def test_a_network_that_answers_in_nan_is_an_error_until_it_does_not(make_rig):
 def test_a_network_that_answers_in_nan_from_the_start_is_not_configured(make_rig):
     network = BreakableNetwork()
     rig = make_rig(topics=(), load=model_around(network))
-    assert rig.node.trigger_deactivate() == TransitionCallbackReturn.SUCCESS
-    assert rig.node.trigger_cleanup() == TransitionCallbackReturn.SUCCESS
+    assert rig.trigger("deactivate") == TransitionCallbackReturn.SUCCESS
+    assert rig.trigger("cleanup") == TransitionCallbackReturn.SUCCESS
     network.broken = True
-    assert rig.node.trigger_configure() == TransitionCallbackReturn.FAILURE
+    assert rig.trigger("configure") == TransitionCallbackReturn.FAILURE
     wait_until(lambda: "configure failed: NonFiniteError: the network" in rig.message)
     assert rig.level == DiagnosticStatus.ERROR
 
@@ -333,14 +333,14 @@ def test_what_hung_while_it_was_deactivated_is_not_published(make_rig, predictor
     predictor.gate.clear()
     rig.images.publish(image_message(START))
     wait_until(lambda: predictor.calls, what="the image in the network")
-    assert rig.node.trigger_deactivate() == TransitionCallbackReturn.SUCCESS
-    assert rig.node.trigger_activate() == TransitionCallbackReturn.FAILURE
+    assert rig.trigger("deactivate") == TransitionCallbackReturn.SUCCESS
+    assert rig.trigger("activate") == TransitionCallbackReturn.FAILURE
     wait_until(lambda: "still hangs in the network" in rig.message, what="the reason")
     assert rig.level == DiagnosticStatus.ERROR
     predictor.gate.set()
     wait_until(lambda: rig.counts().get("dropped: node stopped") == 1, what="the image dropped")
     wait_until(lambda: not rig.node.has_unfinished_image, what="the worker's end")
-    assert rig.node.trigger_activate() == TransitionCallbackReturn.SUCCESS
+    assert rig.trigger("activate") == TransitionCallbackReturn.SUCCESS
     wait_until(lambda: rig.images.get_subscription_count(), what="the subscription")
     rig.infos.publish(camera_info_message())
     ask(rig, START + SECOND)
@@ -412,10 +412,10 @@ def test_a_lost_gpu_is_a_warning_until_the_model_is_loaded_anew(make_rig, predic
     assert "CUDA out of memory" in message
     assert rig.diagnostics["warned of: GPU"] == "1"
     lost[0] = False
-    rig.node.trigger_deactivate()
-    rig.node.trigger_cleanup()
-    rig.node.trigger_configure()
-    rig.node.trigger_activate()
+    rig.trigger("deactivate")
+    rig.trigger("cleanup")
+    rig.trigger("configure")
+    rig.trigger("activate")
     wait_until(rig.images.get_subscription_count, what="the subscription")
     wait_until(rig.infos.get_subscription_count, what="the subscription")
     rig.infos.publish(camera_info_message())

@@ -372,8 +372,8 @@ infos.publish(camera_info_message(1600, 900, 1266.0))
 time.sleep(0.5)
 for index in range(60):
     begin = time.monotonic()
-    images.publish(image_message(START + index * 333_000_000, width=1600, height=900))
-    time.sleep(max(0.0, 1 / 3 - (time.monotonic() - begin)))
+    images.publish(image_message(START + index * 166_000_000, width=1600, height=900))
+    time.sleep(max(0.0, 1 / 6 - (time.monotonic() - begin)))
 time.sleep(1)
 """
 
@@ -405,10 +405,10 @@ def test_sixty_raw_images_all_arrive(start_node, listener, model, reliability):
     def answered():
         return int(listener.values["answered"])
 
-    # On a machine too slow for 3 Hz the newest image wins; none is lost or unaccounted for.
+    # On a machine too slow for 6 Hz the newest image wins; none is lost or unaccounted for.
     listener.wait(lambda: answered() + sum(dropped().values()) == 60, 10, "an account of 60 images")
     assert dropped().keys() <= {"dropped: replaced by newer"}
-    assert answered() > 30
+    assert answered() > 15
     assert listener.values["/depth/input/image: messages lost"] == "0"
 
 

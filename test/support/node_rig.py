@@ -196,6 +196,12 @@ class Rig:
             except Exception as error:  # noqa: BLE001 tests look at what callbacks raise
                 self.raised.append(error)
 
+    def trigger(self, transition):
+        """What a transition returned, made where the node's callbacks run, as its service does."""
+        task = self.executors[0].create_task(getattr(self.node, f"trigger_{transition}"))
+        wait_until(task.done, what=f"the node to {transition}")
+        return task.result()
+
     def _on_diagnostics(self, message):
         for status in message.status:
             self.diagnostics.update({value.key: value.value for value in status.values})
