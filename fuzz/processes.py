@@ -15,9 +15,10 @@ HANGS_AFTER = 600.0
 
 def targets() -> list[Target]:
     """All there are."""
-    from fuzz import documents, files, messages, tables
+    from fuzz import documents, files, large_messages, messages, tables
 
-    return [target for module in (messages, documents, files, tables) for target in module.TARGETS]
+    modules = (messages, large_messages, documents, files, tables)
+    return [target for module in modules for target in module.TARGETS]
 
 
 def _run(name: str, cases: int, seed: int, answer: SimpleQueue[Tally]) -> None:

@@ -17,6 +17,9 @@ from lircdepth_core.errors import InputError
 SECONDS = 1.0
 """Processor time that a case may take."""
 
+WAITS = 10.0
+"""Seconds besides in which a case may wait for anything; other work of the machine counts too."""
+
 MEBIBYTES = 1024
 """By how much the process's memory may grow over all cases of a target, its largest case included.
 
@@ -87,11 +90,11 @@ def run_target(target: Target, cases: int, first_seed: int) -> Tally:
     tally = Tally()
 
     def one(case: Any) -> None:
-        message, seconds = _checked(target, case)
-        if seconds > SECONDS:
+        message, seconds, waited = _checked(target, case)
+        if seconds > SECONDS or waited > WAITS:
             # The first case imports what the target needs, and any may meet a collection of what
             # the rest of the process left: a case that is slow by itself is so again.
-            message, seconds = _checked(target, case)
+            message, seconds, waited = _checked(target, case)
         if message is None:
             tally.answered += 1
         else:
@@ -100,6 +103,7 @@ def run_target(target: Target, cases: int, first_seed: int) -> Tally:
             assert "\n" not in message, f"the error has several lines: {message}"
         tally.slowest = max(tally.slowest, seconds)
         assert seconds <= SECONDS, f"took {seconds:.1f} s"
+        assert waited <= WAITS, f"waited {waited:.1f} s"
 
     for number, begin in enumerate(range(0, cases, CHUNK)):
         configured = settings(
@@ -121,14 +125,15 @@ def run_target(target: Target, cases: int, first_seed: int) -> Tally:
     return tally
 
 
-def _checked(target: Target, case: Any) -> tuple[str | None, float]:
-    """What the case was refused with, if it was, and the seconds of processor time it took."""
+def _checked(target: Target, case: Any) -> tuple[str | None, float, float]:
+    """What a case was refused with, if it was, its seconds of processor time, and those besides."""
     message = None
-    begin = time.process_time()
+    begin, begin_worked = time.monotonic(), time.process_time()
     try:
         # Several threads wait for each other by spinning, which is no work of the case.
         with threadpool_limits(1):
             target.check(case)
     except InputError as error:
         message = str(error)
-    return message, time.process_time() - begin
+    worked = time.process_time() - begin_worked
+    return message, worked, time.monotonic() - begin - worked

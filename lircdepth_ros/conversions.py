@@ -304,7 +304,8 @@ def radar_from_message(cloud: PointCloud2, fields: RadarFields) -> SensorReturns
             missing.append((name, "radar_filter does not filter by it"))
 
     def column(name: str) -> np.ndarray:
-        return points[name].astype(np.float64)
+        with np.errstate(invalid="ignore"):  # a signalling NaN would be warned of
+            return points[name].astype(np.float64)
 
     position = np.stack([column("x"), column("y"), column("z")], axis=1)
     rcs_name = next((name for name in fields.rcs if name in names), None)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from connections import refuse
 
 # Trying all back ends takes half a minute; tests that want it say so.
 os.environ["LIRCDEPTH_BACKEND"] = "torch"
@@ -19,3 +21,15 @@ def real_frame() -> Path:
     if not (root / "v1.0-mini").is_dir():
         pytest.skip(f"no real nuScenes frame at {root}; set LIRCDEPTH_NUSCENES_FRAME")
     return root
+
+
+@pytest.fixture(autouse=True)
+def connections(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Connections to elsewhere that this process tried; each test fails if there were any."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    tried: list[str] = []
+    refuse(tried)
+    yield tried
+    refuse(None)
+    assert tried == []

@@ -56,6 +56,11 @@ def test_a_case_that_takes_long_is_a_defect(monkeypatch):
     assert "took 0.0 s" in defect(check)
 
 
+def test_a_case_that_waits_is_a_defect(monkeypatch):
+    monkeypatch.setattr(fuzz_target, "WAITS", 0.5)
+    assert "waited 0.6 s" in defect(lambda case: time.sleep(0.6 * (case > 80)))
+
+
 def test_memory_that_a_target_takes_is_a_defect(monkeypatch):
     monkeypatch.setattr(fuzz_target, "MEBIBYTES", 20)
     largest = [fuzz_target.largest_size()]

@@ -411,6 +411,14 @@ def test_nan_points_are_dropped_and_nan_values_become_zero():
     assert returns.velocity[1, 0] == 0
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_signalling_nan_is_one_as_any_other():
+    points = nuscenes_points(3)
+    for name in ("x", "rcs"):
+        points[name].view(np.uint32)[1] = 0x7FA00000
+    assert len(radar_from_message(cloud(points), RadarFields()).position) == 2
+
+
 def test_zero_points_are_fine_with_and_without_fields():
     assert len(radar_from_message(cloud(nuscenes_points(0)), RadarFields()).position) == 0
     assert len(radar_from_message(PointCloud2(), RadarFields()).position) == 0
