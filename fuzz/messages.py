@@ -15,6 +15,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, Poi
 from fuzz.mutations import EXTREMES, NUMBERS, damaged
 from fuzz.target import Target
 from lircdepth_core.camera import Camera
+from lircdepth_core.encoded_image import encoded_size
 from lircdepth_core.errors import InputError
 from lircdepth_core.inference.framing import frame
 from lircdepth_core.inference.model_description import NetworkInput
@@ -102,10 +103,10 @@ def compressed_images() -> st.SearchStrategy[CompressedImage]:
 
 
 def check_compressed(message: CompressedImage) -> None:
-    """It is RGB, and no larger than is allowed."""
+    """It is RGB, of the size that its header says."""
     pixels = image_from_message(message)
-    assert pixels.ndim == 3
-    assert pixels.shape[2] == 3
+    width, height = encoded_size(bytes(message.data))
+    assert pixels.shape == (height, width, 3)
     assert pixels.dtype == np.uint8
 
 
@@ -115,7 +116,8 @@ _NAMES = ["x", "y", "z", "rcs", "vx", "vy", "velocity", "intensity", "dyn_prop",
 @st.composite
 def clouds(draw: st.DrawFn) -> PointCloud2:
     """Fields that overlap, end beyond the point, repeat, count billions; sizes that contradict."""
-    names = draw(mostly(_NAMES[:6], st.lists(st.sampled_from(_NAMES), max_size=8)))
+    others = st.lists(st.sampled_from(_NAMES) | st.text(max_size=30), max_size=8)
+    names = draw(mostly(_NAMES[:6], others))
     damage = draw(st.integers(0, 2)) == 0
     fields, offset = [], 0
     sizes = {1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 4, 7: 4, 8: 8}
@@ -201,7 +203,7 @@ def camera_infos(draw: st.DrawFn) -> CameraInfo:
             matrix[place % len(matrix)] = value
     info.k, info.p = k, draw(st.just(p) | st.just([0.0] * 12))
     small = st.floats(-0.5, 0.5)
-    number = st.sampled_from([0, 4, 5, 8, 12, 14]) | st.integers(0, 14)
+    number = st.sampled_from([0, 4, 5, 8, 12, 14]) | st.integers(0, 14) | st.just(101)
     count = draw(number)
     info.d = draw(st.lists(st.one_of(small, small, small, NUMBERS), min_size=count, max_size=count))
     if draw(st.booleans()):
@@ -215,12 +217,15 @@ _FRAMED = (NetworkInput(557.0, "area"), 1_000_000)
 
 
 def check_framing(camera: Camera) -> None:
-    """What the network sees of it has at most as many pixels as are allowed."""
+    """What the network sees has as many pixels as are allowed, and nearly its focal length."""
     try:
-        width, height = frame(camera, *_FRAMED).network_size
+        framing = frame(camera, *_FRAMED)
     except InputError:  # at the network's scale it is no camera
         return
+    width, height = framing.network_size
     assert 0 < width * height <= _FRAMED[1]
+    wanted = _FRAMED[0].focal_length * framing.ratio
+    assert np.allclose(np.diag(framing.scaled.K)[:2], wanted, rtol=0.051, atol=0)
 
 
 def check_camera_info(info: CameraInfo) -> None:

@@ -26,12 +26,19 @@ _JPEG_SIGNATURE, _PNG_SIGNATURE = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
 _JPEG_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """Markers of a start of frame (ITU-T T.81, table B.1)."""
 
+_NO_SEGMENT = {0x00, 0x01, *range(0xD0, 0xDB)}
+"""What no length follows, or what ends the header: none belongs before a start of frame. A decoder
+skips some of them, and would find another start of frame than one who reads a length there."""
+
+_ANIMATION_CHUNKS = {b"acTL", b"fcTL", b"fdAT"}
+
 
 def encoded_size(data: bytes | bytearray | memoryview) -> tuple[int, int]:
     """Width and height as the header of a PNG (IHDR) or JPEG (start of frame) says.
 
     Raises:
-        ValueError: it is neither, ends too early, or is cut into absurdly many pieces.
+        ValueError: it is neither, ends too early, is cut into absurdly many pieces, or made so that
+            decoders may find another size.
     """
     if bytes(data[:8]) == _PNG_SIGNATURE and bytes(data[12:16]) == b"IHDR" and len(data) >= 24:
         _check_png_chunks(data)
@@ -48,7 +55,10 @@ def encoded_size(data: bytes | bytearray | memoryview) -> tuple[int, int]:
         if data[place] in _JPEG_FRAMES:
             height, width = struct.unpack(">HH", bytes(data[place + 4 : place + 8]))
             return width, height
-        place += 1 + struct.unpack(">H", bytes(data[place + 1 : place + 3]))[0]
+        (length,) = struct.unpack(">H", bytes(data[place + 1 : place + 3]))
+        if data[place] in _NO_SEGMENT or length < 2:  # it counts itself
+            break
+        place += 1 + length
     raise ValueError(f"{len(data)} bytes of JPEG without a start of frame")
 
 
@@ -78,11 +88,14 @@ def decode_encoded(data: bytes, flags: int, max_pixels: int = MAX_IMAGE_PIXELS) 
         raise ValueError(" ".join(str(error).split())) from error
     if pixels is None:
         raise ValueError(f"{len(data)} bytes cannot be decoded")
+    if pixels.shape[:2] != (height, width):
+        found = f"{pixels.shape[1]}x{pixels.shape[0]}"
+        raise ValueError(f"decoded to {found} pixels, its header says {width}x{height}")
     return pixels
 
 
 def _check_png_chunks(data: bytes | bytearray | memoryview) -> None:
-    """Refuse a PNG a chunk of which says that it is longer than the file, or of too many chunks.
+    """Refuse a PNG a chunk of which is longer than the file, too many chunks, and animations.
 
     OpenCV takes gigabytes of memory for such a chunk before it finds that it is not there.
     """
@@ -95,6 +108,8 @@ def _check_png_chunks(data: bytes | bytearray | memoryview) -> None:
         place += 12 + length  # length, kind and checksum are 4 bytes each
         if place > len(data):
             break
+        if kind in _ANIMATION_CHUNKS:
+            raise ValueError("an animated PNG; give one picture")
         if kind == b"IEND":
             return
     raise ValueError(f"{len(data)} bytes of PNG end before its last chunk, or are too many chunks")

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _MAX_CALIBRATION_BYTES = 1_000_000
 _ODOMETRY_KEPT = 2000
+_FARTHEST = 1e9
+"""Metres from the origin, and more than a quaternion's numbers: the earth's radius is 6e6."""
 _MAX_GAP_NANOSECONDS = 1_000_000_000
 """Between poses further apart, as with a stamp of zero before the others, nothing is known."""
 
@@ -60,7 +62,7 @@ class CalibrationPoses:
             Whether its stamp jumped back and older poses were forgotten.
 
         Raises:
-            InputError: the message is of another frame or not finite.
+            InputError: the message is of another frame, not finite, or beyond all that drives.
         """
         child_frame = odometry.child_frame_id.lstrip("/")
         if child_frame not in ("", self._base_frame):
@@ -73,8 +75,11 @@ class CalibrationPoses:
             [position.x, position.y, position.z, rotation.x, rotation.y, rotation.z, rotation.w]
         )
         length = np.linalg.norm(pose[3:])
-        if not np.isfinite(pose).all() or not 0.5 < length < 2:
-            raise InputError("odometry: the pose is not finite or its quaternion not of length 1")
+        if not (np.abs(pose) < _FARTHEST).all() or not 0.5 < length < 2:
+            raise InputError(
+                f"odometry: the position is not finite or beyond {_FARTHEST:g} m, or the "
+                "quaternion not of length 1"
+            )
         pose[3:] /= length
         stamp = stamp_nanoseconds(odometry.header.stamp)
         with self._lock:

@@ -19,12 +19,12 @@ from lircdepth_core.camera import Camera
 from lircdepth_core.encoded_image import MAX_IMAGE_PIXELS, decode_encoded, encoded_size
 from lircdepth_core.errors import InputError
 from lircdepth_core.rectification import Rectifier
+from lircdepth_ros.message_limits import MAX_CLOUD_FIELDS, MAX_DISTORTION
 
 if TYPE_CHECKING:
     from std_msgs.msg import Header
 
 MAX_CLOUD_POINTS = 1_000_000
-MAX_CLOUD_FIELDS = 256
 MAX_BYTES_PER_RETURN = 48
 """Of a cloud once it is read: position, cross-section and velocity."""
 
@@ -77,7 +77,7 @@ def image_from_message(
         max_bytes: more data is refused, unread.
 
     Returns:
-        (H, W, 3) uint8 RGB.
+        (H, W, 3) uint8 RGB; where the message holds its pixels so, or as bgr8, a view of it.
 
     Raises:
         InputError: the message is malformed or of another encoding.
@@ -105,6 +105,8 @@ def image_from_message(
             f"{message.step * message.height}"
         )
     try:
+        if message.encoding == "bgr8":
+            return _bridge.imgmsg_to_cv2(_plain(message), desired_encoding="bgr8")[..., ::-1]
         return _bridge.imgmsg_to_cv2(_plain(message), desired_encoding="rgb8")
     except (CvBridgeError, cv2.error, TypeError, ValueError) as error:
         raise InputError(f"image: cannot be converted: {_one_line(error)}") from error
@@ -186,6 +188,8 @@ def camera_from_message(
     Raises:
         InputError: the message names no usable camera.
     """
+    if len(info.d) > MAX_DISTORTION:
+        raise InputError(f"camera_info: more than {MAX_DISTORTION} distortion coefficients")
     width, height = info.width, info.height
     roi = info.roi
     left, top = (roi.x_offset, roi.y_offset) if roi.width and roi.height else (0, 0)
@@ -235,7 +239,11 @@ def rectified_image(
     """
     width, height = model.camera.width, model.camera.height
     image = image_from_message(message, (width, height), width * height, max_bytes)
-    return image if model.rectifier is None else model.rectifier(image)
+    if model.rectifier is None:
+        return image
+    if image.strides[-1] < 0:  # BGR seen as RGB: OpenCV would copy the view
+        return model.rectifier(image[..., ::-1])[..., ::-1]
+    return model.rectifier(image)
 
 
 @dataclass(frozen=True)
@@ -294,7 +302,7 @@ def radar_from_message(cloud: PointCloud2, fields: RadarFields) -> SensorReturns
     points = structured_points(cloud, fields.used, fields.max_points)
     names = points.dtype.names or ()
     if not {"x", "y", "z"} <= set(names):
-        told = ", ".join(f"{field.name:.20}" for field in cloud.fields[:10])
+        told = ", ".join(f"{field.name[:20]!r}" for field in cloud.fields[:10])
         raise InputError(f"radar cloud: x, y and z are needed, a number each; its fields: {told}")
     missing = []
     for name, kept in fields.kept_states:
@@ -369,7 +377,7 @@ def structured_points(
 
 def _check_fields(cloud: PointCloud2) -> None:
     if len(cloud.fields) > MAX_CLOUD_FIELDS:
-        raise InputError(f"radar cloud: {len(cloud.fields)} fields; up to {MAX_CLOUD_FIELDS}")
+        raise InputError(f"radar cloud: more than {MAX_CLOUD_FIELDS} fields")
     names = Counter(field.name for field in cloud.fields)
     if names and (twice := names.most_common(1)[0])[1] > 1:
         raise InputError(f"radar cloud: field {twice[0]!r:.40} stands {twice[1]} times")

@@ -18,6 +18,7 @@ from rclpy.qos import (
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from lircdepth_core.errors import InputError, first_line
+from lircdepth_ros.message_limits import cut_long_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -161,6 +162,7 @@ class InputSubscription:
 
     def _on_message(self, message: Any) -> None:
         self._health.received(self.topic)
+        cut_long_parts(message)
         # message_filters would raise; that of a camera_info is never read.
         if message.header.stamp.sec < 0 and not isinstance(message, CameraInfo):
             remedy = "set the driver's clock"

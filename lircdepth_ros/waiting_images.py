@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 Inputs = TypeVar("Inputs")
 
+MAX_WAITING = 1000
+"""Images: all are gone through whenever something comes."""
+
 
 @dataclass(frozen=True, eq=False)
 class WaitingImage:
@@ -52,8 +55,8 @@ class WaitingImages(Generic[Inputs]):
     next, and those before it are dropped.
 
     Args:
-        max_bytes: of messages that wait; the newest always does. Where there is no room for
-            another, the oldest waits no longer.
+        max_bytes: of messages that wait, of which there are at most `MAX_WAITING`; the newest
+            always does. Where there is no room for another, the oldest waits no longer.
     """
 
     def __init__(self, max_bytes: int = MAX_KEPT_BYTES) -> None:
@@ -80,7 +83,7 @@ class WaitingImages(Generic[Inputs]):
         self._arrived += 1
         self._bytes += len(image.message.data)
         before = len(self)
-        while self._bytes > self._max_bytes and len(self) > 1:
+        while len(self) > 1 and (self._bytes > self._max_bytes or len(self) > MAX_WAITING):
             self.drop_oldest()
         return before - len(self)
 
@@ -151,4 +154,5 @@ class WaitingImages(Generic[Inputs]):
     @property
     def _is_crowded(self) -> bool:
         """Whether another image like the newest would push the oldest out."""
-        return len(self) > 1 and self._bytes + len(self._images[-1].message.data) > self._max_bytes
+        bytes_then = self._bytes + len(self._images[-1].message.data)
+        return len(self) > 1 and (bytes_then > self._max_bytes or len(self) >= MAX_WAITING)

@@ -20,7 +20,7 @@ from lircdepth_core.inference.model_files import find_model, read_description
 from lircdepth_core.text_table import Table
 from lircdepth_ros.conversions import camera_from_message
 from node_bench.cameras import measure_cameras, smooth_image
-from node_bench.floor import floor_steps, median_seconds
+from node_bench.floor import Floor, floor_steps
 from node_bench.rig import Rig
 from soak.dds_settings import keep_to_ourselves
 from soak.feed import HEIGHT, WIDTH, camera_info
@@ -55,20 +55,21 @@ def measure(model: str, compressed: bool, images: int, points: int, out: Path) -
     try:
         with Rig(process, jpeg, image, points) as rig:
             rig.wait_for_node()
-            for _ in range(WARM_UP + images):
-                rig.send()
-            stages = rig.stages()
             with rig.floor_publishers(("/floor/depth", "/floor/sigma")) as publishers:
-                steps = floor_steps(image, jpeg, network_size(model), publishers)
-                floor = {name: 1000 * s for name, s in median_seconds(steps, images).items()}
+                floor = Floor(floor_steps(image, jpeg, network_size(model), publishers))
+                for _ in range(WARM_UP + images):
+                    rig.send()
+                    floor.measure()
+            stages = rig.stages()
         process.send_signal(signal.SIGINT)
         process.wait(20)
     finally:
         if process.poll() is None:
             process.kill()
     besides = stages["in all"] - stages["infer"]
-    least = sum(floor.values())
-    return {"floor": floor, "node": stages, "besides_network": besides, "ratio": besides / least}
+    steps = floor.milliseconds(WARM_UP)
+    least = sum(steps.values())
+    return {"floor": steps, "node": stages, "besides_network": besides, "ratio": besides / least}
 
 
 def network_size(model: str) -> tuple[int, int]:

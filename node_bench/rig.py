@@ -21,7 +21,8 @@ from soak.feed import IMAGE_TOPIC, camera_info, header, make_context, radar_clou
 START_SECONDS, ANSWER_SECONDS = 120.0, 20.0
 OUTPUTS = ("/depth/output/depth/image_rect", "/depth/output/uncertainty/image_rect")
 PAUSE_SECONDS = 0.02
-"""Between an image and the radar before it, so that no wait for radar is measured."""
+"""Between an image and the radar before it, so that no wait for radar is measured, and before that
+after the answers, whose stages end in the node a little after they are heard."""
 
 
 class Rig:
@@ -121,6 +122,7 @@ class Rig:
         self._spin(PAUSE_SECONDS)
         self.send_image()
         self.wait_for_answers()
+        self._spin(PAUSE_SECONDS)
 
     def send_radar(self) -> None:
         """Send what comes before the next image."""

@@ -60,7 +60,15 @@ def soak(model: str, minutes: float, seed: int, out: Path) -> tuple[Verdict, Wat
         go_on(SETTLE_SECONDS, False)
         go_on(60 * minutes, True)
         go_on(LAST_SECONDS, False)
-        verdict = judge(feed.sent, watch.values, watch.lost, watch.latencies, watch.looks)
+        verdict = judge(
+            feed.sent,
+            watch.values,
+            watch.lost,
+            watch.latencies,
+            watch.looks,
+            watch.pairs,
+            watch.wrong,
+        )
         process.send_signal(signal.SIGINT)
         if (status := process.wait(20)) != 0:
             verdict.broken.append(f"the node ended with {status} after SIGINT")

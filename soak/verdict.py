@@ -15,6 +15,9 @@ MEMORY_GROWTH = 0.02
 LATENCY_GROWTH = 1.5
 """Of the 99th percentile, second half of the rest over the first: other programs disturb it too."""
 
+HEARD_LATE = 2
+"""Answers that may be on their way when the run ends, or were before it began."""
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -35,6 +38,8 @@ def judge(
     lost: int,
     latencies: Sequence[tuple[float, float]],
     looks: Sequence[tuple[float, int, int]],
+    pairs: int,
+    wrong: dict[str, int],
 ) -> Verdict:
     """Judge a run that the node has finished, so that nothing is in work.
 
@@ -44,6 +49,8 @@ def judge(
         lost: images that did not reach the node, by its own count of what DDS lost.
         latencies: (time, seconds) of each answer.
         looks: (time, resident bytes, open files).
+        pairs: answers that were heard, depth and sigma.
+        wrong: what was wrong with their numbers, and how often.
     """
     received, answered = int(values["received"]), int(values["answered"])
     dropped = {k[9:]: int(v) for k, v in values.items() if k.startswith("dropped: ")}
@@ -64,6 +71,7 @@ def judge(
         "received": received,
         "lost_on_the_way": lost,
         "answered": answered,
+        "heard": pairs,
         "dropped": dropped,
         "latency_ms": {str(p): 1000 * float(np.percentile(seconds, p)) for p in (50, 95, 99)},
         "latency_p99_ms_by_half": [1000 * float(value) for value in late],
@@ -81,5 +89,9 @@ def judge(
         f"open files grew from {files[0]} to {files[1]}": files[1] <= files[0],
         f"latency p99 went from {1000 * late[0]:.0f} to {1000 * late[1]:.0f} ms": late[1]
         <= late[0] * LATENCY_GROWTH,
+    }
+    kept |= {
+        f"of {answered} answers {pairs} were heard": answered - HEARD_LATE <= pairs <= answered,
+        **{f"{count} answers had {fault}": False for fault, count in wrong.items()},
     }
     return Verdict(figures, [name for name, held in kept.items() if not held])

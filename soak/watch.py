@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from sensor_msgs.msg import Image
 
@@ -26,6 +27,8 @@ class Watch:
         values: of images in the last diagnostics.
         lost: images that DDS lost on the way, as the node counts them.
         levels: how many diagnostics had each level.
+        pairs: answers of which depth and sigma came.
+        wrong: what was wrong with their numbers, and how often.
         looks: (steady seconds, resident bytes, open files).
     """
 
@@ -36,11 +39,15 @@ class Watch:
     values: dict[str, str] = field(default_factory=dict)
     lost: int = 0
     levels: dict[int, int] = field(default_factory=dict)
+    pairs: int = 0
+    wrong: dict[str, int] = field(default_factory=dict)
     looks: list[tuple[float, int, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self._depth: tuple[int, np.ndarray] | None = None
         subscribe = self.node.create_subscription
         subscribe(Image, "/depth/output/depth/image_rect", self._on_depth, 10)
+        subscribe(Image, "/depth/output/uncertainty/image_rect", self._on_sigma, 10)
         subscribe(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
 
     def look(self) -> None:
@@ -53,10 +60,18 @@ class Watch:
 
     def _on_depth(self, message: Image) -> None:
         now = time.monotonic()
-        stamp = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+        stamp = _stamp(message)
+        self._depth = stamp, _pixels(message)
         sent = self.feed.at.pop(stamp, None)
         if sent is not None:
             self.latencies.append((now, now - sent))
+
+    def _on_sigma(self, message: Image) -> None:
+        if self._depth is None or self._depth[0] != _stamp(message):
+            return  # its depth came before this began
+        self.pairs += 1
+        for fault in faults(self._depth[1], _pixels(message)):
+            self.wrong[fault] = self.wrong.get(fault, 0) + 1
 
     def _on_diagnostics(self, array: DiagnosticArray) -> None:
         for status in array.status:
@@ -67,3 +82,30 @@ class Watch:
                 self.values = found
             elif status.name.endswith(": inputs"):
                 self.lost = int(found.get(f"{IMAGE_TOPIC}: messages lost", 0))
+
+
+def faults(depth: np.ndarray, sigma: np.ndarray) -> list[str]:
+    """What is wrong with the numbers of an answer.
+
+    Args:
+        depth: (N,) metres.
+        sigma: (N,) metres.
+    """
+    found = []
+    missing = np.isnan(depth), np.isnan(sigma)
+    for name, values, nan in zip(("depth", "sigma"), (depth, sigma), missing, strict=True):
+        if not (nan | ((values >= 0) & (values < np.inf))).all():
+            found.append(f"{name} that is infinite or negative")
+    if missing[0].all():
+        found.append("no depth at all")
+    if not np.array_equal(*missing):
+        found.append("depth without sigma or the other way round")
+    return found
+
+
+def _stamp(message: Image) -> int:
+    return message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+
+
+def _pixels(message: Image) -> np.ndarray:
+    return np.frombuffer(message.data, np.float32)

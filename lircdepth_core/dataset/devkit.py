@@ -73,6 +73,9 @@ def open_dataset(dataroot: Path, version: str | None = None) -> NuScenes:
     tables = dataroot / version
     if not tables.is_dir():
         raise InputError(f"{tables}: no such folder; give the data set's version")
+    for path in tables.glob("*.json"):
+        if not path.is_file():  # a pipe would be waited for
+            raise InputError(f"{path}: no regular file; unpack the tables again")
     try:
         nusc = NuScenes(version, str(dataroot), verbose=False)
         # The devkit takes an empty object for an empty table.

@@ -7,6 +7,8 @@ samples, so that readers can be given equal shares without opening one.
 from __future__ import annotations
 
 import http.client
+import os
+import sys
 import tarfile
 import time
 import urllib.error
@@ -23,6 +25,7 @@ from lircdepth_core.dataset.sample import Sample
 from lircdepth_core.dataset.sample_files import decode_sample
 from lircdepth_core.errors import InputError, first_line
 from lircdepth_core.extras import not_installed
+from lircdepth_core.input_file import open_input_file
 from lircdepth_core.plain_json import parse_plain_json
 
 INDEX_FILE = "index.json"
@@ -205,8 +208,11 @@ class SeekableShard:
         self._path = Path(shard.location)
         samples: dict[str, dict[str, tuple[int, int]]] = {}
         try:
-            size = self._path.stat().st_size
-            with tarfile.open(self._path, "r:") as tar:
+            with (
+                open_input_file(self._path, sys.maxsize) as file,
+                tarfile.open(fileobj=file, mode="r:") as tar,
+            ):
+                size = os.fstat(file.fileno()).st_size
                 for member in tar:
                     # Else it would be gone through for ever, or have memory that it does not fill.
                     if not 0 <= member.size <= size - member.offset_data:
@@ -302,7 +308,7 @@ def _indexed(location: str) -> list[Shard]:
         )
     for name, _ in entries:
         # An index from elsewhere must not make us open other files, or commands (`pipe:`).
-        if "/" in name or "\\" in name or ":" in name or name.startswith("."):
+        if any(mark in name for mark in "/\\:\0") or name.startswith("."):
             raise InputError(f"{location}: {name!r} is no file beside it; prepare the data again")
     folder = location.rpartition("/")[0]
     return [Shard(f"{folder}/{name}" if folder else name, count) for name, count in entries]
@@ -327,7 +333,7 @@ def _open(location: str) -> IO[bytes]:
         return cast(IO[bytes], urllib.request.urlopen(location, timeout=60))
     if scheme:
         return cast(IO[bytes], _webdataset().gopen(location))
-    return Path(location).open("rb")
+    return open_input_file(Path(location), sys.maxsize)
 
 
 def _is_url(location: str) -> bool:

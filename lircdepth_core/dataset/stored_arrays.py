@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import lzma
 import math
 import tokenize
 import zipfile
@@ -11,8 +10,13 @@ import zlib
 
 import numpy as np
 
-MAX_MEMBER_BYTES = 1 << 30
-"""Largest array that is unpacked: depth of 268 million pixels."""
+from lircdepth_core.encoded_image import MAX_IMAGE_PIXELS
+
+MAX_MEMBER_BYTES = 4 * MAX_IMAGE_PIXELS + 4096
+"""Largest array that is unpacked: depth of the largest image."""
+
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""NumPy's own. Of the others Python unpacks more than the file says before it cuts that off."""
 
 
 def decode_npy(data: bytes) -> np.ndarray:
@@ -51,6 +55,8 @@ def decode_npz_member(data: bytes, name: str) -> np.ndarray:
             member = archive.getinfo(f"{name}.npy")
             if member.file_size > MAX_MEMBER_BYTES:
                 raise ValueError(f"{name} would unpack to {member.file_size} bytes")
+            if member.compress_type not in _METHODS:
+                raise ValueError(f"{name} is packed by method {member.compress_type}")
             content = archive.read(member)
     except (
         KeyError,
@@ -58,7 +64,6 @@ def decode_npz_member(data: bytes, name: str) -> np.ndarray:
         EOFError,
         NotImplementedError,
         RuntimeError,
-        lzma.LZMAError,
         zipfile.BadZipFile,
         zlib.error,
     ) as error:

@@ -14,6 +14,9 @@ from lircdepth_core.inference.model_description import Crop, NetworkInput
 from lircdepth_core.network import SIZE_MULTIPLE
 from lircdepth_core.radar import VisibleReturns
 
+_FOCAL_LENGTH_TOLERANCE = 0.05
+"""Share by which whole pixels may miss the model's focal length; it is less from 10 pixels on."""
+
 
 @dataclass(frozen=True)
 class Framing:
@@ -113,11 +116,19 @@ def frame(camera: Camera, network_input: NetworkInput, max_pixels: int) -> Frami
         max_pixels: bound on width x height of the scaled and padded image, before a crop.
 
     Raises:
-        InputError: the model's crop lies below the camera's image.
+        InputError: the model's crop lies below the camera's image, or whole pixels cannot make the
+            focal length, since hardly any are left.
     """
     ratio = _largest_ratio(camera, network_input.focal_length, max_pixels)
     width, height = _scaled_size(camera, ratio * network_input.focal_length)
     scaled = camera.resized(width, height)
+    reached = np.diag(scaled.K)[:2] / (ratio * network_input.focal_length)
+    if np.abs(reached - 1).max() > _FOCAL_LENGTH_TOLERANCE:
+        raise InputError(
+            f"camera: with focal lengths of {camera.K[0, 0]:g} and {camera.K[1, 1]:g} px its image "
+            f"of {camera.width}x{camera.height} is one of {width}x{height} at the model's focal "
+            f"length, {network_input.focal_length:g} px; depth would be wrong"
+        )
     top, rows = 0, height
     if network_input.crop is not None:
         top, rows = _cropped_rows(network_input.crop, scaled, ratio)

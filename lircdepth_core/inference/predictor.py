@@ -258,7 +258,12 @@ class Predictor:
             height = top + min(crop.height, height)
             width = max(pixels // height, 1)
         K = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])
-        self(np.full((height, width, 3), 128, np.uint8), Camera(K, width, height), None)
+        camera = Camera(K, width, height)
+        try:
+            self._framing_of(camera)
+        except InputError:  # the crop lies so far below that no camera can be meant
+            return
+        self(np.full((height, width, 3), 128, np.uint8), camera, None)
 
     def is_ready_for(self, camera: Camera) -> bool:
         """Whether a back end need build nothing for a camera's images.

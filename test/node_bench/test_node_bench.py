@@ -16,7 +16,7 @@ from untrained_model import write_untrained_model
 
 from node_bench.__main__ import measure, network_size
 from node_bench.cameras import measure_cameras
-from node_bench.floor import floor_steps, median_seconds
+from node_bench.floor import Floor, floor_steps
 
 
 @pytest.fixture
@@ -40,15 +40,17 @@ def test_the_floor_decodes_only_what_is_compressed():
 
 
 def test_each_step_is_timed_by_its_median(monkeypatch):
-    now, waits = 0.0, {"a": iter([1.0, 2.0, 9.0]), "b": iter([0.5, 0.5, 5.0])}
+    now, waits = 0.0, {"a": iter([99.0, 1.0, 2.0, 9.0]), "b": iter([99.0, 0.5, 0.5, 5.0])}
 
     def wait(name: str) -> None:
         nonlocal now
         now += next(waits[name])
 
     monkeypatch.setattr("node_bench.floor.time.perf_counter", lambda: now)
-    steps = {"a": lambda: wait("a"), "b": lambda: wait("b")}
-    assert median_seconds(steps, 3) == {"a": 2.0, "b": 0.5}
+    floor = Floor({"a": lambda: wait("a"), "b": lambda: wait("b")})
+    for _ in range(4):
+        floor.measure()
+    assert floor.milliseconds(left_out=1) == {"a": 2000.0, "b": 500.0}
 
 
 @pytest.mark.parametrize("compressed", [False, True])

@@ -123,6 +123,8 @@ def test_odometry_of_another_frame_or_without_a_rotation_is_refused(calibration_
     other.child_frame_id = "trailer"
     with pytest.raises(InputError, match="trailer"):
         poses.add_odometry(other)
+    with pytest.raises(InputError, match="position"):
+        poses.add_odometry(odometry_message(START, x=1e308))
     zero = odometry_message(START, x=0.0)
     zero.pose.pose.orientation.w = 0.0
     with pytest.raises(InputError, match="quaternion"):

@@ -6,7 +6,10 @@ import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
+import numpy as np
+
 from soak.verdict import judge
+from soak.watch import faults
 
 MIB = 2**20
 SENT = {"whole": 90, "cut": 10}
@@ -14,14 +17,25 @@ VALUES = {"received": "100", "answered": "70", "dropped: replaced by newer": "20
           "dropped: unusable image": "10", "answered without: radar": "3"}  # fmt: skip
 
 
-def run(memory=lambda t: 500 * MIB, files=lambda t: 20, latency=lambda t: 0.1, lost=0, **values):
+def run(
+    memory=lambda t: 500 * MIB,
+    files=lambda t: 20,
+    latency=lambda t: 0.1,
+    lost=0,
+    pairs=None,
+    wrong=None,
+    **values,
+):
+    values = VALUES | values
     times = [float(t) for t in range(100)]
     return judge(
         SENT,
-        VALUES | values,
+        values,
         lost,
         [(t, latency(t)) for t in times],
         [(t, memory(t), files(t)) for t in times],
+        int(values["answered"]) if pairs is None else pairs,
+        wrong or {},
     )
 
 
@@ -51,8 +65,24 @@ def test_what_grows_while_it_warms_up_is_no_leak():
         ({"latency": lambda t: 0.1 if t < 70 else 0.3}, "latency p99 went from 100 to 300 ms"),
         ({"received": "99", "answered": "69"}, "received 99 of 100"),
         ({"answered": "69"}, "69 answered and 30 dropped"),
+        ({"pairs": 60}, "of 70 answers 60 were heard"),
+        ({"wrong": {"no depth at all": 3}}, "3 answers had no depth at all"),
     ],
 )
 def test_a_broken_promise_is_named_and_no_other(change, words):
     (line,) = run(**change).broken
     assert words in line
+
+
+@pytest.mark.parametrize(
+    ("depth", "sigma", "words"),
+    [
+        ([5.0, np.nan], [1.0, np.nan], []),
+        ([5.0, -1.0], [1.0, 1.0], ["depth that is infinite or negative"]),
+        ([5.0, 1.0], [np.inf, 1.0], ["sigma that is infinite or negative"]),
+        ([5.0, np.nan], [1.0, 1.0], ["depth without sigma or the other way round"]),
+        ([np.nan, np.nan], [np.nan, np.nan], ["no depth at all"]),
+    ],
+)
+def test_wrong_numbers_in_an_answer_are_named(depth, sigma, words):
+    assert faults(np.array(depth), np.array(sigma)) == words

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
@@ -85,6 +86,13 @@ def test_a_table_that_is_none_is_named(
         f"lircdepth {verb}: {path}: not a list of rows; unpack the tables again",
     )
     assert not (tmp_path / "out").exists()
+
+
+def test_a_table_that_is_a_pipe_is_not_waited_for(root: Path, run: Run) -> None:
+    path = root / VERSION / "sample.json"
+    path.unlink()
+    os.mkfifo(path)
+    assert run("bag")[1] == f"lircdepth bag: {path}: no regular file; unpack the tables again"
 
 
 @pytest.mark.parametrize("verb", ["prepare", "bag", "predict"])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import tarfile
 import time
@@ -126,7 +127,9 @@ def test_what_a_server_lacks_is_said(url):
         list(read_samples(f"{url}/none.tar"))
 
 
-@pytest.mark.parametrize("name", ["../secret.tar", "/etc/passwd", "pipe:id", "a\\b.tar", ".x.tar"])
+@pytest.mark.parametrize(
+    "name", ["../secret.tar", "/etc/passwd", "pipe:id", "a\\b.tar", ".x.tar", "a\0.tar"]
+)
 def test_an_index_cannot_name_what_is_not_beside_it(name, tmp_path):
     index = {"format": 1, "shards": [{"file": name, "samples": 1}]}
     (tmp_path / "index.json").write_text(json.dumps(index))
@@ -157,10 +160,25 @@ def test_a_damaged_index_is_said(index, tmp_path):
         find_shards(tmp_path)
 
 
-def test_an_index_without_end_is_not_read(tmp_path):
-    (tmp_path / "index.json").symlink_to("/dev/zero")
+def test_an_index_too_large_or_without_end_is_not_read(tmp_path):
+    index = tmp_path / "index.json"
+    with index.open("wb") as file:
+        file.truncate(2**26 + 1)
     with pytest.raises(InputError, match=r"index\.json: .*more than 67108864 bytes"):
         find_shards(tmp_path)
+    index.unlink()
+    index.symlink_to("/dev/zero")
+    with pytest.raises(InputError, match=r"index\.json: .*a pipe or a device"):
+        find_shards(tmp_path)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "index.json")
+    with pytest.raises(InputError, match=r"index\.json: .*a pipe or a device"):
+        find_shards(tmp_path)
+    os.mkfifo(tmp_path / "a.tar")
+    with pytest.raises(InputError, match=r"a\.tar: a pipe or a device"):
+        list(read_samples(tmp_path / "a.tar"))
 
 
 @pytest.mark.parametrize(
