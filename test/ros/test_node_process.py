@@ -641,6 +641,21 @@ def test_a_signal_amid_a_slow_inference_ends_it_once_the_image_is_answered(
     assert "ending without" not in node.output()
 
 
+def test_a_signal_while_it_is_deactivated_ends_it_once_the_image_is_answered(
+    start_node, listener, model
+):
+    node = start_and_send_an_image(start_node, listener, model, SLOW_NODE)
+    node.wait_for("inferring")
+    listener.request("/depth", Transition.TRANSITION_DEACTIVATE)
+    time.sleep(0.2)
+    begin = time.monotonic()
+    node.process.send_signal(signal.SIGTERM)
+    listener.wait(lambda: node.process.poll() is not None, what="the end of the node")
+    assert node.process.returncode == 0, node.output()
+    assert time.monotonic() - begin < SLOW_SECONDS + ENDS_WITHIN
+    assert "Traceback" not in node.output()
+
+
 def test_a_signal_ends_it_although_an_image_takes_longer_than_is_waited_for(
     start_node, listener, model
 ):
