@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import tarfile
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -27,7 +28,7 @@ from lircdepth_core.camera import Camera
 from lircdepth_core.dataset.devkit import RADAR_DTYPE, read_lidar, read_radar
 from lircdepth_core.dataset.sample import Sample
 from lircdepth_core.dataset.sample_files import decode_sample, encode_sample
-from lircdepth_core.dataset.shards import MAX_INDEX_SAMPLES, find_shards
+from lircdepth_core.dataset.shards import MAX_INDEX_SAMPLES, find_shards, read_samples
 from lircdepth_core.drive.nuscenes_tables import write_radar
 from lircdepth_core.inference.model_files import read_weights
 from lircdepth_core.inference.published import load_published
@@ -228,6 +229,28 @@ def check_index(data: bytes) -> None:
             assert 0 <= shard.samples <= MAX_INDEX_SAMPLES
 
 
+@cache
+def _shard() -> bytes:
+    """A tar file of two samples."""
+    stored = io.BytesIO()
+    with tarfile.open(fileobj=stored, mode="w") as tar:
+        for number in range(2):
+            for extension, data in _SAMPLE.items():
+                member = tarfile.TarInfo(f"{number}.{extension}")
+                member.size = len(data)
+                tar.addfile(member, io.BytesIO(data))
+    return stored.getvalue()
+
+
+def check_shard(data: bytes) -> None:
+    """Its samples are whole, and have names."""
+    with tempfile.TemporaryDirectory(dir=_FOLDER) as folder:
+        path = Path(folder) / "a.tar"
+        path.write_bytes(data)
+        for sample in read_samples(path):
+            assert sample.image.shape[2] == 3
+
+
 def check_sample(files: dict[str, bytes]) -> None:
     """Every map is as large as the image."""
     sample = decode_sample(files, "fuzz")
@@ -342,6 +365,7 @@ TARGETS = [
     Target("radar file", damaged(_radar_file()), check_radar, 0.03),
     Target("lidar file", damaged(np.arange(20.0).astype("<f4").tobytes()), check_lidar, 0.01),
     Target("prepared sample", samples(), check_sample, 0.02),
+    Target("shard", damaged(_shard()), check_shard, 0.01),
     Target("bag", bags(), check_bag, 0.02),
     Target("bag's metadata", metadata(), check_metadata, 0.02),
     Target("published checkpoint", published(), check_published, 0.005),
