@@ -63,7 +63,7 @@ def encoded_size(data: bytes | bytearray | memoryview) -> tuple[int, int]:
 
 
 def decode_encoded(data: bytes, flags: int, max_pixels: int = MAX_IMAGE_PIXELS) -> np.ndarray:
-    """The pixels of a JPEG or PNG file, as OpenCV gives them.
+    """The pixels of a JPEG or PNG file as they are stored: EXIF's orientation is not followed.
 
     Args:
         data: the file.
@@ -83,6 +83,7 @@ def decode_encoded(data: bytes, flags: int, max_pixels: int = MAX_IMAGE_PIXELS) 
     if data[:2] == _JPEG_SIGNATURE and (scans := data.count(_START_OF_SCAN)) > MAX_SCANS:
         raise ValueError(f"a JPEG of {scans} scans; give up to {MAX_SCANS}")
     try:
+        flags |= cv2.IMREAD_IGNORE_ORIENTATION  # the camera's matrix is of what is stored
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:
         raise ValueError(" ".join(str(error).split())) from error

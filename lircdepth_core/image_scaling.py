@@ -38,7 +38,9 @@ def scaled_image(image: np.ndarray, width: int, height: int, interpolation: str)
         raise InputError(
             f"interpolation {interpolation!r:.40}: choose from {', '.join(INTERPOLATIONS)}"
         )
-    if image.strides[-1] < 0:  # BGR seen as RGB: a view that OpenCV would copy whole, and slowly
+    if (
+        image.ndim == 3 and image.strides[-1] < 0
+    ):  # BGR seen as RGB: a view that OpenCV would copy whole, and slowly
         scaled = scaled_image(image[..., ::-1], width, height, interpolation)
         return cv2.cvtColor(scaled, cv2.COLOR_BGR2RGB)
     rows, columns = image.shape[:2]

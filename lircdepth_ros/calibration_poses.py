@@ -67,7 +67,7 @@ class CalibrationPoses:
         child_frame = odometry.child_frame_id.lstrip("/")
         if child_frame not in ("", self._base_frame):
             raise InputError(
-                f"odometry: child_frame_id is {child_frame!r}; "
+                f"odometry: child_frame_id is {child_frame!r:.40}; "
                 f"{self._path} knows {self._base_frame!r}"
             )
         position, rotation = odometry.pose.pose.position, odometry.pose.pose.orientation

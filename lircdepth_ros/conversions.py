@@ -137,7 +137,7 @@ def _decode_compressed(
     try:
         found = encoded_size(data)
         if size is None or found == size:
-            pixels = decode_encoded(data, _RGB | cv2.IMREAD_IGNORE_ORIENTATION, max_pixels)
+            pixels = decode_encoded(data, _RGB, max_pixels)
             return pixels if _RGB == _DIRECTLY_RGB else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
     except ValueError as error:
         raise InputError(f"image: {error} (format {message.format!r:.40})") from error

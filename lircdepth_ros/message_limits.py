@@ -16,9 +16,9 @@ MAX_DISTORTION = 100
 def cut_long_parts(message: Any) -> None:
     """Cut names, a cloud's fields and a camera_info's distortion to a little more than is allowed.
 
-    Messages wait for others, many of them, and these parts are counted nowhere. What is cut is
-    named when the message is used: a frame that nobody knows, a field, an encoding or a distortion
-    that cannot be.
+    Messages wait for others, many of them, and these parts are counted nowhere. Where what was cut
+    is used, it is refused or unknown: a frame that nobody knows, too many fields, an encoding that
+    there is not.
 
     Args:
         message: Image, CompressedImage, CameraInfo, PointCloud2 or Odometry; changed in place.

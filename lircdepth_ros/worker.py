@@ -305,6 +305,7 @@ class DepthWorker:
         self._work_began = started
         try:
             model = self._model_of(inputs.info, values)
+            self._predictor.output_camera(model.camera)  # raises if the network cannot see so
         except InputError as error:
             self._health.image_dropped("unusable camera_info", str(error))
             return

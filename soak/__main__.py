@@ -24,7 +24,7 @@ from soak.verdict import Verdict, judge
 from soak.watch import Watch
 
 START_SECONDS, LAST_SECONDS = 120.0, 5.0
-SETTLE_SECONDS = 1.0
+SETTLE_SECONDS = 3.0
 """The publishers here know of the node's readers before these know of them; what is sent in between
 is lost, and nobody counts it."""
 

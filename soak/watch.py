@@ -17,6 +17,9 @@ from soak.node_process import resident_bytes
 PERIOD = 1.0
 """Seconds between two looks at the process."""
 
+KEPT = 20
+"""Depths whose sigma may still come, twice as many as DDS keeps."""
+
 
 @dataclass
 class Watch:
@@ -44,7 +47,7 @@ class Watch:
     looks: list[tuple[float, int, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._depth: tuple[int, np.ndarray] | None = None
+        self._depths: dict[int, np.ndarray] = {}  # those whose sigma has not come
         subscribe = self.node.create_subscription
         subscribe(Image, "/depth/output/depth/image_rect", self._on_depth, 10)
         subscribe(Image, "/depth/output/uncertainty/image_rect", self._on_sigma, 10)
@@ -61,16 +64,19 @@ class Watch:
     def _on_depth(self, message: Image) -> None:
         now = time.monotonic()
         stamp = _stamp(message)
-        self._depth = stamp, _pixels(message)
+        self._depths[stamp] = _pixels(message)
+        if len(self._depths) > KEPT:
+            del self._depths[next(iter(self._depths))]
         sent = self.feed.at.pop(stamp, None)
         if sent is not None:
             self.latencies.append((now, now - sent))
 
     def _on_sigma(self, message: Image) -> None:
-        if self._depth is None or self._depth[0] != _stamp(message):
-            return  # its depth came before this began
+        depth = self._depths.pop(_stamp(message), None)
+        if depth is None:
+            return  # its depth came before this began, or was lost
         self.pairs += 1
-        for fault in faults(self._depth[1], _pixels(message)):
+        for fault in faults(depth, _pixels(message)):
             self.wrong[fault] = self.wrong.get(fault, 0) + 1
 
     def _on_diagnostics(self, array: DiagnosticArray) -> None:

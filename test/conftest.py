@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from connections import refuse
+from connections import REFUSED
 
 # Trying all back ends takes half a minute; tests that want it say so.
 os.environ["LIRCDEPTH_BACKEND"] = "torch"
@@ -25,11 +25,10 @@ def real_frame() -> Path:
 
 @pytest.fixture(autouse=True)
 def connections(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """Connections to elsewhere that this process tried; each test fails if there were any."""
+    """Connections to elsewhere that were tried; the test fails, or the next, if there were any."""
     for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    tried: list[str] = []
-    refuse(tried)
-    yield tried
-    refuse(None)
+    yield REFUSED
+    tried = list(REFUSED)
+    REFUSED.clear()
     assert tried == []

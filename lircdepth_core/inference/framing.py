@@ -15,7 +15,7 @@ from lircdepth_core.network import SIZE_MULTIPLE
 from lircdepth_core.radar import VisibleReturns
 
 _FOCAL_LENGTH_TOLERANCE = 0.05
-"""Share by which whole pixels may miss the model's focal length; it is less from 10 pixels on."""
+"""Share by which whole pixels may miss the focal length that is wanted; from 11 on they cannot."""
 
 
 @dataclass(frozen=True)
@@ -126,8 +126,10 @@ def frame(camera: Camera, network_input: NetworkInput, max_pixels: int) -> Frami
     if np.abs(reached - 1).max() > _FOCAL_LENGTH_TOLERANCE:
         raise InputError(
             f"camera: with focal lengths of {camera.K[0, 0]:g} and {camera.K[1, 1]:g} px its image "
-            f"of {camera.width}x{camera.height} is one of {width}x{height} at the model's focal "
-            f"length, {network_input.focal_length:g} px; depth would be wrong"
+            f"of {camera.width}x{camera.height} is one of {width}x{height} at the network's, "
+            f"{ratio * network_input.focal_length:g} px"
+            + (f" (max_network_pixels: {max_pixels})" if ratio < 1 else "")
+            + "; depth would be wrong"
         )
     top, rows = 0, height
     if network_input.crop is not None:

@@ -14,10 +14,10 @@ from torch.nn.parallel import DistributedDataParallel
 
 from lircdepth_core.inference.device import choose_device, cuda_devices
 
-# Groups that were left. An error's traceback can keep DDP alive longer than anything else that owns
-# its group; torch then frees the group while it holds the GIL and waits for a thread that may need
-# it, and the process hangs instead of ending with the error (one in six, torch 2.13 with gloo).
-_LEFT: list[distributed.ProcessGroup] = []
+# Kept until the process ends. An error's traceback can keep DDP alive longer than anything else
+# that owns its group; torch then frees the group while it holds the GIL and waits for a thread that
+# may need it, and the process hangs instead of ending with the error (one in six, 2.13 with gloo).
+_GROUPS: list[distributed.ProcessGroup] = []
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def joined(device: str) -> Iterator[Processes]:
         device = f"cuda:{os.environ['LOCAL_RANK']}"
     chosen = _usable(device)
     distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
-    _LEFT.extend(filter(None, [distributed.group.WORLD]))
+    _GROUPS.extend(filter(None, [distributed.group.WORLD]))
     try:
         yield Processes(distributed.get_rank(), ranks, chosen)
     finally:

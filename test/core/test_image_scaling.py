@@ -58,6 +58,16 @@ def test_an_image_of_the_right_size_is_left():
     assert scaled_image(image, 64, 32, "area_linear") is image
 
 
+@pytest.mark.parametrize("size", [(40, 30), (10, 7), (80, 60)])
+@pytest.mark.parametrize("interpolation", INTERPOLATIONS)
+def test_bgr_that_is_seen_as_rgb_is_scaled_to_the_same_rgb(interpolation, size):
+    bgr = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
+    scaled = scaled_image(bgr[..., ::-1], *size, interpolation)
+    rgb = np.ascontiguousarray(bgr[..., ::-1])
+    np.testing.assert_array_equal(scaled, scaled_image(rgb, *size, interpolation))
+    assert scaled.flags.c_contiguous
+
+
 def test_an_unknown_way_is_refused():
     with pytest.raises(InputError, match="'nearest': choose from area, area_linear"):
         scaled_image(stripes(2, 64, 32), 32, 16, "nearest")

@@ -20,6 +20,7 @@ from lircdepth_ros.conversions import (
     colour_image_message,
     image_from_message,
     radar_from_message,
+    rectified_image,
 )
 
 RGB = np.array(
@@ -162,6 +163,21 @@ def test_unrectified_images_are_undistorted_by_k_and_d():
     rows, columns = np.nonzero(model.rectifier(picture)[..., 0] > 100)
     expected = model.camera.project(point[0])[0][0]
     np.testing.assert_allclose([columns.mean(), rows.mean()], expected, atol=1.0)
+
+
+@pytest.mark.parametrize("rectified", [True, False])
+def test_the_order_of_channels_does_not_change_a_rectified_image(rectified):
+    message = info(width=64, height=48, p=False)
+    message.k = [60.0, 0.0, 31.5, 0.0, 60.0, 23.5, 0.0, 0.0, 1.0]
+    message.d = [-0.3, 0.1, 0.0, 0.0, 0.0]
+    model = camera_from_message(message, rectified)
+    rgb = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    found = [
+        rectified_image(image(rgb, "rgb8"), model),
+        rectified_image(image(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), "bgr8"), model),
+    ]
+    np.testing.assert_array_equal(*found)
+    assert rectified == np.array_equal(found[0], rgb)
 
 
 def test_binning_of_an_odd_width_is_exact():

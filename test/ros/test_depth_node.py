@@ -25,6 +25,7 @@ from rclpy.context import Context
 from sensor_msgs.msg import Image
 from untrained_model import write_untrained_model
 
+from lircdepth_core.errors import InputError
 from lircdepth_core.inference import Predictor
 
 LOAD = Predictor.load  # the rig puts another in its place
@@ -499,6 +500,19 @@ def test_where_rectification_finds_no_image_there_is_no_depth(make_rig, predicto
     shown[depth.shape[0] // 4 : -(depth.shape[0] // 4)] = True
     shown[:, : depth.shape[1] // 4] = shown[:, -(depth.shape[1] // 4) :] = False
     np.testing.assert_array_equal(np.isfinite(depth), shown)
+
+
+def test_a_camera_that_the_network_cannot_take_is_an_unusable_camera_info(
+    make_rig, predictor, monkeypatch
+):
+    def refuse(camera):
+        raise InputError("camera: of a strange focal length")
+
+    monkeypatch.setattr(predictor, "output_camera", refuse)
+    rig = make_rig()
+    rig.images.publish(image_message(START))
+    wait_until(lambda: "of a strange focal length" in (rig.message or ""))
+    assert rig.counts()["dropped: unusable camera_info"] == 1
 
 
 def test_a_silent_camera_is_a_warning(make_rig, predictor):

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lircdepth_ros import waiting_images
 from lircdepth_ros.waiting_images import WaitingImage, WaitingImages
 
 LIMIT = 0.08
@@ -130,6 +131,17 @@ def test_images_are_kept_up_to_a_number_of_bytes_and_the_newest_always():
     assert waiting.newest is None
     assert waiting.next_overdue(5, LIMIT) is None
     assert waiting.add(image(4, 40)) == 0
+
+
+def test_however_small_they_are_only_so_many_wait(monkeypatch):
+    monkeypatch.setattr(waiting_images, "MAX_WAITING", 3)
+    waiting = WaitingImages(max_bytes=100)
+    assert [waiting.add(image(time)) for time in range(5)] == [0, 0, 0, 1, 1]
+    assert len(waiting) == 3
+    camera = Camera(0.0, 0.01)
+    assert camera.take(0.02, idle=True) == (None, 0)
+    camera.waiting.add(image(0.02))
+    assert camera.take(0.03, idle=True) == ((0.0, "overdue"), 0)
 
 
 def test_where_there_is_no_room_the_oldest_waits_no_longer():

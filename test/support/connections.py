@@ -3,32 +3,43 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 import sys
 from typing import Any
 
-_refused: list[str] | None = None  # None: the hook, which cannot be taken out again, sleeps
+REFUSED: list[str] = []
+"""Connections to elsewhere, and names asked for, that were tried since this was imported."""
 
-
-def refuse(to: list[str] | None) -> None:
-    """Refuse connections but to this machine, and note those tried; or None, no longer."""
-    global _refused
-    _refused = to
+_LOOKUPS = (
+    "socket.getaddrinfo",
+    "socket.gethostbyname",
+    "socket.gethostbyaddr",
+    "socket.getnameinfo",
+)
 
 
 def _watch(event: str, arguments: tuple[Any, ...]) -> None:
-    if _refused is None:
-        return
     if event in ("socket.connect", "socket.sendto", "socket.sendmsg"):
-        address = arguments[1]
-        if not isinstance(address, tuple) or ipaddress.ip_address(address[0]).is_loopback:
+        other = arguments[0].family not in (socket.AF_INET, socket.AF_INET6)
+        if other or arguments[1] is None:  # a message on a connection has no address of its own
             return
-        wanted = str(address)
-    elif event == "socket.getaddrinfo" and arguments[0] not in (None, "localhost", "127.0.0.1"):
-        wanted = str(arguments[0])
+        host = arguments[1][0]
+    elif event in _LOOKUPS:
+        host = arguments[0][0] if event == "socket.getnameinfo" else arguments[0]
     else:
         return
-    _refused.append(f"{event} {wanted}")
-    raise PermissionError(_refused[-1])
+    if _is_here(host):
+        return
+    REFUSED.append(f"{event} {host}")
+    raise PermissionError(REFUSED[-1])
+
+
+def _is_here(host: str | bytes | None) -> bool:
+    name = host.decode() if isinstance(host, bytes) else host or "localhost"
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name in ("localhost", socket.gethostname())
 
 
 sys.addaudithook(_watch)

@@ -29,7 +29,12 @@ def test_connections_to_elsewhere_are_refused_and_noticed(connections, tmp_path)
             urllib.request.urlopen(address, timeout=5)
     with socket.socket(type=socket.SOCK_DGRAM) as udp, pytest.raises(PermissionError):
         udp.sendto(b"x", ("192.0.2.1", 9))
-    assert len(connections) == 3
+    for ask in (socket.gethostbyname, socket.gethostbyaddr):
+        with pytest.raises(PermissionError):
+            ask("example.com")
+    with socket.socket() as tcp, pytest.raises(PermissionError):
+        tcp.connect(("203.0.113.9", 80))
+    assert len(connections) == 6
     connections.clear()
 
 
