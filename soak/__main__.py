@@ -58,6 +58,14 @@ def soak(model: str, minutes: float, seed: int, out: Path) -> tuple[Verdict, Wat
         if not (feed.ready and watch.values):
             raise RuntimeError(f"the node does not listen; see {out}/node.log")
         go_on(SETTLE_SECONDS, False)
+        # What is first done for a size may hold the node up for longer than its ten messages of
+        # DDS last, and DDS does not count those that newer ones replaced.
+        end = time.monotonic() + START_SECONDS
+        while not watch.answered and time.monotonic() < end:
+            sent = feed.images_sent
+            go_on(LAST_SECONDS, True, until=lambda sent=sent: feed.images_sent > sent)
+            go_on(LAST_SECONDS, False, until=lambda: watch.received >= feed.images_sent)
+            go_on(LAST_SECONDS, False, until=lambda: watch.answered)
         go_on(60 * minutes, True)
         go_on(LAST_SECONDS, False)
         verdict = judge(

@@ -74,6 +74,11 @@ class Feed:
             for publisher in (self._images, self._infos, self._radar, self._odometry)
         )
 
+    @property
+    def images_sent(self) -> int:
+        """All, whatever their fault."""
+        return sum(self.sent.values())
+
     def publish_due(self) -> float:
         """Publish what is due; seconds until something is."""
         now = time.monotonic()
@@ -84,9 +89,9 @@ class Feed:
         ):
             if now >= self._next[rate]:
                 publish()
-                # A tenth of the period is jitter; what could not be sent in time is not made up.
+                # A tenth of the period is jitter; of what could not be sent in time one is made up.
                 period = (1 + self._rng.normal() / 10) / rate
-                self._next[rate] = max(self._next[rate], now - 1) + max(period, 0.001)
+                self._next[rate] = max(self._next[rate], now - 1 / rate) + max(period, 0.001)
         return max(min(self._next.values()) - time.monotonic(), 0.0)
 
     def _fault(self, faults: dict[str, float]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -49,9 +50,19 @@ class Watch:
     def __post_init__(self) -> None:
         self._depths: dict[int, np.ndarray] = {}  # those whose sigma has not come
         subscribe = self.node.create_subscription
-        subscribe(Image, "/depth/output/depth/image_rect", self._on_depth, 10)
-        subscribe(Image, "/depth/output/uncertainty/image_rect", self._on_sigma, 10)
+        subscribe(Image, "/depth/output/depth/image_rect", self._on_depth, 10, raw=True)
+        subscribe(Image, "/depth/output/uncertainty/image_rect", self._on_sigma, 10, raw=True)
         subscribe(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
+
+    @property
+    def received(self) -> int:
+        """Images that the node says it received."""
+        return int(self.values.get("received", 0))
+
+    @property
+    def answered(self) -> int:
+        """Images that the node says it answered."""
+        return int(self.values.get("answered", 0))
 
     def look(self) -> None:
         """Note memory and open files, if it is time."""
@@ -61,22 +72,23 @@ class Watch:
         files = len(os.listdir(f"/proc/{self.process}/fd"))  # noqa: PTH208 as many, not which
         self.looks.append((now, resident_bytes(self.process), files))
 
-    def _on_depth(self, message: Image) -> None:
+    def _on_depth(self, data: bytes) -> None:
         now = time.monotonic()
-        stamp = _stamp(message)
-        self._depths[stamp] = _pixels(message)
+        stamp, depth = stamped(data)
+        self._depths[stamp] = depth
         if len(self._depths) > KEPT:
             del self._depths[next(iter(self._depths))]
         sent = self.feed.at.pop(stamp, None)
         if sent is not None:
             self.latencies.append((now, now - sent))
 
-    def _on_sigma(self, message: Image) -> None:
-        depth = self._depths.pop(_stamp(message), None)
+    def _on_sigma(self, data: bytes) -> None:
+        stamp, sigma = stamped(data)
+        depth = self._depths.pop(stamp, None)
         if depth is None:
             return  # its depth came before this began, or was lost
         self.pairs += 1
-        for fault in faults(depth, _pixels(message)):
+        for fault in faults(depth, sigma):
             self.wrong[fault] = self.wrong.get(fault, 0) + 1
 
     def _on_diagnostics(self, array: DiagnosticArray) -> None:
@@ -95,23 +107,32 @@ def faults(depth: np.ndarray, sigma: np.ndarray) -> list[str]:
 
     Args:
         depth: (N,) metres.
-        sigma: (N,) metres.
+        sigma: (N,) metres; nothing but NaN where the model is not calibrated.
     """
     found = []
-    missing = np.isnan(depth), np.isnan(sigma)
-    for name, values, nan in zip(("depth", "sigma"), (depth, sigma), missing, strict=True):
-        if not (nan | ((values >= 0) & (values < np.inf))).all():
+    for name, values in (("depth", depth), ("sigma", sigma)):
+        # These pass over NaN, and are NaN only where there is nothing else.
+        least, largest = np.fmin.reduce(values), np.fmax.reduce(values)
+        if least < 0 or largest == np.inf:
             found.append(f"{name} that is infinite or negative")
-    if missing[0].all():
-        found.append("no depth at all")
-    if not np.array_equal(*missing):
+        if name == "depth" and np.isnan(least):
+            found.append("no depth at all")
+    missing = np.isnan(sigma)
+    if not missing.all() and not np.array_equal(np.isnan(depth), missing):
         found.append("depth without sigma or the other way round")
     return found
 
 
-def _stamp(message: Image) -> int:
-    return message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+def stamped(data: bytes) -> tuple[int, np.ndarray]:
+    """Stamp in nanoseconds, and (N,) float32 pixels, of a serialised 32FC1 image.
 
-
-def _pixels(message: Image) -> np.ndarray:
-    return np.frombuffer(message.data, np.float32)
+    Taking it apart here costs a tenth of what rclpy needs to make a message of it. CDR begins with
+    four bytes that tell the order, then come the stamp's numbers; the pixels are its end.
+    """
+    order = "<" if data[1] & 1 else ">"
+    seconds, nanoseconds, length = struct.unpack_from(f"{order}iII", data, 4)
+    place = 16 + length  # of what follows the frame's name
+    place += -place % 4
+    height, width = struct.unpack_from(f"{order}II", data, place)
+    pixels = np.frombuffer(data, f"{order}f4", height * width, len(data) - 4 * height * width)
+    return seconds * 10**9 + nanoseconds, pixels

@@ -15,11 +15,17 @@ pytest.importorskip("matplotlib", reason="needs the extra 'train'")
 from untrained_model import write_untrained_model
 
 from soak.__main__ import draw, soak
+from soak.dds_settings import keep_to_ourselves
 from soak.feed import IMAGE_FAULTS
+
+PROFILES = "FASTRTPS_DEFAULT_PROFILES_FILE"
 
 
 def test_every_image_of_a_short_run_is_answered_or_dropped_with_a_reason(tmp_path, monkeypatch):
     monkeypatch.setattr("soak.feed.IMAGE_FAULTS", {**IMAGE_FAULTS, "cut": 0.1, "another size": 0.1})
+    monkeypatch.setenv(PROFILES, "")  # what there was is put back at the end
+    monkeypatch.delenv(PROFILES)
+    keep_to_ourselves()
     model = write_untrained_model(tmp_path / "model", 100.0)
     verdict, watch = soak(model, 0.2, 1, tmp_path)
     found = verdict.figures

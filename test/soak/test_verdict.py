@@ -7,9 +7,11 @@ import pytest
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
 import numpy as np
+from rclpy.serialization import serialize_message
+from sensor_msgs.msg import Image
 
 from soak.verdict import judge
-from soak.watch import faults
+from soak.watch import faults, stamped
 
 MIB = 2**20
 SENT = {"whole": 90, "cut": 10}
@@ -82,7 +84,20 @@ def test_a_broken_promise_is_named_and_no_other(change, words):
         ([5.0, 1.0], [np.inf, 1.0], ["sigma that is infinite or negative"]),
         ([5.0, np.nan], [1.0, 1.0], ["depth without sigma or the other way round"]),
         ([np.nan, np.nan], [np.nan, np.nan], ["no depth at all"]),
+        ([5.0, 6.0], [np.nan, np.nan], []),
     ],
 )
 def test_wrong_numbers_in_an_answer_are_named(depth, sigma, words):
     assert faults(np.array(depth), np.array(sigma)) == words
+
+
+@pytest.mark.parametrize("frame", ["", "a", "CAM_FRONT", "front"])
+def test_a_serialised_image_is_taken_apart(frame):
+    pixels = np.arange(6, dtype=np.float32).reshape(2, 3)
+    message = Image(encoding="32FC1", height=2, width=3, step=12)
+    message.header.frame_id = frame
+    message.header.stamp.sec, message.header.stamp.nanosec = 7, 5
+    message.data.frombytes(pixels.tobytes())
+    stamp, found = stamped(serialize_message(message))
+    assert stamp == 7_000_000_005
+    np.testing.assert_array_equal(found, pixels.ravel())

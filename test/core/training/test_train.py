@@ -6,6 +6,8 @@ import json
 import resource
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -278,7 +280,19 @@ def test_parameters_that_are_not_finite_are_not_stored(tmp_path):
     assert found.steps() == [1]
 
 
-def test_a_full_disk_is_said_and_leaves_what_was_there(tiny_config, tmp_path, monkeypatch):
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """As on a full disk, every write beyond fails."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("fails", ["write", "sync"])
+def test_a_full_disk_is_said_and_leaves_what_was_there(fails, tiny_config, tmp_path, monkeypatch):
     run(tiny_task(), tiny_config, tmp_path / "out", "length.steps=3")
     config = read_config(TrainingConfig, tiny_config, ["length.steps=3"])
     folder = tmp_path / "out" / "checkpoints"
@@ -287,10 +301,14 @@ def test_a_full_disk_is_said_and_leaves_what_was_there(tiny_config, tmp_path, mo
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("os.fsync", full)
     found = Checkpoints(folder, config.record.keep)
-    with pytest.raises(InputError, match=r"step-000000004.*No space left.*step-000000003.*again"):
-        found.write(4, before)
+    words = r"step-000000004.*(No space left|File too large).*step-000000003.*again"
+    size = (folder / "step-000000003.safetensors").stat().st_size
+    with monkeypatch.context() as patched, files_of_at_most(size - 1 if fails == "write" else size):
+        if fails == "sync":
+            patched.setattr("os.fsync", full)
+        with pytest.raises(InputError, match=words):
+            found.write(4, before)
     assert sorted(path.name for path in folder.iterdir()) == [
         "chosen.safetensors", "step-000000003.safetensors",
     ]  # fmt: skip
@@ -310,13 +328,12 @@ def write_records(out: Path, steps: int) -> None:
 
 
 def test_a_full_disk_under_the_events_is_the_error_and_nothing_else(tmp_path, capfd):
-    small, before = 3000, resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (small, before[1]))
-    try:
-        with pytest.raises(InputError, match=r"cannot be written \(File too large\)"):
-            write_records(tmp_path, 100)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    small = 3000
+    with (
+        files_of_at_most(small),
+        pytest.raises(InputError, match=r"cannot be written \(File too large\)"),
+    ):
+        write_records(tmp_path, 100)
     assert (tmp_path / "log.jsonl").stat().st_size < small  # it was the events' file
     assert capfd.readouterr() == ("", "")
 
