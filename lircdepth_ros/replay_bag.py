@@ -115,11 +115,13 @@ class Bag:
         ]
         odd: list[object] = [value for value in numbers if type(value) is not int]
         odd += [value for value in names if not isinstance(value, str)]
+        hashes = [connection.digest for connection in self._reader.connections]
+        odd += [value for value in hashes if not isinstance(value, str | None)]
         if odd:
             raise self._unreadable(
                 TypeError(
                     f"{odd[0]!r:.40} where its metadata name a topic, "
-                    "a type, a time or a number of messages"
+                    "a type, its hash, a time or a number of messages"
                 )
             )
 

@@ -202,11 +202,17 @@ def test_metadata_cannot_stand_for_a_huge_document(tmp_path):
             lambda found: found["topics_with_message_count"][0]["topic_metadata"].update(type=0.5),
             "0.5",
         ),
+        (
+            lambda found: found["topics_with_message_count"][0]["topic_metadata"].update(
+                type_description_hash={}
+            ),
+            "{}",
+        ),
         (lambda found: found["topics_with_message_count"][0].update(message_count="x"), "'x'"),
         (lambda found: found["starting_time"].update(nanoseconds_since_epoch=0.25), "0.25"),
         (lambda found: found.update(message_count=True), "True"),
     ],
-    ids=["type", "count", "time", "all"],
+    ids=["type", "hash", "count", "time", "all"],
 )
 def test_metadata_of_another_type_are_one_line(change, odd, tmp_path):
     with pytest.raises(InputError, match=rf"bag: not a readable bag \({odd} where its metadata"):
