@@ -4,7 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN := $(abspath $(VENV))/bin
 OUT ?= out/demo
-# Tests of nodes that answer in time, one after another; all others run side by side.
+# Tests of nodes that answer in time, one after another; all others run side by side. One that fails
+# is tried once more, and told: others on the machine may have had the processor.
 TIMED := test/ros test/soak test/node_bench
 
 # A sourced ROS would put packages of another Python first; with ROS, use colcon (README).
@@ -41,7 +42,7 @@ lint: setup ## style, types and import rules
 	$(RUN)/lint-imports
 
 unit: setup ## the tests, those over real DDS included
-	$(RUN)/python -m pytest $(TIMED)
+	$(RUN)/python -m pytest --reruns 1 $(TIMED)
 	OMP_NUM_THREADS=1 $(RUN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(TIMED:%=--ignore %)
 
 colcon: setup ## build with colcon, run a part of the tests through it, and check that they ran

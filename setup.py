@@ -98,6 +98,7 @@ setup(
         "openvino": OPENVINO,
         "dev": [
             *TEST,
+            "pytest-rerunfailures",  # what fails by the clock of a busy machine is tried once more
             "pytest-xdist",  # tests side by side
             "ruff",  # lint and format
             "mypy",  # type checks of the public API
