@@ -31,6 +31,7 @@ _NO_SEGMENT = {0x00, 0x01, *range(0xD0, 0xDB)}
 skips some of them, and would find another start of frame than one who reads a length there."""
 
 _ANIMATION_CHUNKS = {b"acTL", b"fcTL", b"fdAT"}
+"""Of a PNG (its third edition); OpenCV reads animations, whose frames have sizes of their own."""
 
 
 def encoded_size(data: bytes | bytearray | memoryview) -> tuple[int, int]:

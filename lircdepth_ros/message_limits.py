@@ -8,6 +8,7 @@ MAX_TEXT = 1000
 """Characters of a frame's, a field's or an encoding's name."""
 
 MAX_CLOUD_FIELDS = 256
+"""nuScenes' radars have 18."""
 
 MAX_DISTORTION = 100
 """Numbers; ROS's longest distortion model has 14."""

@@ -48,13 +48,11 @@ def test_a_text_of_an_attacker_takes_no_longer_than_another(text):
 
 
 def test_a_text_of_more_values_than_are_read_is_refused_in_time():
-    text, seconds = "[" + "[]," * 100_000 + "]", []
-    for _ in range(3):  # any may meet a collection of what other tests left
-        begin = time.process_time()
-        with pytest.raises(InputError, match=r"^more than 1000 mappings, lists and values$"):
-            parse_plain_yaml(text, max_nodes=1000)
-        seconds.append(time.process_time() - begin)
-    assert min(seconds) < 0.5
+    text = "[" + "[]," * 100_000 + "]"
+    begin = time.process_time()
+    with pytest.raises(InputError, match=r"^more than 1000 mappings, lists and values$"):
+        parse_plain_yaml(text, max_nodes=1000)
+    assert time.process_time() - begin < 0.5
     with pytest.raises(InputError, match=r"^more than 10000 "):
         parse_plain_yaml(text)
     assert len(parse_plain_yaml("[" + "0," * 20_000 + "]", max_nodes=20_001)) == 20_000
