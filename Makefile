@@ -4,8 +4,9 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN := $(abspath $(VENV))/bin
 OUT ?= out/demo
-# Tests of nodes that answer in time, one after another; all others run side by side. One that fails
-# is tried once more, and told: others on the machine may have had the processor.
+# Where the tests marked `timed` are, of nodes that answer in time: they run one after another, all
+# others side by side. One that fails is tried once more, and told: others on the machine may have
+# had the processor.
 TIMED := test/ros test/soak test/node_bench
 
 # A sourced ROS would put packages of another Python first; with ROS, use colcon (README).
@@ -42,8 +43,8 @@ lint: setup ## style, types and import rules
 	$(RUN)/lint-imports
 
 unit: setup ## the tests, those over real DDS included
-	$(RUN)/python -m pytest --reruns 1 $(TIMED)
-	OMP_NUM_THREADS=1 $(RUN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(TIMED:%=--ignore %)
+	$(RUN)/python -m pytest -m timed --reruns 1 $(TIMED)
+	OMP_NUM_THREADS=1 $(RUN)/python -m pytest -m 'not timed' --numprocesses auto --maxprocesses 4 --dist loadfile
 
 colcon: setup ## build with colcon, run a part of the tests through it, and check that they ran
 	$(RUN)/python tools/check_colcon.py

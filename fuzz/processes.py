@@ -15,9 +15,9 @@ HANGS_AFTER = 600.0
 
 def targets() -> list[Target]:
     """All there are."""
-    from fuzz import documents, files, large_messages, messages, predictions, tables
+    from fuzz import documents, files, large_messages, largest, messages, predictions, tables
 
-    modules = (messages, large_messages, predictions, documents, files, tables)
+    modules = (messages, large_messages, largest, predictions, documents, files, tables)
     return [target for module in modules for target in module.TARGETS]
 
 

@@ -82,12 +82,7 @@ class Rectifier:
             self.maps = undistort(
                 distorted.K, coefficients, np.eye(3), self.camera.K, (width, height), cv2.CV_32FC1
             )
-            column, row = self.maps
-            # Written so that NaN is unseen.
-            seen = (np.abs(column - (width - 1) / 2) <= width / 2) & (
-                np.abs(row - (height - 1) / 2) <= height / 2
-            )
-            seen &= ~_folded_back(column, row)
+            seen = _seen(*self.maps)
             self.unseen = None if seen.all() else ~seen
 
     def unseen_by(self, camera: Camera) -> np.ndarray | None:
@@ -126,10 +121,29 @@ class Rectifier:
         return cv2.remap(image, *self.maps, interpolation=cv2.INTER_LINEAR)
 
 
+_BAND = 64
+"""Rows that are looked at together: few enough that a processor's cache holds them."""
+
+
+def _seen(column: np.ndarray, row: np.ndarray) -> np.ndarray:
+    """(H, W) bool, where a map reads inside the image; it is of the image's own size."""
+    height, width = column.shape
+    seen = np.empty((height, width), bool)
+    for begin in range(0, height, _BAND):
+        end = min(begin + _BAND, height)
+        # Written so that NaN is unseen.
+        seen[begin:end] = (np.abs(column[begin:end] - (width - 1) / 2) <= width / 2) & (
+            np.abs(row[begin:end] - (height - 1) / 2) <= height / 2
+        )
+        if min(height, width) > 1:  # differences at a band's ends need a row more
+            first, last = max(begin - 1, 0), min(end + 1, height)
+            folded = _folded_back(column[first:last], row[first:last])
+            seen[begin:end] &= ~folded[begin - first : end - first]
+    return seen
+
+
 def _folded_back(column: np.ndarray, row: np.ndarray) -> np.ndarray:
     """(H, W) bool, where a lens model is used beyond its range and shows the image mirrored."""
-    if min(column.shape) < 2:
-        return np.zeros(column.shape, bool)
     along_y, along_x = (np.gradient(values) for values in (column, row))
     return along_y[1] * along_x[0] <= along_y[0] * along_x[1]
 

@@ -28,7 +28,7 @@ MAX_CLOUD_POINTS = 1_000_000
 MAX_BYTES_PER_RETURN = 48
 """Of a cloud once it is read: position, cross-section and velocity."""
 
-MAX_IMAGE_BYTES = 200_000_000
+MAX_IMAGE_BYTES = 128_000_000
 """`rgba8` of the largest image has 160 million."""
 
 _BYTES_PER_PIXEL = {

@@ -6,9 +6,9 @@ import os
 
 import numpy as np
 import pytest
+from dds_domain import own_domain
 
-os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+os.environ.update(own_domain())
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
@@ -17,6 +17,8 @@ from untrained_model import write_untrained_model
 from node_bench.__main__ import measure, network_size
 from node_bench.cameras import measure_cameras
 from node_bench.floor import Floor, floor_steps
+
+pytestmark = pytest.mark.timed
 
 
 @pytest.fixture

@@ -6,16 +6,21 @@ import os
 
 import numpy as np
 import pytest
+from dds_domain import own_domain
 
-os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+os.environ.update(own_domain())
 
 pytest.importorskip("rclpy", reason="rclpy is not installed: install ROS 2 or its wheels")
 
+import rclpy
 import yaml
+from described_model import describe_model
+from node_process import Listener, NodeProcess
 from node_rig import RecordingPredictor, Rig
 
 import lircdepth_ros.depth_node as depth_node
+from lircdepth_core.inference.calibration import Calibration
+from lircdepth_core.inference.model_files import write_description
 
 
 @pytest.fixture
@@ -67,3 +72,44 @@ def make_rig(monkeypatch, calibration_file, predictor):
     for rig in rigs:
         rig.close()
         assert rig.raised == [], "a callback raised"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """The student at a short focal length, so that it is fast, with a calibration."""
+    folder = tmp_path_factory.mktemp("model")
+    table = np.broadcast_to([[[1.0, 2.0]], [[3.0, 4.0]]], (2, 2, 2))
+    write_description(
+        folder,
+        describe_model(
+            focal_length=100.0,
+            trained=False,
+            calibration=Calibration([0.683, 0.95], [0.0, 100.0], [0.0, 1.0], table),
+        ),
+    )
+    return str(folder)
+
+
+@pytest.fixture
+def start_node(tmp_path):
+    """Starts nodes; those still running at the end must stop cleanly."""
+    nodes = []
+
+    def start(*parameters, **kwargs):
+        node = NodeProcess(tmp_path / f"node{len(nodes)}.log", *parameters, **kwargs)
+        nodes.append(node)
+        return node
+
+    yield start
+    for node in nodes:
+        if node.process.returncode is None:
+            assert node.stop() == 0, node.output()
+            assert "Traceback" not in node.output()
+
+
+@pytest.fixture
+def listener():
+    listener = Listener()
+    yield listener
+    listener.node.destroy_node()
+    rclpy.try_shutdown(context=listener.context)

@@ -7,6 +7,8 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticStatus
 from node_rig import SECOND, START, cloud_message, image_message, odometry_message, wait_until
 
+pytestmark = pytest.mark.timed
+
 MS = 1_000_000
 HOUR = 3600 * SECOND
 DRIVE = 16

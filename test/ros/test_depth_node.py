@@ -28,6 +28,8 @@ from untrained_model import write_untrained_model
 from lircdepth_core.errors import InputError
 from lircdepth_core.inference import Predictor
 
+pytestmark = pytest.mark.timed
+
 LOAD = Predictor.load  # the rig puts another in its place
 MS = 1_000_000
 AHEAD = [[20.0, 2.0, 0.0, 5.0, -8.0, 1.0]]

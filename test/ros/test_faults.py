@@ -31,6 +31,8 @@ from sensor_msgs.msg import CameraInfo, Image
 
 from lircdepth_core.inference import Predictor
 
+pytestmark = pytest.mark.timed
+
 MS = 1_000_000
 AHEAD = [[20.0, 0.0, 0.0, 5.0, -1.0, 0.0]]
 

@@ -20,6 +20,8 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 from sensor_msgs.msg import Image
 
+pytestmark = pytest.mark.timed
+
 ROOT = Path(__file__).parents[2]
 START_TIMEOUT = 60.0
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.timed
+
 if find_spec("launch_testing") is None or find_spec("launch_ros") is None:
     # launch_testing's plugin imports this file while it collects: it must not skip itself.
     @pytest.mark.skip(reason="launch_testing and launch_ros come with ROS 2, there is no wheel")

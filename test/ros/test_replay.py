@@ -41,6 +41,8 @@ from lircdepth_ros.replay_bag import BagMessage, header_stamp
 from lircdepth_ros.replay_options import ReplayOptions, ReplayReport
 from lircdepth_ros.replay_player import replay
 
+pytestmark = pytest.mark.timed
+
 ROOT = Path(__file__).parents[2]
 MILLISECOND = 1_000_000
 BEGIN = 1_531_883_530 * 10**9

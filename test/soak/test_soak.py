@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 
 import pytest
+from dds_domain import own_domain
 
-os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+os.environ.update(own_domain())
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 pytest.importorskip("matplotlib", reason="needs the extra 'train'")
@@ -17,6 +17,8 @@ from untrained_model import write_untrained_model
 from soak.__main__ import draw, soak
 from soak.dds_settings import keep_to_ourselves
 from soak.feed import IMAGE_FAULTS
+
+pytestmark = pytest.mark.timed
 
 PROFILES = "FASTRTPS_DEFAULT_PROFILES_FILE"
 

@@ -1,0 +1,219 @@
+"""The largest inputs that the limits allow by default, in the slowest forms that are known."""
+
+from __future__ import annotations
+
+import struct
+import tempfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import yaml
+from hypothesis import strategies as st
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
+
+from fuzz.large_messages import check_large_cloud
+from fuzz.messages import check_compressed, check_image
+from fuzz.target import Target
+from lircdepth_core.encoded_image import MAX_SCANS
+from lircdepth_core.plain_yaml import MAX_NODES, parse_plain_yaml
+from lircdepth_ros.bag_limits import MAX_METADATA_BYTES, MAX_METADATA_NODES, METADATA_FILE
+from lircdepth_ros.conversions import MAX_CLOUD_POINTS, camera_from_message
+from lircdepth_ros.replay_bag import Bag
+
+WIDTH, HEIGHT = 5000, 3200
+"""As many pixels as are allowed."""
+
+
+@dataclass(frozen=True)
+class Largest:
+    """An input and what reads it.
+
+    Attributes:
+        name: what it is.
+        make: makes it; this takes no part of its time.
+        read: checks what comes of it.
+    """
+
+    name: str
+    make: Callable[[], Any]
+    read: Callable[[Any], None]
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+def _filled(message: Any, data: bytes) -> Any:
+    message.data.frombytes(data)
+    return message
+
+
+def _noise(*shape: int) -> np.ndarray:
+    """Of 6 bits: more is more than an image of 8 bytes per pixel has room for."""
+    return np.random.default_rng(3).integers(0, 64, shape, np.uint8)
+
+
+def raw_image(encoding: str, channels: int) -> Image:
+    """A raw image of noise."""
+    message = Image(encoding=encoding, width=WIDTH, height=HEIGHT, step=WIDTH * channels)
+    image: Image = _filled(message, _noise(HEIGHT, WIDTH * channels).tobytes())
+    return image
+
+
+def many_scans(rows: int = HEIGHT) -> CompressedImage:
+    """A progressive JPEG whose last scan comes again and again."""
+    options = [cv2.IMWRITE_JPEG_PROGRESSIVE, 1]
+    jpeg = cv2.imencode(".jpg", _noise(rows, WIDTH, 3), options)[1].tobytes()
+    begin = jpeg.rindex(b"\xff\xda")
+    again = MAX_SCANS - jpeg.count(b"\xff\xda")
+    data = jpeg[:-2] + jpeg[begin:-2] * again + jpeg[-2:]
+    image: CompressedImage = _filled(CompressedImage(format="jpeg"), data)
+    return image
+
+
+ADAM7 = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2)]
+"""First row and column, and steps, of PNG's interlacing (its section 8.2) but for the last pass."""
+
+
+def interlaced_png() -> CompressedImage:
+    """An interlaced PNG with four channels of 16 bits, each row of it filtered (Paeth)."""
+    pixels = np.repeat(_noise(HEIGHT, WIDTH, 4), 2, axis=2)
+    passes = [*ADAM7, (1, 0, 2, 1)]
+    parts = [pixels[row::down, column::along] for row, column, down, along in passes]
+    rows = [np.pad(p.reshape(len(p), -1), ((0, 0), (1, 0)), constant_values=4) for p in parts]
+    data = b"\x89PNG\r\n\x1a\n"
+    chunks = {
+        b"IHDR": struct.pack(">IIBBBBB", WIDTH, HEIGHT, 16, 6, 0, 0, 1),
+        b"IDAT": zlib.compress(b"".join(part.tobytes() for part in rows), 1),
+        b"IEND": b"",
+    }
+    for kind, content in chunks.items():
+        data += struct.pack(">I", len(content)) + kind + content
+        data += struct.pack(">I", zlib.crc32(kind + content))
+    image: CompressedImage = _filled(CompressedImage(format="png"), data)
+    return image
+
+
+def distorted_camera(model: str, *coefficients: float) -> CameraInfo:
+    """A camera whose images have to be rectified."""
+    info = CameraInfo(width=WIDTH, height=HEIGHT, distortion_model=model, d=coefficients)
+    info.k = [0.8 * WIDTH, 0.0, WIDTH / 2, 0.0, 0.8 * WIDTH, HEIGHT / 2, 0.0, 0.0, 1.0]
+    return info
+
+
+def check_rectification(info: CameraInfo) -> None:
+    """Rectification is made, and moves an image."""
+    model = camera_from_message(info, rectified=False)
+    assert model.rectifier is not None
+    image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    assert model.rectifier(image).shape == image.shape
+
+
+def cloud() -> PointCloud2:
+    """As many points, and bytes, as are allowed."""
+    names = ["x", "y", "z", "rcs", "vx", "vy"]
+    fields = [
+        PointField(name=name, offset=8 * place, datatype=PointField.FLOAT64, count=1)
+        for place, name in enumerate(names)
+    ]
+    message = PointCloud2(height=1, width=MAX_CLOUD_POINTS, point_step=100, fields=fields)
+    message.row_step = message.width * message.point_step
+    found: PointCloud2 = _filled(message, _noise(message.row_step).tobytes())
+    return found
+
+
+def document() -> str:
+    """A document of as many values as are allowed."""
+    numbers = [[float(number), number] for number in range(MAX_NODES // 3 - 1)]
+    return yaml.safe_dump(numbers)
+
+
+def check_document(text: str) -> None:
+    """It is read."""
+    assert len(parse_plain_yaml(text)) == MAX_NODES // 3 - 1
+
+
+def bag_metadata() -> bytes:
+    """A bag's metadata of nearly as many topics as are allowed, none of which has a message."""
+    duration = "{sec: 0, nsec: 0}"
+    quality = (
+        f"[{{history: 1, depth: 1, reliability: 1, durability: 2, deadline: {duration}, "
+        f"lifespan: {duration}, liveliness: 1, liveliness_lease_duration: {duration}, "
+        "avoid_ros_namespace_conventions: false}]"
+    )
+    text = (
+        "rosbag2_bagfile_information:\n"
+        "  version: 9\n  storage_identifier: mcap\n  relative_file_paths: [bag.mcap]\n"
+        "  duration: {nanoseconds: 1}\n  starting_time: {nanoseconds_since_epoch: 0}\n"
+        "  message_count: 0\n  compression_format: ''\n  compression_mode: ''\n"
+        "  files: []\n  custom_data: {}\n  ros_distro: jazzy\n  topics_with_message_count:\n"
+    )
+    count = 0
+    while len(text) < MAX_METADATA_BYTES - 1000 and count < MAX_METADATA_NODES // 45:
+        text += (
+            f"  - {{topic_metadata: {{name: /t{count}, type: std_msgs/msg/String, "
+            f"serialization_format: cdr, offered_qos_profiles: {quality}, "
+            f"type_description_hash: ''}}, message_count: 0}}\n"
+        )
+        count += 1
+    return text.encode()
+
+
+def check_bag_metadata(data: bytes) -> None:
+    """The metadata are read; the bag itself is none, which is told."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / METADATA_FILE).write_bytes(data)
+        (Path(folder) / "bag.mcap").write_bytes(b"")
+        with Bag(Path(folder)):
+            pass
+
+
+INPUTS = [
+    Largest("raw RGBA", lambda: raw_image("rgba8", 4), check_image),
+    Largest("raw Bayer", lambda: raw_image("bayer_rggb8", 1), check_image),
+    Largest("raw YUV", lambda: raw_image("yuv422", 2), check_image),
+    Largest("JPEG of many scans", many_scans, check_compressed),
+    Largest("JPEG of a row too many", lambda: many_scans(HEIGHT + 1), check_compressed),
+    Largest("interlaced PNG", interlaced_png, check_compressed),
+    Largest(
+        "plumb_bob", lambda: distorted_camera("plumb_bob", -0.3, 0.1, 0, 0, 0), check_rectification
+    ),
+    Largest(
+        "equidistant",
+        lambda: distorted_camera("equidistant", -0.03, 0.01, 0, 0),
+        check_rectification,
+    ),
+    Largest("cloud", cloud, check_large_cloud),
+    Largest("YAML", document, check_document),
+    Largest("metadata.yaml of a bag", bag_metadata, check_bag_metadata),
+]
+
+
+@dataclass(frozen=True)
+class Made:
+    """An input that is there."""
+
+    of: Largest
+    what: Any
+
+    def __repr__(self) -> str:
+        return self.of.name
+
+
+def check(made: Made) -> None:
+    """Read it."""
+    made.of.read(made.what)
+
+
+TARGETS = [
+    Target(
+        "largest inputs",
+        st.sampled_from(INPUTS).map(lambda found: Made(found, found.make())),
+        check,
+        0.0003,
+    )
+]
