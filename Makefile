@@ -11,6 +11,8 @@ TIMED := test/ros test/soak test/node_bench
 
 # A sourced ROS would put packages of another Python first; with ROS, use colcon (README).
 unexport PYTHONPATH LD_LIBRARY_PATH AMENT_PREFIX_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
+# The tests start hundreds of processes; each would compile the package's sources anew.
+unexport PYTHONDONTWRITEBYTECODE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export ROS_AUTOMATIC_DISCOVERY_RANGE ?= LOCALHOST
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -90,11 +91,11 @@ def run_target(target: Target, cases: int, first_seed: int) -> Tally:
     tally = Tally()
 
     def one(case: Any) -> None:
-        message, seconds, waited = _checked(target, case)
+        message, seconds, waited = checked(target, case)
         if seconds > SECONDS or waited > WAITS:
             # The first case imports what the target needs, and any may meet a collection of what
             # the rest of the process left: a case that is slow by itself is so again.
-            message, seconds, waited = _checked(target, case)
+            message, seconds, waited = checked(target, case)
         if message is None:
             tally.answered += 1
         else:
@@ -125,13 +126,14 @@ def run_target(target: Target, cases: int, first_seed: int) -> Tally:
     return tally
 
 
-def _checked(target: Target, case: Any) -> tuple[str | None, float, float]:
+def checked(target: Target, case: Any) -> tuple[str | None, float, float]:
     """What a case was refused with, if it was, its seconds of processor time, and those besides."""
     message = None
     begin, begin_worked = time.monotonic(), time.process_time()
     try:
         # Several threads wait for each other by spinning, which is no work of the case.
-        with threadpool_limits(1):
+        with threadpool_limits(1), warnings.catch_warnings():
+            warnings.simplefilter("error", RuntimeWarning)  # NumPy's would fill a log
             target.check(case)
     except InputError as error:
         message = str(error)

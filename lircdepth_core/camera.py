@@ -95,7 +95,8 @@ class Camera:
         in_front = depth > 0
         safe_depth = np.where(in_front, depth, np.nan)[:, None]
         focal = self.K[[0, 1], [0, 1]]
-        uv = focal * points[:, :2] / safe_depth + self.K[:2, 2]
+        with np.errstate(over="ignore", invalid="ignore"):  # of points and cameras without end
+            uv = focal * points[:, :2] / safe_depth + self.K[:2, 2]
         return uv, depth
 
     def resized(self, width: int, height: int) -> Camera:

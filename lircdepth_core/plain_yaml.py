@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import yaml
@@ -28,6 +29,8 @@ YAML_ERRORS = (
 MAX_INTEGER_BITS = 1000
 """An integer of more than 1024 is larger than any float, one of 15,000 cannot even be printed."""
 
+MAX_NUMBER = 1000
+"""Characters of a number."""
 
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's parser is five times as fast; a PyYAML that was built without it lacks it."""
@@ -43,23 +46,48 @@ def parse_plain_yaml(text: str, max_nodes: int = MAX_NODES) -> Any:
     Raises:
         InputError: it is none, or has more.
     """
+    check_plain_yaml(text, max_nodes)
+    try:
+        return yaml.load(text, _Loader)  # a SafeLoader
+    except YAML_ERRORS as error:
+        raise _not_yaml(error) from error
+
+
+def check_plain_yaml(text: str, max_nodes: int = MAX_NODES) -> None:
+    """See that a text is YAML which another reader can be given: without making anything of it.
+
+    Args:
+        text: the document.
+        max_nodes: mappings, lists and scalars.
+
+    Raises:
+        InputError: it is none, has more, nests too deep, holds an alias or a very long number.
+    """
     try:
         _check_events(text, max_nodes)
-        return yaml.load(text, _Loader)  # a SafeLoader
     except _TooManyNodesError:
         raise InputError(f"more than {max_nodes} mappings, lists and values") from None
     except YAML_ERRORS as error:
-        raise InputError(f"not YAML: {' '.join(str(error).split())[:200]}") from error
+        raise _not_yaml(error) from error
+
+
+def _not_yaml(error: Exception) -> InputError:
+    return InputError(f"not YAML: {' '.join(str(error).split())[:200]}")
 
 
 class _TooManyNodesError(yaml.YAMLError):
     pass
 
 
+_LONG_NUMBER = re.compile(rf"[-+.]?[0-9][0-9a-fA-FxX._:+-]{{{MAX_NUMBER},}}")
+"""1:1:1:... is a number to the base 60, which takes as long as the square of its length."""
+
+
 def _check_events(text: str, max_nodes: int) -> None:
-    """Refuse what a document of that size should not hold before anything is made of it."""
     nodes = depth = 0
     for event in yaml.parse(text, _Base):
+        if isinstance(event, yaml.ScalarEvent) and _is_long_number(event):
+            raise yaml.YAMLError(f"a number of {len(event.value)} characters")
         if isinstance(event, yaml.AliasEvent):  # a small file can stand for a huge document
             raise yaml.YAMLError("aliases (*name) are not allowed; write the value out")
         if isinstance(event, yaml.NodeEvent):
@@ -74,27 +102,19 @@ def _check_events(text: str, max_nodes: int) -> None:
             depth -= 1
 
 
+def _is_long_number(event: yaml.ScalarEvent) -> bool:
+    could_be = event.implicit[0] or event.tag is not None  # what is quoted without a tag is a text
+    return could_be and _LONG_NUMBER.fullmatch(event.value) is not None
+
+
 class _Loader(_Base):
     """Safe YAML whose numbers fit a float."""
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
-        _check_length(node)
         value: int = super().construct_yaml_int(node)
         if value.bit_length() > MAX_INTEGER_BITS:
             raise yaml.YAMLError("an integer of more than 300 digits")
         return value
 
-    def construct_yaml_float(self, node: yaml.ScalarNode) -> float:
-        _check_length(node)
-        number: float = super().construct_yaml_float(node)
-        return number
-
-
-def _check_length(node: yaml.Node) -> None:
-    """1:1:1:... is a number to the base 60, which takes as long as the square of its length."""
-    if len(node.value) > MAX_INTEGER_BITS + 10:
-        raise yaml.YAMLError(f"a number of {len(node.value)} characters")
-
 
 _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
-_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_yaml_float)

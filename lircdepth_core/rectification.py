@@ -82,7 +82,8 @@ class Rectifier:
             self.maps = undistort(
                 distorted.K, coefficients, np.eye(3), self.camera.K, (width, height), cv2.CV_32FC1
             )
-            seen = _seen(*self.maps)
+            with np.errstate(over="ignore", invalid="ignore"):  # a lens model far beyond its range
+                seen = _seen(*self.maps)
             self.unseen = None if seen.all() else ~seen
 
     def unseen_by(self, camera: Camera) -> np.ndarray | None:

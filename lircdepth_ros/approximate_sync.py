@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import message_filters
 
+from lircdepth_core.errors import InputError
 from lircdepth_ros.sensors import MAX_KEPT_BYTES
 from lircdepth_ros.stamps import jumped_back, stamp_nanoseconds
 
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lircdepth_ros.subscriptions import InputSubscription
+
+
+MAX_COMBINATIONS = 1_000_000
+"""Of kept clouds, one of each radar: the synchroniser tries all with a message where stamps are
+such that none matches. They take half a second."""
 
 
 class ApproximateSync:
@@ -49,7 +55,17 @@ class ApproximateSync:
         self._waiting: deque[int] = deque()
 
     def connect(self, image: InputSubscription, radars: list[InputSubscription]) -> None:
-        """Synchronise these subscriptions from now on."""
+        """Synchronise these subscriptions from now on.
+
+        Raises:
+            InputError: so many radars have too many combinations of so many clouds.
+        """
+        if self._queue_size ** len(radars) > MAX_COMBINATIONS:
+            most = int(MAX_COMBINATIONS ** (1 / len(radars)) + 1e-6)
+            raise InputError(
+                f"parameter approximate_queue_size is {self._queue_size}; of {len(radars)} radars "
+                f"no more than {most} clouds each can be compared in time"
+            )
         self._image, self._radars = image, radars
         self._restart()
 

@@ -19,11 +19,14 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from lircdepth_core.errors import InputError, first_line
 from lircdepth_ros.message_limits import cut_long_parts
+from lircdepth_ros.publication_gaps import PublicationGaps
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from rclpy.node import Node
+    from rclpy.subscription import Subscription
+    from rclpy.topic_endpoint_info import TopicEndpointInfo
 
     from lircdepth_ros.health import Health
 
@@ -72,7 +75,8 @@ class InputSubscription:
         self._callback = callback
         self._health = health
         self._latched = latched
-        self._subscriber: message_filters.Subscriber | None = None
+        self._subscription: Subscription | None = None
+        self._gaps = PublicationGaps(lambda: _identifiers(self._publishers()))
         self._made_as: tuple[type, ReliabilityPolicy, DurabilityPolicy] | None = None
         self._reliability, self._depth = self._read_overrides(depth)
         health.expect(self.topic, must_flow=not latched)
@@ -85,7 +89,8 @@ class InputSubscription:
 
     def review(self) -> None:
         """Look at the topic's publishers and make the subscription anew if they ask for it."""
-        publishers = self._node.get_publishers_info_by_topic(self._name)
+        publishers = self._publishers()
+        self._gaps.review(_identifiers(publishers))
         types = {entry.topic_type for entry in publishers}
         self._tell_of_types(types)
         message_type = self._choose_type(types)
@@ -95,11 +100,10 @@ class InputSubscription:
             return
         self._unsubscribe()
         try:
-            self._subscriber = self._subscribe(message_type, *wanted)
+            self._subscription = self._subscribe(message_type, *wanted)
         except RuntimeError as error:  # rclpy's, when the middleware refuses
             self._health.event(f"{self.topic}: cannot subscribe", problem=first_line(error))
             return
-        self._subscriber.registerCallback(self._on_message)
         self._made_as = (message_type, *wanted)
 
     def _choose_type(self, offered: set[str]) -> type | None:
@@ -126,17 +130,18 @@ class InputSubscription:
         self._tell_of_types(set())
 
     def _unsubscribe(self) -> None:
-        if self._subscriber is not None:
-            self._node.destroy_subscription(self._subscriber.sub)
-        self._subscriber, self._made_as = None, None
+        if self._subscription is not None:
+            self._node.destroy_subscription(self._subscription)
+        self._subscription, self._made_as = None, None
+        self._gaps.review(frozenset())
 
     def _subscribe(
         self, message_type: type, reliability: ReliabilityPolicy, durability: DurabilityPolicy
-    ) -> message_filters.Subscriber:
-        return message_filters.Subscriber(
-            self._node,
+    ) -> Subscription:
+        return self._node.create_subscription(
             message_type,
             self._name,
+            self._on_message,  # type: ignore[arg-type]  # rclpy looks at its arguments
             qos_profile=QoSProfile(
                 history=HistoryPolicy.KEEP_LAST,
                 depth=self._depth,
@@ -160,8 +165,14 @@ class InputSubscription:
             return DurabilityPolicy.TRANSIENT_LOCAL
         return DurabilityPolicy.VOLATILE
 
-    def _on_message(self, message: Any) -> None:
+    def _publishers(self) -> list[TopicEndpointInfo]:
+        found: list[TopicEndpointInfo] = self._node.get_publishers_info_by_topic(self._name)
+        return found
+
+    def _on_message(self, message: Any, info: dict[str, Any]) -> None:
         self._health.received(self.topic)
+        if missed := self._gaps.missed(info.get("publication_sequence_number")):
+            self._health.event(f"{self.topic}: messages lost", missed)
         cut_long_parts(message)
         # message_filters would raise; that of a camera_info is never read.
         if message.header.stamp.sec < 0 and not isinstance(message, CameraInfo):
@@ -184,7 +195,8 @@ class InputSubscription:
         self._health.event(f"{self.topic}: incompatible QoS", event.total_count_change, problem)
 
     def _on_lost(self, event: Any) -> None:
-        self._health.event(f"{self.topic}: messages lost", event.total_count_change)
+        if not self._gaps.follows:  # else the next message shows it, and once is enough
+            self._health.event(f"{self.topic}: messages lost", event.total_count_change)
 
     def _read_overrides(self, depth: int) -> tuple[str, int]:
         """The reliability and depth that the user fixed, or the defaults."""
@@ -210,6 +222,10 @@ class InputSubscription:
             except InvalidParameterTypeException as error:
                 raise InputError(f"parameter {name}: {error}") from error
         return self._node.get_parameter(name).value
+
+
+def _identifiers(publishers: Iterable[TopicEndpointInfo]) -> frozenset[bytes]:
+    return frozenset(bytes(entry.endpoint_gid) for entry in publishers)
 
 
 def _type_name(message_type: type) -> str:

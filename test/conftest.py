@@ -8,6 +8,11 @@ from pathlib import Path
 
 import pytest
 from connections import REFUSED
+from hypothesis import settings
+
+# A machine may be busy; what has to be done in time says so itself.
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
 
 # Trying all back ends takes half a minute; tests that want it say so.
 os.environ["LIRCDEPTH_BACKEND"] = "torch"

@@ -22,9 +22,14 @@ def model() -> Path:
 
 
 def test_a_bench_tells_and_keeps_what_it_measured(tmp_path, capsys):
+    pytest.importorskip("webdataset", reason="needs the extra 'train'")
+    from training_rig import write_shards
+
     out = tmp_path / "bench"
+    write_shards(tmp_path / "samples", [3, 2])
     arguments = ["--backends", "torch", "torch-half", "--sizes", "64x32", "--runs", "5"]
-    assert cli.main(["bench", "models/lircdepth", "--out", str(out), *arguments]) == 0
+    samples = ["--samples", str(tmp_path / "samples"), "--images", "9"]
+    assert cli.main(["bench", "models/lircdepth", "--out", str(out), *arguments, *samples]) == 0
     text = capsys.readouterr().out
     record = json.loads((out / "bench.json").read_text())
     assert record["device"] == "cpu" or record["device"].startswith("cuda")
@@ -51,29 +56,17 @@ def test_a_bench_tells_and_keeps_what_it_measured(tmp_path, capsys):
     # The model's focal length makes 352x192 of such an image: many times 64x32.
     assert stages["seconds"]["infer"] > max(stages["seconds"]["prepare"], speeds["torch"]["p50"])
 
-
-def test_the_error_on_samples_is_that_of_an_evaluation(tmp_path, capsys):
-    pytest.importorskip("webdataset", reason="needs the extra 'train'")
-    from training_rig import write_shards
-
-    write_shards(tmp_path / "samples", [3, 2])
-    arguments = ["--backends", "torch", "--sizes", "64x32", "--runs", "1", "--out", str(tmp_path)]
-    samples = ["--samples", str(tmp_path / "samples"), "--images", "9"]
-    assert cli.main(["bench", "models/lircdepth", *arguments, *samples]) == 0
-    speeds = json.loads((tmp_path / "bench.json").read_text())["speeds"]
-    errors = {speed["backend"]: speed["error"] for speed in speeds}
-    assert errors[BASELINE] is None
-    held = {speed["backend"]: speed["within_sigma"] for speed in speeds}
-    assert held[BASELINE] is None
-    assert 0 < held["torch"] <= 1
-
-    out = tmp_path / "evaluation"
+    # The error on the samples is that of an evaluation.
+    assert speeds[BASELINE]["error"] is None
+    assert speeds[BASELINE]["within_sigma"] is None
+    held = speeds["torch"]["within_sigma"]
+    assert 0 < held <= 1
     evaluate = ["evaluate", "models/lircdepth", samples[1], "--radar", "--frames", "0"]
-    assert cli.main([*evaluate, "--out", str(out)]) == 0
-    found = json.loads((out / "evaluation.json").read_text())["truths"]["exact"]
-    expected = found["by_radar"]["full"]["depth"]["80"]["mae"]
-    assert errors["torch"] == pytest.approx(expected, rel=1e-5)
-    assert re.search(rf"{expected:.3f} +{100 * held['torch']:.1f} %", capsys.readouterr().out)
+    assert cli.main([*evaluate, "--out", str(tmp_path / "evaluation")]) == 0
+    found = json.loads((tmp_path / "evaluation" / "evaluation.json").read_text())
+    expected = found["truths"]["exact"]["by_radar"]["full"]["depth"]["80"]["mae"]
+    assert speeds["torch"]["error"] == pytest.approx(expected, rel=1e-5)
+    assert re.search(rf"{expected:.3f} +{100 * held:.1f} %", text)
 
 
 def test_a_process_that_died_is_told(model):

@@ -73,3 +73,9 @@ def test_a_small_text_cannot_stand_for_a_huge_document():
     with pytest.raises(InputError, match="aliases"):
         parse_plain_yaml(text)
     assert time.process_time() - begin < 0.5
+
+
+def test_a_long_text_that_looks_like_a_number_is_a_text_where_it_is_quoted():
+    assert parse_plain_yaml('"' + "0f" * 2000 + '"') == "0f" * 2000
+    with pytest.raises(InputError, match="a number of 4000 characters"):
+        parse_plain_yaml("!!int '" + "0x" * 2000 + "'")

@@ -104,7 +104,7 @@ def test_what_is_no_image_is_an_input_error(data):
         image_from_message(message)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     encoding=st.sampled_from(["rgb8", "bgra8", "mono8", "bayer_rggb8", "yuyv", "32FC1", ""]),
     height=st.integers(0, 4),
@@ -475,7 +475,7 @@ def test_zero_points_are_fine_with_and_without_fields():
     assert len(radar_from_message(PointCloud2(), RadarFields()).position) == 0
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     width=st.integers(0, 5) | st.just(2**32 - 1),
     height=st.integers(0, 3) | st.just(2**32 - 1),

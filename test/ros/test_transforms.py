@@ -7,7 +7,7 @@ import pytest
 import rclpy
 import yaml
 from geometry_msgs.msg import TransformStamped
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from node_rig import SECOND, START, odometry_message, stamp
 from pyquaternion import Quaternion
@@ -49,7 +49,6 @@ def test_motion_between_the_stamps_is_interpolated(calibration_file):
     assert pose.camera_from_radar[2, 3] == pytest.approx(3.0)
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.floats(-1, 1), min_size=4, max_size=4).filter(lambda q: np.linalg.norm(q) > 0.1),
     st.lists(st.floats(-1, 1), min_size=4, max_size=4).filter(lambda q: np.linalg.norm(q) > 0.1),
@@ -164,7 +163,6 @@ def test_a_missing_calibration_file_is_named(tmp_path):
         read_calibration(tmp_path / "nowhere.yaml")
 
 
-@settings(deadline=None)
 @given(st.recursive(
     st.none() | st.booleans() | st.floats() | st.text(max_size=5) | st.just("frames"),
     lambda inner: st.lists(inner, max_size=4)

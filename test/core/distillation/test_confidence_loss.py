@@ -52,7 +52,7 @@ def test_a_later_return_takes_no_match_away():
     assert matched(dense, returns((9, 9, 20, 0), (9, 9, 50, 0))) == rectangle(0, 0, 29, 39)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 10**6))
 def test_it_equals_pixel_by_pixel(seed):
     generator = torch.Generator().manual_seed(seed)

@@ -59,7 +59,7 @@ def test_the_total_is_the_weighted_sum_of_the_named_terms(kind, make_task, make_
 
 
 @both
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(samples=st.integers(1, 3), seed=st.integers(0, 10**6), empty=st.integers(0, 3))
 def test_a_batchs_loss_is_the_mean_of_its_samples(
     kind, make_task, make_batch, one_sample, without_truth, samples, seed, empty

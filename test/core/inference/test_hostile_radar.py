@@ -34,7 +34,6 @@ def predictor():
     return Predictor(model, SmallNetwork(), "cpu", "torch")
 
 
-@pytest.mark.filterwarnings("ignore:invalid value encountered")  # of positions without end
 @settings(max_examples=60)
 @given(cloud=st.lists(returns, max_size=12), level=st.sampled_from([0, 100, 255]))
 def test_depth_and_sigma_are_numbers_of_zero_or_more_where_the_network_saw(cloud, level, predictor):

@@ -80,7 +80,7 @@ def test_the_network_stays_as_it_is(student):
     assert all(torch.equal(value, before[name]) for name, value in student.state_dict().items())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     kind=st.sampled_from(sorted(CONVOLUTIONS)),
     kernel=st.tuples(st.integers(1, 4), st.integers(1, 4)),
@@ -112,7 +112,7 @@ def test_any_convolution_with_its_normalisation_folds(
     assert [type(layer) for layer in rewritten][1:] == [nn.ReLU6]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     widths=st.tuples(st.integers(1, 3), st.integers(1, 3)),
     stride=st.integers(1, 2),
