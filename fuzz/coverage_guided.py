@@ -1,9 +1,9 @@
-"""`python -m fuzz.coverage_guided TARGET`: inputs that reach new lines of the reading code (atheris).
+"""`python -m fuzz.coverage_guided TARGET`: inputs that reach new lines of what reads (atheris).
 
 Atheris (`pip install atheris`, Linux, Python up to 3.13) watches which branches of lircdepth's and
-rosbags' Python an input reaches and changes those that reached new ones. Options of libFuzzer follow
-the target's name: `-max_total_time=600`, `-rss_limit_mb=4096`, a folder that keeps what was found.
-It ends at the first input that breaks a promise, and keeps it as `crash-...`.
+rosbags' Python an input reaches, and changes those that reached new ones. Options of libFuzzer
+follow the target's name: `-max_total_time=600`, `-rss_limit_mb=4096`, a folder that keeps what was
+found. It ends at the first input that breaks a promise, and keeps it as `crash-...`.
 """
 
 from __future__ import annotations
