@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import tempfile
 import zlib
@@ -19,13 +20,14 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, Poi
 from fuzz.large_messages import check_large_cloud
 from fuzz.messages import check_compressed, check_image
 from fuzz.target import Target
-from lircdepth_core.encoded_image import MAX_SCANS
+from lircdepth_core.encoded_image import MAX_JPEG_BYTES_PER_PIXEL, MAX_SCANS
+from lircdepth_core.errors import InputError
 from lircdepth_core.plain_yaml import MAX_NODES, parse_plain_yaml
 from lircdepth_ros.bag_limits import MAX_METADATA_BYTES, MAX_METADATA_NODES, METADATA_FILE
 from lircdepth_ros.conversions import MAX_CLOUD_POINTS, camera_from_message
 from lircdepth_ros.replay_bag import Bag
 
-WIDTH, HEIGHT = 5000, 3200
+WIDTH, HEIGHT = 4000, 2250
 """As many pixels as are allowed."""
 
 
@@ -37,11 +39,13 @@ class Largest:
         name: what it is.
         make: makes it; this takes no part of its time.
         read: checks what comes of it.
+        refusal: words of the error that refuses it; empty where it has to be answered.
     """
 
     name: str
     make: Callable[[], Any]
     read: Callable[[Any], None]
+    refusal: str = ""
 
 
 def _filled(message: Any, data: bytes) -> Any:
@@ -62,12 +66,19 @@ def raw_image(encoding: str, channels: int) -> Image:
 
 
 def many_scans(rows: int = HEIGHT) -> CompressedImage:
-    """A progressive JPEG whose last scan comes again and again."""
-    options = [cv2.IMWRITE_JPEG_PROGRESSIVE, 1]
-    jpeg = cv2.imencode(".jpg", _noise(rows, WIDTH, 3), options)[1].tobytes()
-    begin = jpeg.rindex(b"\xff\xda")
-    again = MAX_SCANS - jpeg.count(b"\xff\xda")
-    data = jpeg[:-2] + jpeg[begin:-2] * again + jpeg[-2:]
+    """A progressive JPEG of whole channels, whose second scan comes again and again.
+
+    It has as many bytes per pixel as are allowed.
+    """
+    whole = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
+    options = [cv2.IMWRITE_JPEG_PROGRESSIVE, 1, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, whole]
+    jpeg = cv2.imencode(".jpg", _noise(rows, WIDTH, 3), [*options, cv2.IMWRITE_JPEG_QUALITY, 95])[1]
+    data = jpeg.tobytes()
+    begins = [found.start() for found in re.finditer(b"\xff\xda", data)]
+    second = data[begins[1] : begins[2]]
+    room = MAX_JPEG_BYTES_PER_PIXEL * WIDTH * rows - len(data)
+    again = min(MAX_SCANS - len(begins), room // len(second))
+    data = data[: begins[2]] + again * second + data[begins[2] :]
     image: CompressedImage = _filled(CompressedImage(format="jpeg"), data)
     return image
 
@@ -179,7 +190,12 @@ INPUTS = [
     Largest("raw Bayer", lambda: raw_image("bayer_rggb8", 1), check_image),
     Largest("raw YUV", lambda: raw_image("yuv422", 2), check_image),
     Largest("JPEG of many scans", many_scans, check_compressed),
-    Largest("JPEG of a row too many", lambda: many_scans(HEIGHT + 1), check_compressed),
+    Largest(
+        "JPEG of a row too many",
+        lambda: many_scans(HEIGHT + 1),
+        check_compressed,
+        "more than 9000000",
+    ),
     Largest("interlaced PNG", interlaced_png, check_compressed),
     Largest(
         "plumb_bob", lambda: distorted_camera("plumb_bob", -0.3, 0.1, 0, 0, 0), check_rectification
@@ -191,7 +207,7 @@ INPUTS = [
     ),
     Largest("cloud", cloud, check_large_cloud),
     Largest("YAML", document, check_document),
-    Largest("metadata.yaml of a bag", bag_metadata, check_bag_metadata),
+    Largest("metadata.yaml of a bag", bag_metadata, check_bag_metadata, "seems to be empty"),
 ]
 
 
@@ -206,8 +222,16 @@ class Made:
 
 
 def check(made: Made) -> None:
-    """Read it."""
-    made.of.read(made.what)
+    """Read it; refused is what has to be, and nothing else."""
+    refusal = ""
+    try:
+        made.of.read(made.what)
+    except InputError as error:
+        refusal = str(error)
+    expected = made.of.refusal
+    assert (expected in refusal) if expected else not refusal, f"{made.of.name}: {refusal!r}"
+    if refusal:
+        raise InputError(refusal)
 
 
 TARGETS = [

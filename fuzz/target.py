@@ -24,7 +24,7 @@ WAITS = 10.0
 MEBIBYTES = 1024
 """By how much the process's memory may grow over all cases of a target, its largest case included.
 
-Decoding the largest image that is allowed, 16 million pixels, takes 100 of them."""
+Decoding the largest image that is allowed, 9 million pixels, takes 60 of them."""
 
 LONGEST_REPORT = 3000
 """Characters of a defect that are kept."""

@@ -95,7 +95,8 @@ class Camera:
         in_front = depth > 0
         safe_depth = np.where(in_front, depth, np.nan)[:, None]
         focal = self.K[[0, 1], [0, 1]]
-        with np.errstate(over="ignore", invalid="ignore"):  # of points and cameras without end
+        # Infinity and NaN of absurd numbers lie outside every image, as callers find.
+        with np.errstate(over="ignore", invalid="ignore"):
             uv = focal * points[:, :2] / safe_depth + self.K[:2, 2]
         return uv, depth
 

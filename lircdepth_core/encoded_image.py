@@ -8,11 +8,12 @@ import struct
 import cv2
 import numpy as np
 
-MAX_IMAGE_PIXELS = 16_000_000
-"""Decoding as many takes less than a second, whatever the file; 4K has 8.3 million, 8K 33."""
+MAX_IMAGE_PIXELS = 9_000_000
+"""4K has 8.3 million. Decoding as many takes up to a second (`python -m fuzz`, largest inputs)."""
 
-MAX_BYTES_PER_PIXEL, MAX_OTHER_BYTES = 8, 1_000_000
-"""What an encoded image may take: as much as with four channels of 16 bits, and its metadata."""
+MAX_JPEG_BYTES_PER_PIXEL, MAX_PNG_BYTES_PER_PIXEL, MAX_OTHER_BYTES = 4, 8, 1_000_000
+"""What an encoded image may take: more than any JPEG of a camera, four channels of 16 bits, and its
+metadata."""
 
 MAX_SCANS = 16
 """Of a JPEG: each is a pass over all coefficients. Baseline has up to 4, progressive about 10."""
@@ -77,11 +78,13 @@ def decode_encoded(data: bytes, flags: int, max_pixels: int = MAX_IMAGE_PIXELS) 
     width, height = encoded_size(data)
     if not 0 < width * height <= max_pixels:
         raise ValueError(f"{width}x{height} pixels, more than {max_pixels} or none")
-    max_bytes = MAX_BYTES_PER_PIXEL * width * height + MAX_OTHER_BYTES
+    is_jpeg = data[:2] == _JPEG_SIGNATURE
+    each = MAX_JPEG_BYTES_PER_PIXEL if is_jpeg else MAX_PNG_BYTES_PER_PIXEL
+    max_bytes = each * width * height + MAX_OTHER_BYTES
     if len(data) > max_bytes:
         raise ValueError(f"{len(data)} bytes for {width}x{height} pixels; give up to {max_bytes}")
     # Entropy-coded data holds no marker, so that no scan is missed.
-    if data[:2] == _JPEG_SIGNATURE and (scans := data.count(_START_OF_SCAN)) > MAX_SCANS:
+    if is_jpeg and (scans := data.count(_START_OF_SCAN)) > MAX_SCANS:
         raise ValueError(f"a JPEG of {scans} scans; give up to {MAX_SCANS}")
     try:
         flags |= cv2.IMREAD_IGNORE_ORIENTATION  # the camera's matrix is of what is stored

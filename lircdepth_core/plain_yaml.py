@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import yaml
@@ -12,7 +11,7 @@ from lircdepth_core.errors import InputError
 MAX_NESTING = 50
 
 MAX_NODES = 10_000
-"""Mappings, lists and scalars of a document; reading that many takes a tenth of a second."""
+"""Mappings, lists and scalars of a document; libyaml reads them in a tenth of a second."""
 
 YAML_ERRORS = (
     yaml.YAMLError,
@@ -25,6 +24,9 @@ YAML_ERRORS = (
 )
 """What PyYAML raises of a text that is none: errors of the scalar constructors (dates, !!bool,
 !!timestamp) and of deep nests come through it."""
+
+MAX_ENTRIES = 1000
+"""Of a mapping: its keys can be chosen so that its time grows with their square."""
 
 MAX_INTEGER_BITS = 1000
 """An integer of more than 1024 is larger than any float, one of 15,000 cannot even be printed."""
@@ -54,14 +56,16 @@ def parse_plain_yaml(text: str, max_nodes: int = MAX_NODES) -> Any:
 
 
 def check_plain_yaml(text: str, max_nodes: int = MAX_NODES) -> None:
-    """See that a text is YAML which another reader can be given: without making anything of it.
+    """See that a text is YAML of bounded size, which another reader can be given.
+
+    Nothing is made of it: a scalar may still be no number or date.
 
     Args:
-        text: the document.
+        text: one document or several.
         max_nodes: mappings, lists and scalars.
 
     Raises:
-        InputError: it is none, has more, nests too deep, holds an alias or a very long number.
+        InputError: it is none, has more, nests too deep, holds an alias or a huge mapping.
     """
     try:
         _check_events(text, max_nodes)
@@ -79,42 +83,47 @@ class _TooManyNodesError(yaml.YAMLError):
     pass
 
 
-_LONG_NUMBER = re.compile(rf"[-+.]?[0-9][0-9a-fA-FxX._:+-]{{{MAX_NUMBER},}}")
-"""1:1:1:... is a number to the base 60, which takes as long as the square of its length."""
-
-
 def _check_events(text: str, max_nodes: int) -> None:
-    nodes = depth = 0
+    nodes, around = 0, [0]
     for event in yaml.parse(text, _Base):
-        if isinstance(event, yaml.ScalarEvent) and _is_long_number(event):
-            raise yaml.YAMLError(f"a number of {len(event.value)} characters")
         if isinstance(event, yaml.AliasEvent):  # a small file can stand for a huge document
             raise yaml.YAMLError("aliases (*name) are not allowed; write the value out")
         if isinstance(event, yaml.NodeEvent):
             nodes += 1
+            around[-1] += 1
             if nodes > max_nodes:
                 raise _TooManyNodesError
         if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-            if depth > MAX_NESTING:  # time grows with its square
+            if len(around) > MAX_NESTING:  # time grows with its square
                 raise yaml.YAMLError(f"nested more than {MAX_NESTING} deep")
+            around.append(0)
         elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-
-
-def _is_long_number(event: yaml.ScalarEvent) -> bool:
-    could_be = event.implicit[0] or event.tag is not None  # what is quoted without a tag is a text
-    return could_be and _LONG_NUMBER.fullmatch(event.value) is not None
+            inside = around.pop()
+            if isinstance(event, yaml.MappingEndEvent) and inside > 2 * MAX_ENTRIES:
+                raise yaml.YAMLError(f"a mapping of more than {MAX_ENTRIES} entries")
 
 
 class _Loader(_Base):
     """Safe YAML whose numbers fit a float."""
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        self._check_length(node)
         value: int = super().construct_yaml_int(node)
         if value.bit_length() > MAX_INTEGER_BITS:
             raise yaml.YAMLError("an integer of more than 300 digits")
         return value
 
+    def construct_yaml_float(self, node: yaml.ScalarNode) -> float:
+        self._check_length(node)
+        number: float = super().construct_yaml_float(node)
+        return number
+
+    def _check_length(self, node: yaml.Node) -> None:
+        """1:1:1:... is a number to the base 60, which takes as long as the square of its length."""
+        characters = len(self.construct_scalar(node))
+        if characters > MAX_NUMBER:
+            raise yaml.YAMLError(f"a number of {characters} characters")
+
 
 _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.construct_yaml_float)

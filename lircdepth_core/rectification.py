@@ -82,7 +82,8 @@ class Rectifier:
             self.maps = undistort(
                 distorted.K, coefficients, np.eye(3), self.camera.K, (width, height), cv2.CV_32FC1
             )
-            with np.errstate(over="ignore", invalid="ignore"):  # a lens model far beyond its range
+            # A lens model far beyond its range gives infinity and NaN, which are unseen.
+            with np.errstate(over="ignore", invalid="ignore"):
                 seen = _seen(*self.maps)
             self.unseen = None if seen.all() else ~seen
 

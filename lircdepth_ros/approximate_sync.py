@@ -17,9 +17,27 @@ if TYPE_CHECKING:
     from lircdepth_ros.subscriptions import InputSubscription
 
 
-MAX_COMBINATIONS = 1_000_000
+MAX_COMBINATIONS = 20_000
 """Of kept clouds, one of each radar: the synchroniser tries all with a message where stamps are
-such that none matches. They take half a second."""
+such that none matches. Jazzy's own then takes half a second."""
+
+
+def check_queue_size(queue_size: int, radars: int) -> None:
+    """See that all combinations of clouds can be compared in time.
+
+    Args:
+        queue_size: clouds kept of each radar.
+        radars: how many.
+
+    Raises:
+        InputError: there are too many.
+    """
+    if queue_size**radars > MAX_COMBINATIONS:
+        most = int(MAX_COMBINATIONS ** (1 / radars) + 1e-6)
+        raise InputError(
+            f"parameter approximate_queue_size is {queue_size}; of {radars} radars no more than "
+            f"{most} clouds each can be compared in time"
+        )
 
 
 class ApproximateSync:
@@ -55,17 +73,7 @@ class ApproximateSync:
         self._waiting: deque[int] = deque()
 
     def connect(self, image: InputSubscription, radars: list[InputSubscription]) -> None:
-        """Synchronise these subscriptions from now on.
-
-        Raises:
-            InputError: so many radars have too many combinations of so many clouds.
-        """
-        if self._queue_size ** len(radars) > MAX_COMBINATIONS:
-            most = int(MAX_COMBINATIONS ** (1 / len(radars)) + 1e-6)
-            raise InputError(
-                f"parameter approximate_queue_size is {self._queue_size}; of {len(radars)} radars "
-                f"no more than {most} clouds each can be compared in time"
-            )
+        """Synchronise these subscriptions from now on."""
         self._image, self._radars = image, radars
         self._restart()
 

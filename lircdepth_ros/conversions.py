@@ -28,8 +28,8 @@ MAX_CLOUD_POINTS = 1_000_000
 MAX_BYTES_PER_RETURN = 48
 """Of a cloud once it is read: position, cross-section and velocity."""
 
-MAX_IMAGE_BYTES = 128_000_000
-"""`rgba8` of the largest image has 160 million."""
+MAX_IMAGE_BYTES = 72_000_000
+"""As an image of the most pixels has with four channels of 16 bits; `rgba8` has half of that."""
 
 _BYTES_PER_PIXEL = {
     "rgb8": 3,

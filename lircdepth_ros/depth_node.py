@@ -18,7 +18,7 @@ from std_msgs.msg import Header
 from lircdepth_core.errors import InputError
 from lircdepth_core.inference import CpuFallback, Predictor
 from lircdepth_core.inference.colour import colourise
-from lircdepth_ros.approximate_sync import ApproximateSync
+from lircdepth_ros.approximate_sync import ApproximateSync, check_queue_size
 from lircdepth_ros.calibration_poses import CalibrationPoses
 from lircdepth_ros.conversions import (
     camera_info_message,
@@ -171,6 +171,9 @@ class DepthNode(LifecycleNode):
     def _configure(self) -> None:
         values = self._settings.values
         self._forget_abandoned()
+        if values.sync == "approximate":
+            radars = [topic for topic in values.radar_topics if topic]
+            check_queue_size(values.approximate_queue_size, len(radars))
         load = partial(
             Predictor.load,
             values.model,

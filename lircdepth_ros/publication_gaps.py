@@ -14,7 +14,8 @@ class PublicationGaps:
     A subscription that keeps the last messages forgets older ones while its node is busy, and no
     event of the middleware tells of it (QoS event `message_lost` is of the network alone). What
     tells is a gap in the publisher's numbers (`publication_sequence_number` of rmw's message
-    info). With several publishers the numbers mix, and nothing is counted.
+    info); Fast DDS has them, Cyclone DDS does not. With several publishers the numbers mix, and
+    nothing is counted.
 
     Args:
         publishers: the identifiers (GIDs) of the topic's publishers as the middleware knows them.
@@ -47,7 +48,10 @@ class PublicationGaps:
             self._next = None
             return 0
         expected, self._next = self._next, number + 1
-        if expected is None or number <= expected:  # below: it counts from its beginning again
+        if expected is not None and number < expected:
+            # It counts from its beginning again, or another was there for a moment.
+            self._next = None
+        if expected is None or number <= expected:
             return 0
         now = self._ask()
         if now != self._publishers:  # another one, whose number says nothing of the one before

@@ -18,6 +18,17 @@ settings.load_profile("tests")
 os.environ["LIRCDEPTH_BACKEND"] = "torch"
 
 
+TIMED = {"ros", "soak", "node_bench"}
+"""Folders where `make unit` looks for tests marked `timed`."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """No test is marked where it would never run."""
+    for item in items:
+        if item.get_closest_marker("timed") and item.path.parent.name not in TIMED:
+            raise pytest.UsageError(f"{item.nodeid} is marked `timed`, but lies not in {TIMED}")
+
+
 @pytest.fixture(scope="session")
 def real_frame() -> Path:
     """Root of a nuScenes data set with one real sample (scene-0061), which cannot be shipped."""

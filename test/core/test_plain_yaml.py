@@ -6,7 +6,7 @@ import time
 import pytest
 
 from lircdepth_core.errors import InputError
-from lircdepth_core.plain_yaml import parse_plain_yaml
+from lircdepth_core.plain_yaml import check_plain_yaml, parse_plain_yaml
 
 
 def test_mappings_lists_and_scalars():
@@ -79,3 +79,28 @@ def test_a_long_text_that_looks_like_a_number_is_a_text_where_it_is_quoted():
     assert parse_plain_yaml('"' + "0f" * 2000 + '"') == "0f" * 2000
     with pytest.raises(InputError, match="a number of 4000 characters"):
         parse_plain_yaml("!!int '" + "0x" * 2000 + "'")
+
+
+BASE_60 = "1:" * 200_000 + "1"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["'_{}'", "' {}'", "'1 :{}'", "'１:{}'", "{{=: '{}'}}"],
+    ids=["underscore", "blank", "blank inside", "other digits", "value key"],
+)
+@pytest.mark.parametrize("tag", ["!!int ", "!!float "])
+def test_no_number_to_the_base_60_is_written_so_that_its_length_is_overlooked(tag, text):
+    begin = time.process_time()
+    with pytest.raises(InputError, match=r"not YAML: a number of 40000\d characters"):
+        parse_plain_yaml(tag + text.format(BASE_60))
+    assert time.process_time() - begin < 0.5
+
+
+def test_keys_that_all_hash_alike_take_no_longer():
+    text = "{" + ", ".join(f"{k * (2**61 - 1)}: 0" for k in range(1, 4900)) + "}"
+    begin = time.process_time()
+    with pytest.raises(InputError, match="a mapping of more than 1000 entries"):
+        check_plain_yaml(text)
+    assert time.process_time() - begin < 0.5
+    assert len(parse_plain_yaml("{" + ", ".join(f"a{k}: 0" for k in range(1000)) + "}")) == 1000

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 
 import pytest
 from hypothesis import strategies as st
 
 from fuzz import target as fuzz_target
+from fuzz.largest import HEIGHT, INPUTS, WIDTH, Made, check
 from fuzz.processes import targets
 from fuzz.target import Target, run_target
+from lircdepth_core.encoded_image import MAX_IMAGE_PIXELS
 from lircdepth_core.errors import InputError
 
 CASES = 150
 
 
-# The largest take a second each on a quiet machine: they are left to the whole run.
+# The largest may take a second each on a busy machine: their time is left to the whole run.
 QUICK = [target for target in targets() if target.name != "largest inputs"]
 
 
@@ -25,6 +28,13 @@ def test_every_case_is_answered_rightly_or_refused(target):
     assert tally.defect is None
     assert tally.answered > 0
     assert tally.refused > 0
+
+
+@pytest.mark.parametrize("largest", INPUTS, ids=lambda largest: largest.name)
+def test_the_largest_inputs_are_answered_but_for_what_is_too_large(largest):
+    assert WIDTH * HEIGHT == MAX_IMAGE_PIXELS
+    with pytest.raises(InputError) if largest.refusal else nullcontext():
+        check(Made(largest))
 
 
 def defect(check) -> str:

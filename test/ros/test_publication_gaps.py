@@ -26,6 +26,10 @@ def test_a_publisher_that_counts_from_its_beginning_again_has_lost_nothing():
     assert Topic(A).missed(7, 1, 2, 4) == [0, 0, 0, 1]
 
 
+def test_another_that_was_there_for_a_moment_is_no_loss():
+    assert Topic(A).missed(5000, 5001, 1, 5002, 5003, 5005) == [0, 0, 0, 0, 0, 1]
+
+
 def test_another_publisher_has_lost_nothing():
     topic = Topic(A)
     topic.missed(7)

@@ -14,6 +14,8 @@ from node_rig import SECOND, START, cloud_message, image_message, stamp, wait_un
 from lircdepth_ros.tf_poses import TfPoses
 from lircdepth_ros.transforms import PoseMayComeError, PoseUnavailableError
 
+pytestmark = pytest.mark.timed
+
 TOPIC = "/depth/input/radar"
 UNCOMPENSATED = "answered without: ego motion not compensated"
 NO_TRANSFORM = f"answered without: no transform for {TOPIC}"

@@ -16,6 +16,8 @@ from lircdepth_ros.transforms import PoseMayComeError, PoseUnavailableError, Rad
 from lircdepth_ros.waiting_images import WaitingImages
 from lircdepth_ros.worker import DepthWorker
 
+pytestmark = pytest.mark.timed
+
 MILLISECOND = 1_000_000
 RADARS = ("/front", "/left")
 RETURN = [[20.0, 0.0, 0.0, 0.0, 0.0, 0.0]]
