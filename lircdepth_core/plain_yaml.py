@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import yaml
@@ -34,6 +36,11 @@ MAX_INTEGER_BITS = 1000
 MAX_NUMBER = 1000
 """Characters of a number."""
 
+MAX_DIGITS = 300
+"""Of a number that another reader makes: more is no float."""
+
+_NUMBERS_BEGIN = "+-.0123456789"
+
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's parser is five times as fast; a PyYAML that was built without it lacks it."""
 
@@ -48,15 +55,13 @@ def parse_plain_yaml(text: str, max_nodes: int = MAX_NODES) -> Any:
     Raises:
         InputError: it is none, or has more.
     """
-    check_plain_yaml(text, max_nodes)
-    try:
+    with _as_input_error(max_nodes):
+        _check_events(text, max_nodes)
         return yaml.load(text, _Loader)  # a SafeLoader
-    except YAML_ERRORS as error:
-        raise _not_yaml(error) from error
 
 
 def check_plain_yaml(text: str, max_nodes: int = MAX_NODES) -> None:
-    """See that a text is YAML of bounded size, which another reader can be given.
+    """See that a text is YAML of bounded size, which another reader of YAML 1.2 can be given.
 
     Nothing is made of it: a scalar may still be no number or date.
 
@@ -65,29 +70,37 @@ def check_plain_yaml(text: str, max_nodes: int = MAX_NODES) -> None:
         max_nodes: mappings, lists and scalars.
 
     Raises:
-        InputError: it is none, has more, nests too deep, holds an alias or a huge mapping.
+        InputError: it is none, has more, nests too deep, holds an alias, a huge mapping, or a
+            number of more than 300 digits.
     """
+    with _as_input_error(max_nodes):
+        _check_events(text, max_nodes, MAX_DIGITS)
+
+
+@contextmanager
+def _as_input_error(max_nodes: int) -> Iterator[None]:
     try:
-        _check_events(text, max_nodes)
+        yield
     except _TooManyNodesError:
         raise InputError(f"more than {max_nodes} mappings, lists and values") from None
     except YAML_ERRORS as error:
-        raise _not_yaml(error) from error
-
-
-def _not_yaml(error: Exception) -> InputError:
-    return InputError(f"not YAML: {' '.join(str(error).split())[:200]}")
+        raise InputError(f"not YAML: {' '.join(str(error).split())[:200]}") from error
 
 
 class _TooManyNodesError(yaml.YAMLError):
     pass
 
 
-def _check_events(text: str, max_nodes: int) -> None:
+def _check_events(text: str, max_nodes: int, max_digits: int | None = None) -> None:
+    """Refuse what a document of that size should not hold before anything is made of it."""
     nodes, around = 0, [0]
     for event in yaml.parse(text, _Base):
         if isinstance(event, yaml.AliasEvent):  # a small file can stand for a huge document
             raise yaml.YAMLError("aliases (*name) are not allowed; write the value out")
+        if isinstance(event, yaml.ScalarEvent) and max_digits is not None:
+            plain = event.implicit[0] or event.tag is not None  # what is quoted is text
+            if plain and len(event.value) > max_digits and event.value[0] in _NUMBERS_BEGIN:
+                raise yaml.YAMLError(f"a number of {len(event.value)} characters")
         if isinstance(event, yaml.NodeEvent):
             nodes += 1
             around[-1] += 1

@@ -30,8 +30,8 @@ MAX_UNPACKED_BYTES = 512 << 20
 
 MAX_METADATA_BYTES = 1 << 20
 
-MAX_METADATA_NODES = 40_000
-"""Values: of some 800 topics with all of their QoS, 1,200 without, or 2,700 files."""
+MAX_METADATA_NODES = 30_000
+"""Values: of some 600 topics with all of their QoS, 900 without, or 2,000 files."""
 
 METADATA_FILE = "metadata.yaml"
 

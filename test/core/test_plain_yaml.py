@@ -100,7 +100,21 @@ def test_no_number_to_the_base_60_is_written_so_that_its_length_is_overlooked(ta
 def test_keys_that_all_hash_alike_take_no_longer():
     text = "{" + ", ".join(f"{k * (2**61 - 1)}: 0" for k in range(1, 4900)) + "}"
     begin = time.process_time()
-    with pytest.raises(InputError, match="a mapping of more than 1000 entries"):
-        check_plain_yaml(text)
+    for read in (parse_plain_yaml, check_plain_yaml):
+        with pytest.raises(InputError, match="a mapping of more than 1000 entries"):
+            read(text)
     assert time.process_time() - begin < 0.5
     assert len(parse_plain_yaml("{" + ", ".join(f"a{k}: 0" for k in range(1000)) + "}")) == 1000
+
+
+@pytest.mark.parametrize(
+    "number", ["9" * 301, "-" + "9" * 301, "0x" + "f" * 300, "!!int '" + "9" * 301 + "'"]
+)
+def test_a_number_that_no_float_holds_is_refused_before_anything_is_made_of_it(number):
+    with pytest.raises(InputError, match="a number of 30[12] characters"):
+        check_plain_yaml(f"a: {number}")
+
+
+def test_what_is_text_may_be_long_where_nothing_is_made_of_it():
+    check_plain_yaml(f"a: '{'9' * 2000}'")
+    check_plain_yaml(f"a: {'f' * 2000}")

@@ -169,7 +169,7 @@ def test_a_bag_reads_nothing_outside_its_folder(name, tmp_path):
 def test_numbers_without_end_in_the_metadata_are_refused(number, tmp_path):
     path = bag_of(tmp_path / "bag", 10) / "metadata.yaml"
     path.write_text(re.sub(r"nanoseconds: \d+", f"nanoseconds: {number}", path.read_text()))
-    with pytest.raises(InputError, match=r"300 digits|a number of 5002 characters"):
+    with pytest.raises(InputError, match=r"a number of \d+ characters"):
         Bag(path.parent)
 
 

@@ -227,7 +227,7 @@ def progressive_jpeg(width, height, extra_scans):
 def test_a_jpeg_of_ordinary_scans_is_decoded_and_one_of_very_many_is_not(monkeypatch):
     assert image_from_message(compressed(progressive_jpeg(60, 40, 5)), (60, 40)).shape[0] == 40
     monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("it was decoded"))
-    with pytest.raises(InputError, match="scans; give up to 32"):
+    with pytest.raises(InputError, match="scans; give up to 16"):
         image_from_message(compressed(progressive_jpeg(60, 40, 40)))
 
 
