@@ -111,7 +111,7 @@ def test_keys_that_all_hash_alike_take_no_longer():
     "number", ["9" * 301, "-" + "9" * 301, "0x" + "f" * 300, "!!int '" + "9" * 301 + "'"]
 )
 def test_a_number_that_no_float_holds_is_refused_before_anything_is_made_of_it(number):
-    with pytest.raises(InputError, match="a number of 30[12] characters"):
+    with pytest.raises(InputError, match=r"a number of 30[12] characters"):
         check_plain_yaml(f"a: {number}")
 
 
