@@ -53,25 +53,25 @@ def scores(output: StudentOutput, radar: np.ndarray, calibration: Calibration) -
 
 
 def depth_and_sigma(
-    network: Network, batch: Batch, calibration: Calibration
+    network: Network, batch: Batch, as_it_is: StudentOutput, calibration: Calibration
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """(h, w) depth and sigma of the image and of what is made of it."""
+    """(h, w) depth and sigma of the image, whose output is given, and of what is made of it."""
     mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (IMAGE_MEAN, IMAGE_STD))
     black, grey, white = (
         (torch.zeros_like(batch.image) + light - mean) / std for light in (0.0, 0.5, 1.0)
     )
     veiled = VEIL_CONTRAST * batch.image + (1 - VEIL_CONTRAST) * grey
-    inputs = {
-        "as it is": (batch.image, batch.radar),
+    changed = {
         "radar removed": (batch.image, torch.zeros_like(batch.radar)),
         "image black": (black, batch.radar),
         "image saturated": (white, batch.radar),
         "image grey": (grey, batch.radar),
         f"image veiled, {VEIL_CONTRAST:.0%} of its contrast": (veiled, batch.radar),
     }
+    outputs = {"as it is": as_it_is}
+    outputs |= {name: network(*inputs) for name, inputs in changed.items()}
     found = {}
-    for name, (image, radar) in inputs.items():
-        output = network(image, radar)
+    for name, output in outputs.items():
         depth, uncertainty = output.depth[0, 0].numpy(), output.uncertainty[0, 0].numpy()
         found[name] = depth, calibration(depth, uncertainty, SIGMA_SHARE)
     return found
@@ -98,7 +98,7 @@ def measure(model: Path, samples: str, images: int | None) -> dict[str, object]:
             break
         with torch.no_grad():
             output = network(batch.image, batch.radar)
-            changed = depth_and_sigma(network, batch, calibration)
+            changed = depth_and_sigma(network, batch, output, calibration)
         truth = batch.exact[0, 0].numpy()
         known = (truth > 0) & (truth <= CAP)
         error = np.abs(output.depth[0, 0].numpy() - truth)[known]
