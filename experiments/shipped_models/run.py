@@ -93,8 +93,9 @@ def encoder_of(recipe: dict[str, Any]) -> Path:
     assert isinstance(weights, StoredWeights)
     if weights.sha256 != begins["sha256"]:
         raise SystemExit(
-            f"{folder}: its weights are other ones than this recipe began with; check out a commit "
-            f"whose model.yaml has {begins['sha256']}, or change image_encoder in the recipe"
+            f"{folder}: its weights are other ones than this recipe began with; take those of a "
+            f"commit before (git checkout {begins['commit']} -- models/{begins['of']}), or "
+            "change image_encoder in the recipe"
         )
     return folder
 

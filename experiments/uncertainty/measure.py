@@ -12,7 +12,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -25,6 +28,7 @@ from lircdepth_core.evaluation.ranking import SPARSIFIED, rank
 from lircdepth_core.inference.calibration import SIGMA_SHARE, Calibration
 from lircdepth_core.inference.model_files import load_network, read_description
 from lircdepth_core.network import IMAGE_MEAN, IMAGE_STD, MAX_DEPTH, StudentOutput
+from lircdepth_core.network.deployment import folded
 
 CAP = 80.0
 """Metres."""
@@ -77,15 +81,21 @@ def depth_and_sigma(
     return found
 
 
-def measure(model: Path, samples: str, images: int | None) -> dict[str, object]:
-    """AUSE of every score, averaged over images; and for each change the median over images of
-    the median sigma, and the means over images of the error and of the share within sigma.
+Rows = tuple[dict[str, list[np.ndarray]], dict[str, list[tuple[float, float, float]]]]
+
+
+def rows(model: Path, samples: str, images: int | None, part: int, parts: int) -> Rows:
+    """Of every `parts`th image: AUSE of each score; and of each change the median sigma, the mean
+    error and the share within sigma.
     """
+    if parts > 1:
+        torch.set_num_threads(1)
     description = read_description(model)
     calibration = description.calibration
     if calibration is None:
         raise SystemExit(f"{model}: not calibrated; run lircdepth calibrate first")
-    network = load_network(model, description)
+    network = folded(load_network(model, description).eval())
+    network = network.to(memory_format=torch.channels_last)
     seen = description.input
     areas: dict[str, list[np.ndarray]] = {}
     changes: dict[str, list[tuple[float, float, float]]] = {}
@@ -96,6 +106,8 @@ def measure(model: Path, samples: str, images: int | None) -> dict[str, object]:
     for number, batch in enumerate(batches):
         if number == images:
             break
+        if number % parts != part:
+            continue
         with torch.no_grad():
             output = network(batch.image, batch.radar)
             changed = depth_and_sigma(network, batch, output, calibration)
@@ -110,19 +122,31 @@ def measure(model: Path, samples: str, images: int | None) -> dict[str, object]:
             held = float((wrong <= sigma[known]).mean())
             row = float(np.median(sigma[known])), float(wrong.mean()), held
             changes.setdefault(name, []).append(row)
+    return areas, changes
+
+
+def measure(model: Path, samples: str, images: int | None, workers: int) -> dict[str, object]:
+    """AUSE of every score, averaged over images; and for each change the median over images of
+    the median sigma, and the means over images of the error and of the share within sigma.
+    """
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        begun = [pool.submit(rows, model, samples, images, k, workers) for k in range(workers)]
+        found = [future.result() for future in begun]
+    areas = {name: [row for part, _ in found for row in part[name]] for name in found[0][0]}
+    changes = {name: [row for _, part in found for row in part[name]] for name in found[0][1]}
     return {
         "images": len(next(iter(changes.values()))),
         "ause": {
-            name: dict(zip(SPARSIFIED, np.mean(rows, axis=0).tolist(), strict=True))
-            for name, rows in areas.items()
+            name: dict(zip(SPARSIFIED, np.mean(values, axis=0).tolist(), strict=True))
+            for name, values in areas.items()
         },
         "changes": {
             name: {
-                "median_sigma": float(np.median([sigma for sigma, _, _ in rows])),
-                "mae": float(np.mean([error for _, error, _ in rows])),
-                "within_sigma": float(np.mean([held for _, _, held in rows])),
+                "median_sigma": float(np.median([sigma for sigma, _, _ in values])),
+                "mae": float(np.mean([error for _, error, _ in values])),
+                "within_sigma": float(np.mean([held for _, _, held in values])),
             }
-            for name, rows in changes.items()
+            for name, values in changes.items()
         },
     }
 
@@ -134,8 +158,9 @@ def main() -> None:
     parser.add_argument("samples", help="folder of lircdepth prepare")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--images", type=int, help="only so many")
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (CPUs)")
     args = parser.parse_args()
-    found = measure(args.model, args.samples, args.images)
+    found = measure(args.model, args.samples, args.images, args.workers)
     args.out.write_text(json.dumps(found, indent=1) + "\n")
     print(json.dumps(found, indent=1))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 import pytest
@@ -53,11 +54,18 @@ def test_each_stage_is_a_configuration(name, stage):
     assert (config.data.truth, config.data.dense_from) == ("exact", "exact")
 
 
-def test_the_small_student_begins_with_an_encoder_that_the_repository_has():
+def test_the_small_student_begins_with_an_encoder_that_the_repository_had():
     begins = RECIPES["lircdepth-s"]["image_encoder"]
     description = read_description(ROOT / "models" / begins["of"])
     assert description.network == "student"
-    assert description.weights.sha256 == begins["sha256"]
+    spec = importlib.util.spec_from_file_location("shipped_models_run", FOLDER / "run.py")
+    run = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(run)
+    recipe = {"image_encoder": {**begins, "sha256": description.weights.sha256}}
+    assert run.encoder_of(recipe) == ROOT / "models" / begins["of"]
+    recipe["image_encoder"]["sha256"] = "0" * 64
+    with pytest.raises(SystemExit, match=rf"git checkout {begins['commit']} -- models/lircdepth"):
+        run.encoder_of(recipe)
 
 
 def test_no_drive_serves_two_purposes():
