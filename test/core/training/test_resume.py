@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
-from multiprocessing.context import ForkProcess as Process
 from pathlib import Path
 
 import pytest
@@ -31,24 +31,31 @@ def assert_equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -
         assert torch.equal(value, other[name]), name
 
 
-def start(config: Path, out: Path, *changes: str) -> Process:
-    """The run as a process of its own, whose updates take 0.1 s."""
-    process = multiprocessing.get_context("fork").Process(
-        target=_run_in_a_group, args=(config, out, changes, 0.1), daemon=False
+RUN = """
+import sys
+from pathlib import Path
+import torch
+from training_rig import run_tiny
+config, out, threads, *changes = sys.argv[1:]
+torch.set_num_threads(int(threads))
+run_tiny(Path(config), Path(out), changes, 0.1)
+"""
+
+
+def start(config: Path, out: Path, *changes: str) -> subprocess.Popen[bytes]:
+    """The run as a process of its own, in a group of its own, whose updates take 0.1 s."""
+    # Not forked: a fork has none of the threads that libraries of other tests may have begun here.
+    return subprocess.Popen(
+        [sys.executable, "-c", RUN, config, out, str(torch.get_num_threads()), *changes],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        start_new_session=True,
     )
-    process.start()
-    return process
 
 
-def _run_in_a_group(*args: object) -> None:
-    os.setsid()
-    run_tiny(*args)
-
-
-def wait_for(path: Path, process: Process) -> None:
+def wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
     end = time.monotonic() + 60
     while not path.exists():
-        assert process.is_alive()
+        assert process.poll() is None
         assert time.monotonic() < end
         time.sleep(0.02)
 
@@ -67,8 +74,7 @@ def test_a_killed_and_resumed_run_ends_with_the_same_parameters_bit_by_bit(
     # Step 8 is in the second epoch, and comes after the validation at step 4.
     wait_for(tmp_path / "killed" / "checkpoints" / "step-000000008.safetensors", process)
     process.kill()
-    process.join()
-    assert process.exitcode == -signal.SIGKILL
+    assert process.wait(60) == -signal.SIGKILL
     outcome = run_tiny(tiny_config, tmp_path / "killed", changes)
     assert outcome.progress.step == outcome.total_steps == 10
     run_tiny(tiny_config, tmp_path / "whole")
@@ -85,8 +91,7 @@ def test_a_signal_stops_with_a_checkpoint(number, send, tiny_config, tmp_path):
     process = start(tiny_config, tmp_path / "out", "data.workers=1")
     wait_for(tmp_path / "out" / "checkpoints" / "step-000000003.safetensors", process)
     send(process.pid, number)
-    process.join(60)
-    assert process.exitcode == 0
+    assert process.wait(60) == 0
     step = Checkpoints(tmp_path / "out" / "checkpoints", 1).steps()[-1]
     assert step < 10
     assert events(tmp_path / "out")[-1] == ("end", step)
