@@ -4,10 +4,11 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN := $(abspath $(VENV))/bin
 OUT ?= out/demo
-# Where the tests marked `timed` are, of nodes that answer in time: they run one after another, all
-# others side by side. One that fails is tried once more, and told: others on the machine may have
-# had the processor.
-TIMED := test/ros test/soak test/node_bench
+# Tests marked `timed`, of nodes that answer in time, run before all others: those in test/ros, which
+# mostly wait, two at a time, the rest alone. One that fails is tried once more, and told: others on
+# the machine may have had the processor.
+TIMED := $(RUN)/python -m pytest -m timed --reruns 1
+SIDE_BY_SIDE := --dist loadfile --numprocesses
 
 # A sourced ROS would put packages of another Python first; with ROS, use colcon (README).
 unexport PYTHONPATH LD_LIBRARY_PATH AMENT_PREFIX_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
@@ -45,8 +46,9 @@ lint: setup ## style, types and import rules
 	$(RUN)/lint-imports
 
 unit: setup ## the tests, those over real DDS included
-	$(RUN)/python -m pytest -m timed --reruns 1 $(TIMED)
-	OMP_NUM_THREADS=1 $(RUN)/python -m pytest -m 'not timed' --numprocesses auto --maxprocesses 4 --dist loadfile
+	$(TIMED) $(SIDE_BY_SIDE) 2 test/ros
+	$(TIMED) test/soak test/node_bench
+	OMP_NUM_THREADS=1 $(RUN)/python -m pytest -m 'not timed' $(SIDE_BY_SIDE) auto --maxprocesses 4
 
 colcon: setup ## build with colcon, run a part of the tests through it, and check that they ran
 	$(RUN)/python tools/check_colcon.py
