@@ -33,7 +33,9 @@ def main() -> None:
         colcon("build")
         script = "set -e; . install/setup.sh; lircdepth --help > /dev/null; command -v lircdepth"
         subprocess.run(["sh", "-c", script], cwd=workspace, env=environment, check=True)
-        colcon("test", "--return-code-on-test-failure", "--pytest-args", *QUICK_TESTS)
+        # As the Makefile does with tests of nodes that answer in time.
+        arguments = ("--reruns", "1", *QUICK_TESTS)
+        colcon("test", "--return-code-on-test-failure", "--pytest-args", *arguments)
         counted = sum(
             int(suite.get("tests", 0)) - int(suite.get("skipped", 0))
             for report in (workspace / "build").rglob("pytest.xml")
