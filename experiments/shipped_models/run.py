@@ -29,7 +29,7 @@ ABLATION = HERE.parent / "ablation" / "run.py"
 UNCERTAINTY = HERE.parent / "uncertainty" / "measure.py"
 CONFIGS = HERE.parents[1] / "config"
 MODELS_FOLDER = HERE.parents[1] / "models"
-SPLITS = ("train", "validation", "calibration", "test")
+SPLITS = ("train", "more_train", "validation", "calibration", "test")
 MODELS = ("lircdepth", "lircdepth-s")
 
 LIRCDEPTH = ("-m", "lircdepth_core.cli")
@@ -41,7 +41,7 @@ def run(*arguments: Any) -> None:
 
 
 def make_data(drives: dict[str, Any], out: Path) -> None:
-    """Drives and samples of the four splits; exact depth needs no lidar sweeps."""
+    """Drives and samples of the splits; exact depth needs no lidar sweeps."""
     for split in SPLITS:
         root = out / "drives" / split
         scenes, seed = drives[split]["scenes"], drives[split]["seed"]
@@ -60,6 +60,7 @@ def train(name: str, recipe: dict[str, Any], out: Path, device: str) -> Path:
     places = {
         "ablation": ablation / "samples" / "train",
         "drives": out / "samples" / "train",
+        "more_drives": out / "samples" / "more_train",
     }
     model = ablation / "runs" / begins_with / "model" if begins_with else None
     start = (f"start.model={model}",) if model else (f"start.image_encoder={encoder_of(recipe)}",)

@@ -24,6 +24,7 @@ from lircdepth_core.inference.model_description import NetworkInput
 from lircdepth_core.network import NETWORKS, StudentNetwork
 from lircdepth_core.training.config import Precision, TrainingConfig
 from lircdepth_core.training.config_files import read_config
+from lircdepth_core.training.freed_memory import keep_freed_memory
 from lircdepth_core.training.networks import TEACHERS, load_teacher, starting_network
 from lircdepth_core.training.precision import DTYPES, denormals_flushed, usable_precision
 from lircdepth_core.training.processes import Processes, joined
@@ -136,6 +137,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"--time-limit {args.time_limit:g}: give a positive number of minutes")
     if args.max_steps is not None and args.max_steps < 1:
         raise InputError(f"--max-steps {args.max_steps}: give 1 or more")
+    keep_freed_memory()
     with denormals_flushed(), joined(args.device) as processes:
         if args.network == "teacher":
             teacher = read_config(TeacherTraining, args.config, args.set)

@@ -12,9 +12,15 @@ from lircdepth_core.training.precision import denormals_flushed, usable_precisio
 CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
 
 
-@pytest.mark.parametrize(("amx", "expected"), [(True, "bf16"), (False, "fp32")])
-def test_auto_takes_half_precision_on_a_cpu_that_has_it_in_hardware(amx, expected, monkeypatch):
+@pytest.mark.parametrize(
+    ("amx", "avx512_bf16", "expected"),
+    [(True, True, "bf16"), (True, False, "bf16"), (False, True, "bf16"), (False, False, "fp32")],
+)
+def test_auto_takes_half_precision_on_a_cpu_that_has_it_in_hardware(
+    amx, avx512_bf16, expected, monkeypatch
+):
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512_bf16)
     assert usable_precision("optimiser.precision", "auto", CPU) == expected
 
 

@@ -136,6 +136,7 @@ def test_a_log_that_is_damaged_is_gone_on_with(tiny_config, tmp_path):
 def test_a_run_does_not_go_on_in_another_precision(tiny_config, tmp_path, monkeypatch):
     out, auto = tmp_path / "out", ["optimiser.precision=auto"]
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
     run_tiny(tiny_config, out, auto, max_steps=3)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
     with pytest.raises(InputError, match=r"a run in fp32, here .*auto is bf16; go on"):
