@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
+import sqlite3
 import tarfile
 import tempfile
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -28,13 +31,21 @@ from lircdepth_core.camera import Camera
 from lircdepth_core.dataset.devkit import RADAR_DTYPE, read_lidar, read_radar
 from lircdepth_core.dataset.sample import Sample
 from lircdepth_core.dataset.sample_files import decode_sample, encode_sample
-from lircdepth_core.dataset.shards import MAX_INDEX_SAMPLES, find_shards, read_samples
+from lircdepth_core.dataset.shards import (
+    MAX_INDEX_SAMPLES,
+    Shard,
+    find_shards,
+    read_samples,
+    read_shard,
+)
 from lircdepth_core.drive.nuscenes_tables import write_radar
+from lircdepth_core.errors import InputError
 from lircdepth_core.inference.model_files import read_weights
 from lircdepth_core.inference.published import load_published
 from lircdepth_core.network import Student
 from lircdepth_core.network.parameters import read_checkpoint
 from lircdepth_ros.replay_bag import Bag
+from lircdepth_ros.replay_clock import CLOCK_END, CLOCK_TOPIC, with_clock
 
 # In memory where there is a place for that: thousands of small files are written.
 _FOLDER = "/dev/shm" if Path("/dev/shm").is_dir() else None
@@ -243,10 +254,12 @@ def _shard() -> bytes:
 
 
 def check_shard(data: bytes) -> None:
-    """Its samples are whole, and all there where nothing was damaged."""
+    """Its samples are whole, and all there where nothing was damaged; streamed, it is read too."""
     with tempfile.TemporaryDirectory(dir=_FOLDER) as folder:
         path = Path(folder) / "a.tar"
         path.write_bytes(data)
+        with contextlib.suppress(InputError):
+            assert len(list(read_shard(Shard(str(path))))) == 2 or data != _shard()
         samples = list(read_samples(path))
         assert len(samples) == 2 or data != _shard()
         for sample in samples:
@@ -298,8 +311,29 @@ def _bags() -> list[tuple[str, bytes]]:
 
 
 def bags() -> st.SearchStrategy[tuple[str, bytes]]:
-    """A bag's file, damaged."""
-    return st.sampled_from(_bags()).flatmap(lambda bag: st.tuples(st.just(bag[0]), damaged(bag[1])))
+    """A bag's file, damaged, or a database whose times and data are of any type."""
+    found = _bags()
+    broken = st.sampled_from(found).flatmap(lambda bag: st.tuples(st.just(bag[0]), damaged(bag[1])))
+    name, database = next(bag for bag in found if bag[0].endswith(".db3"))
+    times = st.integers(-(2**63), 2**63 - 1) | st.sampled_from([-1, CLOCK_END - 1, CLOCK_END])
+    values = st.one_of(times, st.none(), st.floats(), st.text(max_size=6), st.binary(max_size=6))
+    columns = st.sampled_from(["timestamp", "timestamp", "data"])
+    changed = st.lists(st.tuples(columns, st.integers(1, 4), values), min_size=1, max_size=3).map(
+        lambda changes: (name, _with_values(database, changes))
+    )
+    return st.one_of(broken, broken, broken, changed)
+
+
+def _with_values(database: bytes, changes: Sequence[tuple[str, int, object]]) -> bytes:
+    """A database bag with other values: column, number of the message from 1, and value."""
+    opened = sqlite3.connect(":memory:")
+    opened.deserialize(database)
+    for column, number, value in changes:
+        opened.execute(f"UPDATE OR IGNORE messages SET {column} = ? WHERE id = ?", (value, number))
+    opened.commit()
+    changed = opened.serialize()
+    opened.close()
+    return changed
 
 
 @cache
@@ -351,15 +385,17 @@ def opened_files(bag: Bag) -> list[Path]:
 
 
 def check_bag(case: tuple[str, bytes]) -> None:
-    """Each message has a topic of the bag and a time."""
+    """Each message has a topic of the bag, and a time that the clock tells before it."""
     name, data = case
     with tempfile.TemporaryDirectory(dir=_FOLDER) as folder:
         path = Path(folder) / name
         path.write_bytes(data)
         with Bag(path) as bag:
-            for message in bag.messages(bag.topics):
-                assert message.topic in bag.topics
+            # A message an age: damaged times lie far apart.
+            for message in with_clock(bag.messages(bag.topics), 1e-9, path):
+                assert message.topic in {*bag.topics, CLOCK_TOPIC}
                 assert message.data[:1] == b"\0"
+                assert 0 <= message.time < CLOCK_END
 
 
 TARGETS = [

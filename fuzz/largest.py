@@ -25,6 +25,7 @@ from lircdepth_core.errors import InputError
 from lircdepth_core.plain_yaml import MAX_NODES, parse_plain_yaml
 from lircdepth_ros.bag_limits import MAX_METADATA_BYTES, MAX_METADATA_NODES, METADATA_FILE
 from lircdepth_ros.conversions import MAX_CLOUD_POINTS, camera_from_message
+from lircdepth_ros.message_limits import read_cloud
 from lircdepth_ros.replay_bag import Bag
 
 WIDTH, HEIGHT = 4000, 2250
@@ -100,6 +101,24 @@ def interlaced_png() -> CompressedImage:
         *((b"IDAT", piece) for piece in pieces),
         (b"IEND", b""),
     ]
+    return _png(chunks)
+
+
+def png_of_texts() -> CompressedImage:
+    """A PNG with as many compressed texts as libpng would unpack, each of what it would at most."""
+    text = b"k\0\0" + zlib.compress(bytes(7_900_000))
+    row = bytes(1 + 3 * WIDTH)
+    return _png(
+        [
+            (b"IHDR", struct.pack(">IIBBBBB", WIDTH, HEIGHT, 8, 2, 0, 0, 0)),
+            *(1000 * [(b"zTXt", text)]),
+            (b"IDAT", zlib.compress(HEIGHT * row, 1)),
+            (b"IEND", b""),
+        ]
+    )
+
+
+def _png(chunks: list[tuple[bytes, bytes]]) -> CompressedImage:
     data = b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(content))
         + kind
@@ -137,6 +156,19 @@ def cloud() -> PointCloud2:
     message.row_step = message.width * message.point_step
     found: PointCloud2 = _filled(message, _noise(message.row_step).tobytes())
     return found
+
+
+def cloud_of_fields() -> bytes:
+    """The CDR of a cloud that is nothing but fields, of a size DDS carries without trouble."""
+    head = struct.pack("<4sIIIIII", b"\0\1\0\0", 0, 0, 1, 0, 1, 0)
+    count = 500_000
+    field = struct.pack("<I2sxxIBxxxI", 2, b"f", 0, 7, 1)
+    return head + struct.pack("<I", count) + count * field + bytes(24)
+
+
+def check_cloud_of_fields(data: bytes) -> None:
+    """It is refused."""
+    read_cloud(data)
 
 
 def document() -> str:
@@ -197,6 +229,7 @@ INPUTS = [
         "more than 9000000",
     ),
     Largest("interlaced PNG", interlaced_png, check_compressed),
+    Largest("PNG of texts", png_of_texts, check_compressed),
     Largest(
         "plumb_bob", lambda: distorted_camera("plumb_bob", -0.3, 0.1, 0, 0, 0), check_rectification
     ),
@@ -206,6 +239,7 @@ INPUTS = [
         check_rectification,
     ),
     Largest("cloud", cloud, check_large_cloud),
+    Largest("cloud of fields", cloud_of_fields, check_cloud_of_fields, "give up to 256"),
     Largest("YAML", document, check_document),
     Largest("metadata.yaml of a bag", bag_metadata, check_bag_metadata, "seems to be empty"),
 ]

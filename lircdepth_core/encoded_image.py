@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
@@ -21,7 +22,9 @@ MAX_SCANS = 16
 _MAX_SEGMENTS, _MAX_CHUNKS = 1000, 100_000
 """Before a JPEG's start of frame, and in a PNG, which may be cut into pieces of 8 kB."""
 
-_START_OF_SCAN = b"\xff\xda"
+_START_OF_SCAN, _END_OF_IMAGE = b"\xff\xda", b"\xff\xd9"
+_GREY = 128
+_MORE_DATA = bytes(range(1, 255, 2))
 _FILL = re.compile(rb"\xff+")
 _JPEG_SIGNATURE, _PNG_SIGNATURE = b"\xff\xd8", b"\x89PNG\r\n\x1a\n"
 _JPEG_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -30,6 +33,9 @@ _JPEG_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _NO_SEGMENT = {0x00, 0x01, *range(0xD0, 0xDB)}
 """What no length follows, or what ends the header: none belongs before a start of frame. A decoder
 skips some of them, and would find another start of frame than one who reads a length there."""
+
+_COMPRESSED_TEXTS = {b"zTXt", b"iTXt"}
+"""Of a PNG: libpng unpacks up to 1,000 of them, to 8 MB each, and OpenCV does without."""
 
 _ANIMATION_CHUNKS = {b"acTL", b"fcTL", b"fdAT"}
 """Of a PNG (its third edition); OpenCV reads animations, whose frames have sizes of their own."""
@@ -43,7 +49,7 @@ def encoded_size(data: bytes | bytearray | memoryview) -> tuple[int, int]:
             decoders may find another size.
     """
     if bytes(data[:8]) == _PNG_SIGNATURE and bytes(data[12:16]) == b"IHDR" and len(data) >= 24:
-        _check_png_chunks(data)
+        list(_png_chunks(data))
         width, height = struct.unpack(">II", bytes(data[16:24]))
         return width, height
     if bytes(data[:2]) != _JPEG_SIGNATURE:
@@ -86,6 +92,8 @@ def decode_encoded(data: bytes, flags: int, max_pixels: int = MAX_IMAGE_PIXELS) 
     # Entropy-coded data holds no marker, so that no scan is missed.
     if is_jpeg and (scans := data.count(_START_OF_SCAN)) > MAX_SCANS:
         raise ValueError(f"a JPEG of {scans} scans; give up to {MAX_SCANS}")
+    if not is_jpeg:
+        data = _without_compressed_texts(data)
     try:
         flags |= cv2.IMREAD_IGNORE_ORIENTATION  # the camera's matrix is of what is stored
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
@@ -96,13 +104,31 @@ def decode_encoded(data: bytes, flags: int, max_pixels: int = MAX_IMAGE_PIXELS) 
     if pixels.shape[:2] != (height, width):
         found = f"{pixels.shape[1]}x{pixels.shape[0]}"
         raise ValueError(f"decoded to {found} pixels, its header says {width}x{height}")
+    if is_jpeg and _is_cut(data, flags, pixels):
+        raise ValueError(f"{len(data)} bytes of JPEG hold a part of the picture only")
     return pixels
 
 
-def _check_png_chunks(data: bytes | bytearray | memoryview) -> None:
-    """Refuse a PNG a chunk of which is longer than the file, too many chunks, and animations.
+def _is_cut(jpeg: bytes, flags: int, pixels: np.ndarray) -> bool:
+    """Whether a JPEG has fewer data than its picture, and yet the marker that ends it.
 
-    OpenCV takes gigabytes of memory for such a chunk before it finds that it is not there.
+    libjpeg makes the rest grey. Only then do more data before the marker change the picture.
+    """
+    if np.any(pixels[-1, -1] != _GREY):
+        return False
+    end = jpeg.rfind(_END_OF_IMAGE)
+    longer = np.frombuffer(jpeg[:end] + _MORE_DATA + jpeg[end:], np.uint8)
+    return not np.array_equal(cv2.imdecode(longer, flags), pixels)
+
+
+def _png_chunks(data: bytes | bytearray | memoryview) -> Iterator[tuple[bytes, int, int]]:
+    """Each chunk's kind, where it begins and where it ends.
+
+    OpenCV takes gigabytes of memory for one that is longer than the file before it finds that it is
+    not there.
+
+    Raises:
+        ValueError: such a chunk, too many of them, none that ends the file, or an animation.
     """
     place = len(_PNG_SIGNATURE)
     for _ in range(_MAX_CHUNKS):
@@ -110,11 +136,21 @@ def _check_png_chunks(data: bytes | bytearray | memoryview) -> None:
             break
         (length,) = struct.unpack(">I", bytes(data[place : place + 4]))
         kind = bytes(data[place + 4 : place + 8])
-        place += 12 + length  # length, kind and checksum are 4 bytes each
-        if place > len(data):
+        end = place + 12 + length  # length, kind and checksum are 4 bytes each
+        if end > len(data):
             break
         if kind in _ANIMATION_CHUNKS:
             raise ValueError("an animated PNG; give one picture")
+        yield kind, place, end
         if kind == b"IEND":
             return
+        place = end
     raise ValueError(f"{len(data)} bytes of PNG end before its last chunk, or are too many chunks")
+
+
+def _without_compressed_texts(png: bytes) -> bytes:
+    chunks = list(_png_chunks(png))
+    if not any(kind in _COMPRESSED_TEXTS for kind, _, _ in chunks):
+        return png
+    kept = [png[begin:end] for kind, begin, end in chunks if kind not in _COMPRESSED_TEXTS]
+    return b"".join([_PNG_SIGNATURE, *kept])

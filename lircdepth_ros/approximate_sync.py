@@ -85,7 +85,7 @@ class ApproximateSync:
             return
         self._waiting.append(stamp)
         while len(self._waiting) > self._queue_size:
-            self._waiting.popleft()
+            self._waiting.remove(min(self._waiting))  # as the synchroniser does
             self._on_unmatched()
         for forgotten in self._make_room(0, message):
             if forgotten in self._waiting:

@@ -151,6 +151,8 @@ class Bag:
         while True:
             try:
                 connection, time, data = next(stream)
+                if type(time) is not int or not isinstance(data, bytes):  # a database has any
+                    raise TypeError(f"{time!r:.40} and {data!r:.40} where a time and data are")
                 data = self._unpack(data)
             except StopIteration:
                 return

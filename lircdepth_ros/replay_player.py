@@ -18,7 +18,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from lircdepth_core.errors import InputError
 from lircdepth_ros.replay_answers import Answers
 from lircdepth_ros.replay_bag import Bag, BagMessage, absolute
-from lircdepth_ros.replay_clock import CLOCK_TOPIC, with_clock
+from lircdepth_ros.replay_clock import CLOCK_TOPIC, check_clock_time, with_clock
 from lircdepth_ros.replay_lockstep import AwaitAnswer, lockstep
 from lircdepth_ros.replay_options import ReplayOptions, ReplayReport, stamp_text
 from lircdepth_ros.replay_qos import publisher_qos
@@ -88,6 +88,11 @@ class _Player:
             raise InputError(
                 f"{options.bag}: --start {options.start:g} is beyond its {self.length:.3f} s"
             )
+        if options.clock is not None:
+            begin, end = self._part()
+            last = (bag.end_time if end is None else min(end, bag.end_time)) - 1
+            for time_told in (begin, last):
+                check_clock_time(bag.path, time_told)
         self.publishers: dict[str, Publisher] = {}
         self.message_classes: dict[str, type] = {}
         self.latched: set[str] = set()  # recorded names
@@ -131,11 +136,15 @@ class _Player:
         if self.answers is not None:
             self.answers.close()
 
-    def _play_once(self, image_topic: str | None) -> None:
+    def _part(self) -> tuple[int, int | None]:
+        """Recording times, ns, of what is to be played: the first, and the one after the last."""
         begin = self.bag.start_time + round(self.options.start * 1e9)
-        end = None
-        if self.options.duration is not None:
-            end = begin + round(self.options.duration * 1e9)
+        if self.options.duration is None:
+            return begin, None
+        return begin, begin + round(self.options.duration * 1e9)
+
+    def _play_once(self, image_topic: str | None) -> None:
+        begin, end = self._part()
         if self.options.start > 0:  # whoever joined the live system late also got these
             for message in self.bag.messages(self.latched, stop=begin):
                 self._publish(self._renamed(message))
@@ -143,7 +152,7 @@ class _Player:
             self._renamed, self.bag.messages(self.published, begin, end)
         )
         if self.options.clock is not None:
-            messages = with_clock(messages, self.options.clock)
+            messages = with_clock(messages, self.options.clock, self.bag.path)
         if image_topic is None:
             for message in messages:
                 self._send(message)
@@ -318,23 +327,31 @@ def _published_names(bag: Bag, options: ReplayOptions, report: ReplayReport) -> 
     wanted = {absolute(x) for x in options.topics} or set(known)
     for name in sorted(wanted | set(remap)):
         if name not in known:
-            raise InputError(f"{bag.path}: no topic {name}; it has {', '.join(known) or 'none'}")
-    report.skipped = {x: y for x, y in bag.skipped.items() if x in wanted}
+            there = _shown(", ".join(known)) or "none"
+            raise InputError(f"{bag.path}: no topic {name}; it has {there}")
+    report.skipped = {_shown(x): _shown(y) for x, y in bag.skipped.items() if x in wanted}
     published = {}
     for name in sorted(wanted & set(bag.topics)):
         new = remap.get(name, name)
         try:
-            validate_full_topic_name(new)
+            # rcl reads a name up to its first NUL.
+            validate_full_topic_name(new.replace("\0", "?"))
         except rclpy.exceptions.InvalidTopicNameException as error:
             if name in remap:
                 raise InputError(f"--remap {name}:={new}: {new} is no valid topic name") from error
-            report.skipped[name] = f"{new} is no valid topic name; give another with --remap"
+            reason = f"{_shown(new)} is no valid topic name; give another with --remap"
+            report.skipped[_shown(name)] = reason
             continue
         if options.clock is not None and new == CLOCK_TOPIC:
             report.skipped[name] = "--clock publishes it"
             continue
         published[name] = new
     return published
+
+
+def _shown(text: str) -> str:
+    """What a bag holds of text, in one line and without what would steer a terminal."""
+    return text if text.isprintable() else ascii(text)[1:-1]
 
 
 def _has_header(message_class: type) -> bool:

@@ -15,10 +15,10 @@ from rclpy.qos import (
     ReliabilityPolicy,
     qos_policy_name_from_kind,
 )
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
 from lircdepth_core.errors import InputError, first_line
-from lircdepth_ros.message_limits import cut_long_parts
+from lircdepth_ros.message_limits import cut_long_parts, read_cloud
 from lircdepth_ros.publication_gaps import PublicationGaps
 
 if TYPE_CHECKING:
@@ -151,6 +151,7 @@ class InputSubscription:
             event_callbacks=SubscriptionEventCallbacks(
                 incompatible_qos=self._on_incompatible, message_lost=self._on_lost
             ),
+            raw=message_type is PointCloud2,
         )
 
     def _choose_reliability(self, offered: list[QoSProfile]) -> ReliabilityPolicy:
@@ -173,6 +174,12 @@ class InputSubscription:
         self._health.received(self.topic)
         if missed := self._gaps.missed(info.get("publication_sequence_number")):
             self._health.event(f"{self.topic}: messages lost", missed)
+        if isinstance(message, bytes):
+            try:
+                message = read_cloud(message)
+            except InputError as error:
+                self._health.message_dropped(self.topic, "unusable cloud", str(error))
+                return
         cut_long_parts(message)
         # message_filters would raise; that of a camera_info is never read.
         if message.header.stamp.sec < 0 and not isinstance(message, CameraInfo):

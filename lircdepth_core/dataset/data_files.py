@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +62,21 @@ def read_returns(
         camera_from_radar,
         stamp,
     )
+
+
+@contextmanager
+def reading_files() -> Iterator[None]:
+    """Let what the system says of a file that the body cannot read be one line.
+
+    Raises:
+        InputError: it says something.
+    """
+    try:
+        yield
+    except OSError as error:
+        too_long = error.errno == errno.ENAMETOOLONG
+        what_to_do = "unpack the tables again" if too_long else "make it readable"
+        raise InputError(f"{error.filename!s:.300}: {error.strerror}; {what_to_do}") from error
 
 
 def existing(path: Path) -> Path:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,6 +52,9 @@ _PLACES = (
 )
 
 _EVERY_STATE = frozenset(range(-128, 128))
+
+# Together with a camera's and an extension it is still the name of a file.
+_PLAIN = re.compile(r"\w[\w+-]{0,99}", re.ASCII)
 
 # Microseconds from which on ROS, which counts seconds in 32 bits, has no stamps.
 _STAMP_END = 2**31 * 1_000_000
@@ -124,7 +128,7 @@ def chain(nusc: NuScenes, table: str, token: str, link: str = "next") -> Iterato
     while token:
         if token in seen:
             raise InputError(
-                f"{nusc.dataroot}: {table} {token} comes again in its own chain ({link}); "
+                f"{nusc.dataroot}: {table} {cited(token)} comes again in its own chain ({link}); "
                 "unpack the tables again"
             )
         seen.add(token)
@@ -142,7 +146,8 @@ def samples_of(nusc: NuScenes, scene: dict[str, Any]) -> list[dict[str, Any]]:
     """
     samples = list(chain(nusc, "sample", scene["first_sample_token"]))
     if not samples:
-        raise InputError(f"{nusc.dataroot}: {scene['name']} has no sample; unpack the tables again")
+        name = cited(scene["name"])
+        raise InputError(f"{nusc.dataroot}: {name} has no sample; unpack the tables again")
     return samples
 
 
@@ -155,7 +160,8 @@ def stamp_of(table: str, row: dict[str, Any]) -> int:
     stamp = row["timestamp"]
     if not isinstance(stamp, int) or not 0 <= stamp < _STAMP_END:
         raise InputError(
-            f"{table} {row['token']}: timestamp {stamp!r} is none; unpack the tables again"
+            f"{table} {cited(row['token'])}: timestamp {stamp!r:.80} is none; unpack the tables "
+            "again"
         )
     return stamp
 
@@ -175,6 +181,33 @@ def text_of(table: str, row: dict[str, Any], field: str) -> str:
     raise InputError(f"{table}: {field} {text!a:.80} is no text; unpack the tables again")
 
 
+def name_of(table: str, row: dict[str, Any], field: str) -> str:
+    """A row's text that becomes part of files' names.
+
+    Raises:
+        InputError: it is none, or not plain.
+    """
+    name = text_of(table, row, field)
+    if not is_plain(name):
+        raise InputError(f"{table}: {field} {name!a:.80} cannot name a file; rename it")
+    return name
+
+
+def is_plain(name: str) -> bool:
+    """Whether a text can be part of files' names, and of a shard's keys, which end at a dot."""
+    return _PLAIN.fullmatch(name) is not None
+
+
+def cited(name: object) -> str:
+    """What the tables hold as an error cites it: a part of one line, whatever it is."""
+    return " ".join(str(name).split())[:80]
+
+
+def listed(names: Iterable[object]) -> str:
+    """What the tables hold, as an error cites it, with commas."""
+    return ", ".join(map(cited, names))
+
+
 def find_scene(nusc: NuScenes, name: str) -> dict[str, Any]:
     """The row of the scene called `name`.
 
@@ -186,7 +219,7 @@ def find_scene(nusc: NuScenes, name: str) -> dict[str, Any]:
             if scene["name"] == name:
                 return scene
         names = sorted(str(scene["name"]) for scene in nusc.scene)
-    shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
+    shown = listed(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
     raise InputError(f"{nusc.dataroot}: no scene {name}; there are {shown}")
 
 

@@ -24,6 +24,8 @@ from threadpoolctl import threadpool_limits
 from lircdepth_core.dataset.devkit import (
     find_scene,
     is_original,
+    is_plain,
+    listed,
     open_dataset,
     reading_tables,
 )
@@ -379,14 +381,10 @@ def _choose_scenes(
         chosen = [find_scene(nusc, name) for name in sorted(set(names))]
     else:
         chosen = list(nusc.scene)
-    unfit = [scene["name"] for scene in chosen if not _is_plain(scene["name"])]
+    unfit = [scene["name"] for scene in chosen if not is_plain(scene["name"])]
     if unfit:
-        raise InputError(f"{nusc.dataroot}: scene {unfit[0]!r} cannot name a file; rename it")
+        raise InputError(f"{nusc.dataroot}: scene {unfit[0]!a:.80} cannot name a file; rename it")
     return sorted(chosen, key=lambda scene: scene["name"])
-
-
-def _is_plain(name: str) -> bool:
-    return name.replace("-", "").replace("_", "").isalnum() and name.isascii()
 
 
 def _scene_names(given: list[str] | None) -> list[str] | None:
@@ -417,8 +415,7 @@ def _check_sensors(nusc: NuScenes, channels: Iterable[str], modality: str) -> No
     unknown = [name for name in channels if name not in known]
     if unknown:
         raise InputError(
-            f"{nusc.dataroot}: no {modality} {', '.join(unknown)}; there are "
-            f"{', '.join(known) or 'none'}"
+            f"{nusc.dataroot}: no {modality} {listed(unknown)}; there are {listed(known) or 'none'}"
         )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lircdepth_core.dataset.data_files import file_size
+from lircdepth_core.dataset.data_files import file_size, reading_files
 from lircdepth_core.dataset.prepare_options import PrepareOptions
 from lircdepth_core.dataset.sample_files import SAMPLE_FORMAT
 from lircdepth_core.dataset.sample_maker import SampleMaker, exact_file
@@ -67,7 +67,7 @@ def prepared(dataroot: Path, scene: Scene, out: Path, options: PrepareOptions) -
     """Whether `prepare_scene` has already completed with this data and these options.
 
     Raises:
-        InputError: a scene of this name is there, but of other data.
+        InputError: a scene of this name is there, but of other data; or a file cannot be looked at.
     """
     path = out / f"{scene.name}.json"
     if not path.is_file():
@@ -85,6 +85,9 @@ def fingerprint(dataroot: Path, scene: Scene, options: PrepareOptions) -> str:
     """SHA-256 over all that samples are made of: tables, and names and sizes of files.
 
     Of numbers, six decimals count, so that it does not depend on the processor.
+
+    Raises:
+        InputError: a file cannot be looked at.
     """
     rows = list(scene.lidar)
     for frame in scene.key_frames:
@@ -97,7 +100,8 @@ def fingerprint(dataroot: Path, scene: Scene, options: PrepareOptions) -> str:
             for channel, images in scene.images.items()
             for row in images
         ]
-    sizes = sorted({os.path.relpath(path, dataroot): file_size(path) for path in files}.items())
+    with reading_files():
+        sizes = sorted({os.path.relpath(path, dataroot): file_size(path) for path in files}.items())
     text = json.dumps([SAMPLE_FORMAT, scene, sizes], default=_plain, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

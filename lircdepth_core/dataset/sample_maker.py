@@ -8,7 +8,12 @@ import numpy as np
 
 from lircdepth_core.camera import Camera
 from lircdepth_core.dataset.box_tracks import Boxes3D
-from lircdepth_core.dataset.data_files import read_bytes, read_image, read_returns
+from lircdepth_core.dataset.data_files import (
+    read_bytes,
+    read_image,
+    read_returns,
+    reading_files,
+)
 from lircdepth_core.dataset.depth_maps import accumulate, interpolate, single_scan
 from lircdepth_core.dataset.prepare_options import PrepareOptions
 from lircdepth_core.dataset.sample import Sample
@@ -40,6 +45,9 @@ class SampleMaker:
         dataroot: root of the data set.
         scene: its tables.
         options: what to make.
+
+    Raises:
+        InputError: a sweep's file cannot be looked at.
     """
 
     def __init__(self, dataroot: Path, scene: Scene, options: PrepareOptions) -> None:
@@ -48,7 +56,8 @@ class SampleMaker:
         self._options = options
         channels = len(options.cameras) if options.masks else 1
         keep = (2 * options.sweeps + 1) * channels
-        self._lidar = StaticLidar(dataroot, scene, options.masks, keep)
+        with reading_files():
+            self._lidar = StaticLidar(dataroot, scene, options.masks, keep)
 
     def files(self, frame: KeyFrame, channel: str) -> dict[str, bytes]:
         """The files of one sample, as `encode_sample` gives them.
@@ -56,10 +65,8 @@ class SampleMaker:
         Raises:
             InputError: a file is missing or damaged, or an image has not the size of the tables.
         """
-        try:
+        with reading_files():
             return self._files(frame, channel)
-        except OSError as error:
-            raise InputError(f"{error.filename}: {error.strerror}; make it readable") from error
 
     def _files(self, frame: KeyFrame, channel: str) -> dict[str, bytes]:
         image_row = frame.measurements[channel]

@@ -18,7 +18,10 @@ from lircdepth_core.camera import Camera
 from lircdepth_core.dataset.box_tracks import Annotation, Boxes3D, BoxTracks
 from lircdepth_core.dataset.devkit import (
     chain,
+    cited,
     is_original,
+    listed,
+    name_of,
     reading_tables,
     samples_of,
     stamp_of,
@@ -33,6 +36,9 @@ if TYPE_CHECKING:
 LIDAR = "LIDAR_TOP"
 
 _UNIT_TOLERANCE = 1e-3
+
+_FARTHEST = 1e9
+"""Metres: more than any coordinate on Earth, and the squares of far larger ones overflow."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,8 +125,8 @@ def read_scene(
             says them.
 
     Raises:
-        InputError: a sample lacks a sensor, a table names what is not there, or a pose or an
-            intrinsic matrix is damaged.
+        InputError: a sample lacks a sensor or has a token that cannot name a file, a table names
+            what is not there, or a pose, an intrinsic matrix or a category is damaged.
     """
     name = row["name"]
     with reading_tables(nusc):
@@ -133,7 +139,7 @@ def read_scene(
         ]
         key_frames = tuple(
             KeyFrame(
-                text_of("sample", sample, "token"),
+                name_of("sample", sample, "token"),
                 {
                     channel: measurement(nusc, key_row(nusc, sample, channel))
                     for channel in (*channels, LIDAR)
@@ -167,7 +173,8 @@ def key_row(nusc: NuScenes, sample: dict[str, Any], channel: str) -> dict[str, A
     """
     if channel not in sample["data"]:
         raise InputError(
-            f"sample {sample['token']} has no {channel}; it has {', '.join(sorted(sample['data']))}"
+            f"sample {cited(sample['token'])} has no {channel}; it has "
+            f"{listed(sorted(sample['data'])) or 'none'}"
         )
     return nusc.get("sample_data", sample["data"][channel])
 
@@ -198,8 +205,10 @@ def measurement(nusc: NuScenes, row: dict[str, Any]) -> Measurement:
 def _inside(file: str) -> str:
     """A file's name relative to the data set's root, if it stays below it."""
     path = PurePosixPath(file)
-    if path.is_absolute() or ".." in path.parts or "\0" in file:
+    if path.is_absolute() or ".." in path.parts:
         raise InputError(f"sample_data: {file!r:.80} lies outside the data set; unpack it again")
+    if not file.isprintable():  # an error that names it would have several lines
+        raise InputError(f"sample_data: filename {file!a:.80} is none; unpack the tables again")
     return file
 
 
@@ -250,8 +259,8 @@ def _camera(calibration: dict[str, Any], row: dict[str, Any]) -> Camera:
         return Camera(np.array(calibration["camera_intrinsic"]), row["width"], row["height"])
     except (ValueError, TypeError) as error:  # InputError too, which does not name the rows
         raise InputError(
-            f"calibrated_sensor {calibration['token']}, sample_data {row['token']}: no "
-            f"camera_intrinsic or size ({first_line(error)}); unpack the tables again"
+            f"calibrated_sensor {cited(calibration['token'])}, sample_data {cited(row['token'])}: "
+            f"no camera_intrinsic or size ({first_line(error)}); unpack the tables again"
         ) from error
 
 
@@ -269,13 +278,14 @@ def _annotation(nusc: NuScenes, token: str, stamp: int) -> Annotation:
     _check_pose("sample_annotation", row)
     w, x, y, z = row["rotation"]
     width, length, height = row["size"]
-    if not all(0 < side < np.inf for side in row["size"]):
+    if not all(0 < side < _FARTHEST for side in row["size"]):
         raise InputError(
-            f"sample_annotation {token}: size {row['size']} is none; unpack the tables again"
+            f"sample_annotation {cited(token)}: size {cited(row['size'])} is none; unpack the "
+            "tables again"
         )
     return Annotation(
         instance=row["instance_token"],
-        category=row["category_name"],
+        category=text_of("sample_annotation", row, "category_name"),
         stamp=stamp,
         centre=tuple(row["translation"]),
         rotation=(x, y, z, w),
@@ -284,13 +294,17 @@ def _annotation(nusc: NuScenes, token: str, stamp: int) -> Annotation:
 
 
 def _check_pose(table: str, row: dict[str, Any]) -> None:
-    """See that a row's translation is finite and its rotation a unit quaternion."""
+    """See that a row's translation is a place and its rotation a unit quaternion."""
     translation, rotation = row["translation"], row["rotation"]
     unit = abs(np.linalg.norm(rotation) - 1) < _UNIT_TOLERANCE
     if not (
-        len(translation) == 3 and len(rotation) == 4 and np.isfinite(translation).all() and unit
+        len(translation) == 3
+        and len(rotation) == 4
+        and np.isfinite(translation).all()
+        and np.abs(translation).max() < _FARTHEST
+        and unit
     ):
         raise InputError(
-            f"{table} {row['token']}: translation {translation} with rotation {rotation} is no "
-            "pose; unpack the tables again"
+            f"{table} {cited(row['token'])}: translation {translation} with rotation {rotation} is "
+            "no pose; unpack the tables again"
         )

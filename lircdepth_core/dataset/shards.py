@@ -19,10 +19,15 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, Literal, cast
 
 from lircdepth_core.dataset.sample import Sample
 from lircdepth_core.dataset.sample_files import decode_sample
+from lircdepth_core.encoded_image import (
+    MAX_IMAGE_PIXELS,
+    MAX_OTHER_BYTES,
+    MAX_PNG_BYTES_PER_PIXEL,
+)
 from lircdepth_core.errors import InputError, first_line
 from lircdepth_core.extras import not_installed
 from lircdepth_core.input_file import open_input_file
@@ -34,6 +39,12 @@ INDEX_FORMAT = 1
 MAX_INDEX_BYTES = 64 << 20
 MAX_INDEX_SAMPLES = 100_000_000
 """Of one index, all shards together; none that `lircdepth prepare` made comes near either."""
+
+MAX_MEMBER_BYTES = MAX_PNG_BYTES_PER_PIXEL * MAX_IMAGE_PIXELS + MAX_OTHER_BYTES
+"""Of a file of a streamed sample: the largest image that would be decoded."""
+
+MAX_SAMPLE_BYTES = 4 * MAX_MEMBER_BYTES
+"""Of a streamed sample: three depth maps; and its image and its exact depth, each half as large."""
 
 _SMALLEST_SAMPLE = 2 * tarfile.BLOCKSIZE  # a header, and a file that is not empty
 
@@ -159,8 +170,8 @@ def read_shard(shard: Shard) -> Iterator[tuple[str, dict[str, bytes]]]:
     What is not on disk is asked for again if it breaks off, and goes on where it was.
 
     Raises:
-        InputError: it cannot be opened, is cut off or damaged, or has another number of samples
-            than its index says.
+        InputError: it cannot be opened, is cut off, damaged or compressed, has a file or a sample
+            larger than any is, or has another number of samples than its index says.
     """
     given = 0
     for attempt in range(1, 2 if shard.is_local else ATTEMPTS + 1):
@@ -210,7 +221,7 @@ class SeekableShard:
         try:
             with (
                 open_input_file(self._path, sys.maxsize) as file,
-                tarfile.open(fileobj=file, mode="r:") as tar,
+                _open_tar(file, "r:") as tar,
             ):
                 size = os.fstat(file.fileno()).st_size
                 for member in tar:
@@ -260,11 +271,68 @@ def _numbered(
 def _stream(location: str) -> Iterator[tuple[str, dict[str, bytes]]]:
     """Keys and files of a tar file's samples."""
     webdataset = _webdataset()
-    with closing(_open(location)) as stream:
-        members = webdataset.tariterators.tar_file_expander([{"stream": stream, "url": location}])
+    with closing(_open(location)) as opened:
+        stream = _BoundedStream(opened, location)
+        members = _members(stream, location)
         for sample in webdataset.tariterators.group_by_keys(members):
+            stream.begin_sample()
             files = {name: data for name, data in sample.items() if name[:2] != "__"}
             yield sample["__key__"], files
+
+
+def _members(stream: _BoundedStream, location: str) -> Iterator[dict[str, Any]]:
+    """The files of a tar file, as webdataset groups them; its own reader unpacks and has no bounds.
+
+    Raises:
+        InputError: one is larger than any of a sample.
+    """
+    with _open_tar(stream, "r|") as tar:
+        kept: Any = tar  # the types leave out what it keeps
+        while (member := tar.next()) is not None:
+            if not 0 <= member.size <= MAX_MEMBER_BYTES:
+                raise _too_large(location, f"a member of {member.size} bytes")
+            file = tar.extractfile(member) if member.isreg() else None
+            if file is not None:
+                yield {"fname": member.name, "data": file.read(), "__url__": location}
+            # Else it keeps all headers that it has seen, of a stream without end too.
+            kept.members.clear()
+            kept.pax_headers.clear()
+
+
+class _BoundedStream:
+    """A stream that gives no more bytes than a sample has until the next one begins.
+
+    tarfile reads extended headers whole, of any size and number, before it tells of a member.
+    """
+
+    def __init__(self, stream: IO[bytes], location: str) -> None:
+        self._stream, self._location = stream, location
+        self._given = 0
+
+    def begin_sample(self) -> None:
+        """Count from here."""
+        self._given = 0
+
+    def read(self, size: int) -> bytes:
+        """The next bytes; InputError if there are too many."""
+        data = self._stream.read(size)
+        self._given += len(data)
+        if self._given > MAX_SAMPLE_BYTES:
+            raise _too_large(self._location, f"a sample of more than {MAX_SAMPLE_BYTES} bytes")
+        return data
+
+
+def _open_tar(file: Any, mode: Literal["r:", "r|"]) -> tarfile.TarFile:
+    """Open a tar file that is not compressed."""
+    try:
+        return tarfile.open(fileobj=file, mode=mode)
+    except tarfile.ReadError as error:
+        raise tarfile.ReadError(f"no uncompressed tar file: {error}") from error
+
+
+def _too_large(location: str, what: str) -> InputError:
+    """No error after which to ask again."""
+    return _unreadable(Shard(location), ValueError(f"{what}, larger than any"))
 
 
 def _check_count(shard: Shard, found: int) -> None:

@@ -58,8 +58,9 @@ def find_model(name_or_path: str | Path) -> Path:
         parts = given.parts[1:] if given.parts[:1] == ("models",) else given.parts
         candidates += [root.joinpath(*parts) for root in _model_roots()]
     for folder in candidates:
-        if (folder / DESCRIPTION_FILE).is_file():
-            return folder
+        with contextlib.suppress(OSError):  # a name longer than any can be
+            if (folder / DESCRIPTION_FILE).is_file():
+                return folder
     raise InputError(
         f"model {name_or_path}: no {DESCRIPTION_FILE} in "
         f"{', '.join(str(folder) for folder in candidates)}; give the path of a model folder"

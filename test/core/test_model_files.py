@@ -329,6 +329,11 @@ def test_a_home_of_nobody_is_said():
         find_model("~nobody-of-this-name/model")
 
 
+def test_a_name_longer_than_any_folder_s_is_nowhere():
+    with pytest.raises(InputError, match="give the path of a model folder"):
+        find_model(300 * "m")
+
+
 def test_a_model_that_is_nowhere_lists_where_it_was_looked_for(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.prefix", str(tmp_path))
     with pytest.raises(InputError) as caught:

@@ -9,6 +9,8 @@ from node_rig import SECOND, START, cloud_message, image_message
 from lircdepth_core.errors import InputError
 from lircdepth_ros.approximate_sync import ApproximateSync, check_queue_size
 
+MILLISECOND = SECOND // 1000
+
 CLOUD_BYTES = 24
 """Of a cloud of one point."""
 
@@ -128,3 +130,14 @@ def test_clouds_of_which_none_match_hold_nothing_up():
     sync.saw_image(image := image_message(START, width=2, height=2))
     sync._image.filter.signalMessage(image)
     assert time.process_time() - begin < 5.0
+
+
+def test_images_that_come_out_of_order_are_counted_once():
+    synchronised = Synchronised(max_bytes=100 * IMAGE_BYTES, queue_size=2)
+    for milliseconds in (100, 200, 50):
+        synchronised.send_image(START + milliseconds * MILLISECOND)
+    assert synchronised.unmatched == 1  # the synchroniser keeps the newest stamps
+    for radar in (synchronised.left, synchronised.right):
+        synchronised.send_cloud(radar, START + 100 * MILLISECOND)
+    synchronised.sync.close()
+    assert (len(synchronised.matched), synchronised.unmatched) == (1, 2)

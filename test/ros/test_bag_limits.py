@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import itertools
 import re
+import shutil
+import sqlite3
 import struct
+import sys
+import time
 import tracemalloc
 from bz2 import BZ2Decompressor, compress
 from collections.abc import Callable
@@ -15,6 +19,14 @@ import pytest
 import yaml
 from lz4.frame import LZ4FrameDecompressor
 from lz4.frame import compress as lz4_compress
+from rosbags.interfaces import (
+    Qos,
+    QosDurability,
+    QosHistory,
+    QosLiveliness,
+    QosReliability,
+    QosTime,
+)
 from rosbags.rosbag1 import Writer as Ros1Writer
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin
 from rosbags.rosbag2 import Writer as Ros2Writer
@@ -22,11 +34,27 @@ from rosbags.typesys import Stores, get_typestore
 
 from lircdepth_core.errors import InputError
 from lircdepth_ros import bag_limits
-from lircdepth_ros.bag_limits import check_chunks, check_metadata, unpacked
+from lircdepth_ros.bag_limits import RECORD_BYTES, check_chunks, check_metadata, unpacked
 from lircdepth_ros.replay_bag import Bag
+
+if sys.version_info >= (3, 14):
+    from compression.zstd import compress as zstd_compress
+else:
+    from backports.zstd import compress as zstd_compress
 
 LIMIT = 1 << 20
 TEXT = "std_msgs/msg/String"
+QOS = Qos(
+    QosHistory.KEEP_LAST,
+    10,
+    QosReliability.RELIABLE,
+    QosDurability.VOLATILE,
+    QosTime(0, 0),
+    QosTime(0, 0),
+    QosLiveliness.AUTOMATIC,
+    QosTime(0, 0),
+    False,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +67,7 @@ def bag_of(
     length: int,
     mode: CompressionMode = CompressionMode.NONE,
     storage: StoragePlugin = StoragePlugin.MCAP,
+    publishers: int = 0,
 ) -> Path:
     """A rosbag2 folder with three messages, each a text of so many characters."""
     store = get_typestore(Stores.ROS2_JAZZY)
@@ -47,7 +76,9 @@ def bag_of(
         writer.set_compression(mode, CompressionFormat.ZSTD)
     data = store.serialize_cdr(store.types[TEXT]("x" * length), TEXT)
     with writer:
-        topic = writer.add_connection("/text", TEXT, typestore=store)
+        topic = writer.add_connection(
+            "/text", TEXT, typestore=store, offered_qos_profiles=publishers * [QOS]
+        )
         for number in range(3):
             writer.write(topic, number, data)
     return folder
@@ -127,6 +158,113 @@ def test_chunks_of_one_time_have_the_limit_together():
             check_chunks([SimpleNamespace(chunks=[*one_by_one, chunk(0, 999, -LIMIT), more])])
 
 
+def small_messages(
+    path: Path,
+    count: int,
+    length: int = 9,
+    compressed: bool = True,
+    spans: tuple[tuple[int, int], ...] = ((0, 0),),
+    indexed: bool = True,
+    kind: int = 0x05,
+) -> Path:
+    """An MCAP file of one chunk or several, each of so many messages of so many bytes.
+
+    Args:
+        spans: times of the first and of the last message of each chunk, ns.
+        indexed: whether it has a summary.
+        kind: of records that stand in the place of messages.
+    """
+
+    def text(value: str) -> bytes:
+        return struct.pack("<I", len(value)) + value.encode()
+
+    def record(kind: int, content: bytes) -> bytes:
+        return struct.pack("<BQ", kind, len(content)) + content
+
+    head = record(0x03, struct.pack("<H", 1) + text(TEXT) + text("ros2msg") + text("string data"))
+    head += record(0x04, struct.pack("<HH", 1, 1) + text("/text") + text("cdr") + bytes(4))
+    compression = text("zstd" if compressed else "")
+    file = b"\x89MCAP0\r\n" + record(0x01, text("ros2") + text("test"))
+    data = b"\0\1" + bytes(length - 2)
+    summary = head
+    for begin, end in spans:
+        one = record(kind, struct.pack("<HIQQ", 1, 0, begin, begin) + data)
+        last = record(kind, struct.pack("<HIQQ", 1, 0, end, end) + data)
+        content = head + one * (count - 1) + last
+        packed = zstd_compress(content) if compressed else content
+        chunk = struct.pack("<QQQI", begin, end, len(content), 0) + compression
+        chunk = record(0x06, chunk + struct.pack("<Q", len(packed)) + packed)
+        place = struct.pack("<QQQQ", begin, end, len(file), len(chunk))
+        index = struct.pack("<IHQQ", 10, 1, 0, 0) + compression
+        summary += record(0x08, place + index + struct.pack("<QQ", len(packed), len(content)))
+        file += chunk
+    total = count * len(spans)
+    times = [time for span in spans for time in span]
+    summary += record(
+        0x0B,
+        struct.pack("<QHIIIIQQ", total, 1, 1, 0, 0, len(spans), min(times), max(times))
+        + struct.pack("<IHQ", 10, 1, total),
+    )
+    start = len(file) if indexed else 0
+    file += summary if indexed else b""
+    path.write_bytes(file + record(0x02, struct.pack("<QQI", start, 0, 0)) + b"\x89MCAP0\r\n")
+    return path
+
+
+@pytest.mark.parametrize("indexed", [True, False])
+@pytest.mark.parametrize("compressed", [True, False])
+@pytest.mark.parametrize("kind", [0x05, 0x7F])
+def test_a_chunk_of_countless_records_is_not_read(kind, compressed, indexed, tmp_path):
+    most = (LIMIT - 200) // (RECORD_BYTES + 40) - 2  # besides its schema and its channel
+    path = small_messages(tmp_path / "a.mcap", most, compressed=compressed, indexed=indexed)
+    assert lengths(path) == [9] * most
+    path = small_messages(
+        tmp_path / "b.mcap", most + 10, compressed=compressed, indexed=indexed, kind=kind
+    )
+    with pytest.raises(InputError, match=rf"{path}: .* each record counts for {RECORD_BYTES}"):
+        lengths(path)
+
+
+def test_records_of_chunks_that_are_open_together_count_together(tmp_path):
+    half = (LIMIT - 1000) // (RECORD_BYTES + 40) // 2
+    together = small_messages(tmp_path / "a.mcap", half, spans=((0, 9), (5, 14)))
+    assert lengths(together) == [9] * 2 * half
+    assert lengths(together) == [9] * 2 * half, "the chunks of a bag that is closed are not held"
+    one_by_one = tuple((10 * number, 10 * number + 9) for number in range(9))
+    path = small_messages(tmp_path / "b.mcap", half, spans=one_by_one)
+    assert lengths(path) == [9] * 9 * half
+    with Bag(path) as bag:
+        for _ in range(20):  # each left in the middle of a chunk
+            assert next(bag.messages(bag.topics)).time == 0
+    path = small_messages(tmp_path / "c.mcap", half, spans=((0, 9), (5, 14), (9, 20)))
+    with pytest.raises(InputError, match=r"its chunks of one time have more"):
+        lengths(path)
+
+
+@pytest.mark.parametrize(
+    ("size", "length"), [(768 << 10, 9), (4 << 20, 9), (30 << 20, 100), (64 << 20, 324)]
+)
+def test_chunks_of_small_messages_are_read(size, length, tmp_path, monkeypatch):
+    """Chunks as large as ROS's recorder makes them, and some larger ones, of IMUs' messages."""
+    monkeypatch.setattr(bag_limits, "MAX_UNPACKED_BYTES", 512 << 20)
+    count = size // (length + 31)
+    path = small_messages(
+        tmp_path / "a.mcap", count, length, spans=((0, 9), (9, 20))[: 1 + (size < 1 << 23)]
+    )
+    with Bag(path) as bag:
+        assert next(bag.messages(bag.topics)).data[:2] == b"\0\1"
+
+
+def test_a_small_file_of_millions_of_messages_is_refused_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(bag_limits, "MAX_UNPACKED_BYTES", 512 << 20)
+    path = small_messages(tmp_path / "a.mcap", 1_000_000)
+    assert path.stat().st_size < 10_000
+    begin = time.process_time()
+    with pytest.raises(InputError, match="each record counts"):
+        lengths(path)
+    assert time.process_time() - begin < 1
+
+
 @pytest.mark.parametrize(
     ("new", "pack"), [(BZ2Decompressor, compress), (LZ4FrameDecompressor, lz4_compress)]
 )
@@ -161,6 +299,53 @@ def test_a_bag_reads_nothing_outside_its_folder(name, tmp_path):
     named = ["some/where/else/bag2.mcap"]
     bag = with_metadata(inner / "bag2", lambda found: found.update(relative_file_paths=named))
     assert lengths(bag) == [19] * 3
+
+
+@pytest.mark.parametrize("name", ["%2e%2e%2fother%2fother.db3", "other.db3?x", "other.db3#x"])
+def test_a_name_that_sqlite_would_decode_is_refused(name, tmp_path):
+    other = bag_of(tmp_path / "other", 10, storage=StoragePlugin.SQLITE3)
+    bag = tmp_path / "bag"
+    shutil.copytree(other, bag)
+    (bag / name).write_bytes(b"")
+    metadata = bag / "metadata.yaml"
+    metadata.write_text(metadata.read_text().replace("other.db3", f'"{name}"'))
+    refused = rf"^{bag}: .*{re.escape(name)}: SQLite takes the . of this path .* rename"
+    with pytest.raises(InputError, match=refused):
+        Bag(bag)
+    shutil.copy(other / "other.db3", tmp_path / f"{name}.db3")
+    for moved in (tmp_path / f"{name}.db3", shutil.copytree(other, tmp_path / name)):
+        with pytest.raises(InputError, match=r"SQLite takes the . of this path .* move the bag"):
+            Bag(moved)
+    assert lengths(other) == [19] * 3
+    assert lengths(bag_of(tmp_path / f"m{name}", 10)) == [19] * 3, "of mcap, it is a name as others"
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["timestamp = 'x'", "timestamp = 0.5", "data = 1 << 40", "data = 'text'"],
+)
+def test_a_database_of_other_types_is_one_line(change, tmp_path):
+    path = bag_of(tmp_path / "bag", 10, storage=StoragePlugin.SQLITE3) / "bag.db3"
+    database = sqlite3.connect(path)
+    database.execute(f"UPDATE messages SET {change} WHERE timestamp = 1")
+    database.commit()
+    database.close()
+    with pytest.raises(
+        InputError, match=rf"^{path}: not a readable bag \(.* where a time and data"
+    ):
+        lengths(path)
+
+
+@pytest.mark.parametrize("storage", [StoragePlugin.MCAP, StoragePlugin.SQLITE3])
+def test_the_qos_of_a_topic_is_not_read_without_end(storage, tmp_path):
+    def bag_of_publishers(count):
+        folder = bag_of(tmp_path / f"bag{count}", 10, storage=storage, publishers=count)
+        return next(path for path in folder.iterdir() if path.stem == folder.name)
+
+    assert lengths(bag_of_publishers(100)) == [19] * 3
+    file = bag_of_publishers(400)
+    with pytest.raises(InputError, match=rf"^{file}: .*offered_qos_profiles: .*10000"):
+        Bag(file)
 
 
 @pytest.mark.parametrize(

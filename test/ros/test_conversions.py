@@ -284,6 +284,41 @@ def test_an_animation_is_refused():
         image_from_message(compressed(png[:33] + chunk + png[33:]))
 
 
+def jpeg_of_noise(*options):
+    pixels = np.random.default_rng(1).integers(0, 256, (64, 96, 3), np.uint8)
+    return cv2.imencode(".jpg", pixels, options)[1].tobytes()
+
+
+@pytest.mark.parametrize("options", [(), (cv2.IMWRITE_JPEG_RST_INTERVAL, 4)])
+@pytest.mark.parametrize("kept", [0.3, 0.6, 0.9])
+def test_a_jpeg_that_was_cut_and_ended_is_refused(kept, options):
+    jpeg = jpeg_of_noise(*options)
+    cut = jpeg[: int(kept * len(jpeg))]
+    with pytest.raises(InputError, match="a part of the picture only"):
+        image_from_message(compressed(cut.rstrip(b"\xff") + b"\xff\xd9"))
+
+
+@pytest.mark.parametrize("after", [b"", bytes(100)])
+def test_a_whole_jpeg_that_ends_in_grey_is_answered(after):
+    grey = np.full((64, 96, 3), 128, np.uint8)
+    jpeg = cv2.imencode(".jpg", grey)[1].tobytes()
+    np.testing.assert_array_equal(image_from_message(compressed(jpeg + after)), grey)
+
+
+def test_compressed_texts_of_a_png_are_left_packed():
+    pixels = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
+    png = cv2.imencode(".png", pixels)[1].tobytes()
+    texts = b""
+    for kind, before in ((b"zTXt", b"k\0\0"), (b"iTXt", b"k\0\1\0\0\0")):
+        content = kind + before + zlib.compress(bytes(8_000_000))
+        length = (len(content) - 4).to_bytes(4, "big")
+        texts += 60 * (length + content + zlib.crc32(content).to_bytes(4, "big"))
+    begin = time.process_time()
+    found = image_from_message(compressed(png[:33] + texts + png[33:]))
+    assert time.process_time() - begin < 0.3  # unpacking them takes seconds
+    np.testing.assert_array_equal(found, pixels[..., ::-1])
+
+
 def test_a_png_of_nothing_but_empty_chunks_is_refused_at_once():
     png = cv2.imencode(".png", np.zeros((4, 4, 3), np.uint8))[1].tobytes()
     empty = b"\0\0\0\0teXt\0\0\0\0" * 400_000

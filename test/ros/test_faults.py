@@ -207,7 +207,8 @@ def test_ten_times_its_rate_costs_neither_latency_nor_memory(make_rig, predictor
     stages = rig.diagnostics
     # Waiting for the image in work and its own inference; the newest is never far behind.
     assert float(wait_until(lambda: stages.get("in all p95 [ms]"))) < 600
-    assert resident_bytes() - before < 60 * 2**20
+    # 18 MiB for the work; the 200 images would take 37 more.
+    assert resident_bytes() - before < 36 * 2**20
     assert [nanoseconds(m) for m in rig.depths] == sorted(nanoseconds(m) for m in rig.depths)
 
 

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import struct
+import time
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from nav_msgs.msg import Odometry
 from node_rig import START, camera_info_message, cloud_message, image_message, wait_until
+from rclpy.serialization import serialize_message
 from sensor_msgs.msg import PointField
 
 from lircdepth_core.errors import InputError
 from lircdepth_ros.conversions import RadarFields, camera_from_message, radar_from_message
-from lircdepth_ros.message_limits import MAX_CLOUD_FIELDS, MAX_TEXT, cut_long_parts
+from lircdepth_ros.message_limits import (
+    MAX_CLOUD_FIELDS,
+    MAX_TEXT,
+    cut_long_parts,
+    read_cloud,
+)
 
 AHEAD = [(20.0, 0.0, 0.0, 5.0, -10.0, 0.0)]
 
@@ -60,6 +71,49 @@ def test_a_field_s_name_cannot_break_a_line():
     assert "\n" not in str(caught.value)
 
 
+def cloud_of_fields(count: int) -> bytes:
+    """The CDR of a cloud of so many fields, which has no points."""
+    name, description = struct.pack("<I2sxx", 2, b"f"), struct.pack("<IBxxxI", 0, 7, 1)
+    head = struct.pack("<4sIIIIII", b"\0\1\0\0", 0, 0, 1, 0, 1, 0)
+    return head + struct.pack("<I", count) + count * (name + description) + bytes(24)
+
+
+def test_as_many_fields_as_are_allowed_are_read():
+    cloud = read_cloud(cloud_of_fields(MAX_CLOUD_FIELDS))
+    assert (len(cloud.fields), cloud.fields[-1].name) == (MAX_CLOUD_FIELDS, "f")
+
+
+def test_a_cloud_of_half_a_million_fields_is_refused_at_once():
+    data = cloud_of_fields(500_000)
+    begin = time.process_time()
+    with pytest.raises(InputError, match="radar cloud: 500000 fields; give up to 256"):
+        read_cloud(data)
+    assert time.process_time() - begin < 0.1  # reading them takes more than a second
+
+
+def refusal(data: bytes) -> str:
+    try:
+        read_cloud(data)
+    except InputError as error:
+        return str(error)
+    return ""
+
+
+@given(st.binary(max_size=60), st.integers(0, 1), st.integers(0, 40))
+def test_what_is_no_cloud_is_refused_in_one_line(data, byte_order, kept):
+    for hostile in (data, bytes([0, byte_order]) + data, cloud_of_fields(2)[:kept] + data):
+        assert "\n" not in refusal(hostile)
+
+
+def test_clouds_of_either_byte_order_are_read():
+    assert read_cloud(serialize_message(cloud_message(START, AHEAD))) == cloud_message(START, AHEAD)
+    big = struct.pack(">4sIII8sIII", b"\0\0\0\0", 7, 8, 5, b"left\0", 2, 3, 0)
+    big += struct.pack(">?xxxIII?", False, 0, 0, 0, True)
+    cloud = read_cloud(big)
+    assert (cloud.header.stamp.sec, cloud.header.frame_id) == (7, "left")
+    assert (cloud.height, cloud.width, cloud.is_dense) == (2, 3, True)
+
+
 def test_the_node_keeps_none_of_it(make_rig, predictor):
     rig = make_rig()
     cloud = cloud_message(START, AHEAD)
@@ -67,6 +121,5 @@ def test_the_node_keeps_none_of_it(make_rig, predictor):
     rig.radar(cloud)
     rig.images.publish(image_message(START, frame="CAM_FRONT"))
     rig.answer_to(START)
-    wait_until(lambda: "more than 256 fields" in (rig.message or ""), what="the warning")
-    sweeps = rig.node._worker._radars["/depth/input/radar"]._sweeps
-    assert [len(sweep.cloud.fields) for sweep in sweeps] == [MAX_CLOUD_FIELDS + 1]
+    wait_until(lambda: "5006 fields; give up to 256" in (rig.message or ""), what="the warning")
+    assert not rig.node._worker._radars["/depth/input/radar"]._sweeps

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -374,6 +375,48 @@ def test_clock_tells_recording_time_before_each_message_and_in_gaps(
         t * MILLISECOND for t in (0, 30, 130, 230, 250)
     ]
     assert report.sent == {"/clock": 5, "/note": 3}
+
+
+@pytest.mark.parametrize("time", [-5, 2**31 * 10**9, 2**62])
+def test_a_time_that_no_clock_of_ros_shows_is_refused_before_anything_is_sent(
+    tmp_path: Path, play: Callable[..., ReplayReport], time: int
+) -> None:
+    with Ros2Writer(tmp_path / "bag", version=9, storage_plugin=StoragePlugin.SQLITE3) as writer:
+        topic = writer.add_connection("/note", "std_msgs/msg/String", typestore=STORE)
+        for recorded in sorted([10**9, 2 * 10**9, time]):
+            writer.write(topic, recorded, serialize_message(text("a")))
+    bag = tmp_path / "bag" / "bag.db3"
+    with pytest.raises(InputError, match=rf"^{bag}: --clock cannot tell .* {time} ns, ROS's are"):
+        play(bag, clock=10.0, wait=("/note",), wait_timeout=0.1)
+    report = play(bag, clock=1.0, start=1.0 if time < 0 else 0.0, duration=3.0)
+    assert report.sent["/note"] == 2
+
+
+def test_a_time_that_the_metadata_hide_ends_the_replay_with_one_line(
+    tmp_path: Path, play: Callable[..., ReplayReport]
+) -> None:
+    bag = write_bag(tmp_path / "bag", [("/note", t, text("a")) for t in (0, 2**62 // MILLISECOND)])
+    metadata = bag / "metadata.yaml"
+    lines = metadata.read_text().splitlines()
+    hidden = [re.sub(r"( nanoseconds:) \d+", r"\1 1000000000", line) for line in lines]
+    metadata.write_text("\n".join(hidden))
+    with pytest.raises(InputError, match=rf"^{bag}: --clock cannot tell the recording time \d+ ns"):
+        play(bag, clock=1e-9)
+
+
+def test_a_name_that_is_cut_at_its_nul_is_not_played(
+    tmp_path: Path, play: Callable[..., ReplayReport]
+) -> None:
+    rows: list[Row] = [("/note", 0, text("a")), ("/note\0evil", 1, text("b"))]
+    report = play(write_bag(tmp_path / "bag", rows))
+    assert report.sent == {"/note": 1}
+    assert "no valid topic name" in report.skipped["/note\\x00evil"]
+    bag = write_bag(tmp_path / "odd", [("/a\n\0b", 1, text("b"))])
+    with pytest.raises(InputError, match=r"nothing to play \(/a\\n\\x00b: .* no valid") as raised:
+        play(bag)
+    assert "\n" not in str(raised.value)
+    with pytest.raises(InputError, match=r"--remap .* is no valid topic name"):
+        play(tmp_path / "bag", remap={"/note": "/a\0b"})
 
 
 def test_a_bag_cannot_have_any_module_imported(

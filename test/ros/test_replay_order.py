@@ -1,6 +1,8 @@
-"""Pure parts of the replay: the lockstep order and the offered quality of service."""
+"""Pure parts of the replay: the lockstep order, the clock and the offered quality of service."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -17,6 +19,7 @@ from rosbags.interfaces import (
 
 from lircdepth_core.errors import InputError
 from lircdepth_ros.replay_bag import BagMessage, header_stamp
+from lircdepth_ros.replay_clock import CLOCK_END, CLOCK_TOPIC, with_clock
 from lircdepth_ros.replay_lockstep import LATEST, SENT_AHEAD, AwaitAnswer, lockstep
 from lircdepth_ros.replay_qos import publisher_qos
 
@@ -152,6 +155,22 @@ def test_an_image_without_header_is_named() -> None:
 def test_big_endian_stamp() -> None:
     data = b"\0\0\0\0" + (7).to_bytes(4, "big") + (8).to_bytes(4, "big")
     assert header_stamp(BagMessage("/a", 0, data)) == 7_000_000_008
+
+
+def test_the_clock_tells_every_time_that_ros_has() -> None:
+    times = [0, 1, CLOCK_END - 1]
+    found = list(with_clock([BagMessage("/a", x, b"") for x in times], 1e-9, Path("bag")))
+    clocks = [x for x in found if x.topic == CLOCK_TOPIC]
+    assert [header_stamp(x) for x in clocks] == [x.time for x in clocks]
+    assert {*times} <= {x.time for x in clocks}
+
+
+@pytest.mark.parametrize("time", [-5, CLOCK_END, 2**62, 2**64])
+def test_a_time_that_ros_has_not_is_named_with_its_bag(time: int) -> None:
+    messages = with_clock([BagMessage("/a", x, b"") for x in (7, time)], 1e-9, Path("some/bag"))
+    assert [next(messages).topic, next(messages).topic] == [CLOCK_TOPIC, "/a"]
+    with pytest.raises(InputError, match=rf"^some/bag: --clock cannot tell .* {time} ns"):
+        next(messages)
 
 
 def offered(

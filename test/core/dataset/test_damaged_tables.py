@@ -156,6 +156,7 @@ NO_MATRIX = only_cameras(in_all("camera_intrinsic", "none"))
         ("bag", "sample_data", in_all("filename", "/etc/passwd"), "outside the data set"),
         ("bag", "sensor", in_all("channel", "\ud800"), r"channel '\ud800' is no text"),
         ("prepare", "scene", in_all("name", "../../elsewhere"), "cannot name a file"),
+        ("prepare", "scene", in_all("name", "a" * 300), "cannot name a file"),
         ("predict", "sample_data", in_all("filename", "/etc/passwd"), "outside the data set"),
         ("predict", "sample_data", in_all("timestamp", None), "timestamp None is none"),
         ("predict", "sample_data", in_all("width", None), "no camera_intrinsic or size"),
@@ -192,7 +193,11 @@ def test_a_damaged_row_is_one_line(
         ("sample_data", "timestamp", "soon", "timestamp 'soon' is none"),
         ("scene", "first_sample_token", None, "scene-0003 has no sample; unpack"),
         ("scene", "first_sample_token", ["a"], "its tables are damaged"),
-        ("sample_annotation", "size", [1, 10**400, 1], "its tables are damaged"),
+        ("sample_annotation", "size", [1, 10**400, 1], "size [1, 1000"),
+        pytest.param(
+            "sample_data", "filename", "x" * 5000, "name too long; unpack the tables", id="long"
+        ),
+        ("sample_data", "filename", "sweeps/a\nb", r"filename 'sweeps/a\nb' is none"),
     ],
 )
 def test_a_damaged_row_costs_its_scene_alone(
@@ -207,15 +212,54 @@ def test_a_damaged_row_costs_its_scene_alone(
     assert {sample.scene for sample in read_samples(tmp_path / "out")} == {SCENE}
 
 
-def test_a_token_that_cannot_be_written_costs_its_scene_alone(root: Path, run: Run) -> None:
+@pytest.mark.parametrize("name", [5, None, ["a"], "", "\ud800"])
+def test_a_category_without_a_name_costs_its_scenes_alone(
+    name: object, root: Path, tmp_path: Path, run: Run
+) -> None:
+    edit_table(root, "category", lambda rows: rows.append({"token": "other", "name": name}))
+    change = in_all("category_token", "other")
+    edit_table(root, "instance", lambda rows: change(of_second_scene(rows)))
+    status, error = run("prepare")
+    assert status == 1
+    assert error.startswith("skipped scene-0003: sample_annotation: category_name ")
+    assert error.endswith(" is no text; unpack the tables again")
+    assert {sample.scene for sample in read_samples(tmp_path / "out")} == {SCENE}
+
+
+def test_a_name_too_long_in_tables_of_a_scene_that_is_done_is_said(root: Path, run: Run) -> None:
+    assert run("prepare")[0] == 0
+    change = in_all("filename", "x" * 300)
+    edit_table(root, "sample_data", lambda rows: change(of_second_scene(rows)))
+    status, error = run("prepare")
+    assert status == 1
+    assert error.startswith("skipped scene-0003: ")
+    assert error.endswith("x: File name too long; unpack the tables again")
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("\ud800", r"'\ud800' is no text"),
+        ("a.b", "'a.b' cannot name a file; rename it"),
+        ("../../../tmp/audit/evil", "'../../../tmp/audit/evil' cannot name a file; rename it"),
+        ("a\\b", r"'a\\b' cannot name a file; rename it"),
+        ("a" * 101, "aaa"),
+    ],
+    ids=["half", "dot", "path", "backslash", "long"],
+)
+def test_a_token_that_cannot_be_written_costs_its_scene_alone(
+    name: str, words: str, root: Path, tmp_path: Path, run: Run
+) -> None:
     tables = root / VERSION
     of_scene = of_second_scene(json.loads((tables / "scene.json").read_text()))
     token = of_scene[0]["first_sample_token"]
     for path in tables.glob("*.json"):
-        path.write_text(path.read_text().replace(f'"{token}"', r'"\ud800"'))
+        path.write_text(path.read_text().replace(f'"{token}"', json.dumps(name)))
     status, error = run("prepare")
     assert status == 1
-    assert error.startswith(r"skipped scene-0003: sample: token '\ud800' is no text")
+    assert error.startswith("skipped scene-0003: sample: token ")
+    assert words in error
+    assert {sample.scene for sample in read_samples(tmp_path / "out")} == {SCENE}
 
 
 def of_second_scene(rows: Rows) -> Rows:

@@ -72,19 +72,29 @@ def test_the_verbs_work_without_a_network(annotated: Path, tmp_path: Path):
         assert main([str(argument) for argument in arguments]) == 0, arguments[0]
 
 
-def test_onnx_runtime_does_not_report_this_machine(tmp_path: Path):
-    """Its own builds do, from 1.29: what they send goes with a number kept in the home folder."""
-    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
-    # In what it takes for a test of its own or for a CI it keeps still, whoever loads it.
-    silent = ("CI", "GITHUB_ACTIONS", "ORT_RUNNING_UNIT_TESTS", "ORT_DISABLE_TELEMETRY")
-    environment = {key: value for key, value in os.environ.items() if key not in silent}
-    for key in [key for key in environment if key.startswith("XDG_")]:
-        del environment[key]
-    program = "import lircdepth_core.inference.backends.onnxruntime_backend"
+# In what libraries take for a test of their own or for a CI they keep still, whoever loads them.
+SILENT = ("CI", "TF_BUILD", "JENKINS_URL", "ORT_RUNNING_UNIT_TESTS", "ORT_DISABLE_TELEMETRY")
+
+
+@pytest.mark.parametrize(
+    ("library", "kept"), [("onnxruntime", "*onnxruntime*"), ("openvino", "intel")]
+)
+def test_no_back_end_reports_this_machine(library: str, kept: str, tmp_path: Path):
+    """ONNX Runtime's own builds do, from 1.29, and so does OpenVINO.
+
+    What they send goes with a number that they keep in the home folder.
+    """
+    pytest.importorskip(library, reason=f"{library} is not installed")
+    environment = {
+        key: value
+        for key, value in os.environ.items()
+        if key not in SILENT and not key.startswith(("XDG_", "GITHUB_"))
+    }
+    program = f"import time, lircdepth_core.inference.backends.{library}_backend; time.sleep(1)"
     subprocess.run(
         [sys.executable, "-c", program],
         env={**environment, "HOME": str(tmp_path)},
         cwd=ROOT,
         check=True,
     )
-    assert not list(tmp_path.rglob("*onnxruntime*"))
+    assert not list(tmp_path.rglob(kept))

@@ -22,6 +22,7 @@ def nusc(annotated):
     [
         ("translation", [1.0, math.nan, 0.0]),
         ("translation", [1.0, 0.0, math.inf]),
+        ("translation", [1.0, 1e300, 0.0]),
         ("translation", [1.0, 0.0]),
         ("rotation", [0.0, 0.0, 0.0, 0.0]),
         ("rotation", [math.nan, 0.0, 0.0, 1.0]),
@@ -38,7 +39,9 @@ def test_a_damaged_pose_is_named(table, field, value, nusc, monkeypatch):
         read_scene(nusc, nusc.scene[0], CHANNELS)
 
 
-@pytest.mark.parametrize("size", [[0.0, 4.0, 1.5], [2.0, -4.0, 1.5], [2.0, 4.0, math.nan]])
+@pytest.mark.parametrize(
+    "size", [[0.0, 4.0, 1.5], [2.0, -4.0, 1.5], [2.0, 4.0, math.nan], [1e300, 4.0, 1.5]]
+)
 def test_a_box_without_a_size_is_named(size, nusc, monkeypatch):
     row = nusc.sample_annotation[0]
     monkeypatch.setitem(row, "size", size)

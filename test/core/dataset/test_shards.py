@@ -4,6 +4,8 @@ import io
 import json
 import os
 import shutil
+import subprocess
+import sys
 import tarfile
 import time
 from dataclasses import replace
@@ -13,6 +15,7 @@ import numpy as np
 import pytest
 from http_folder import serving
 
+from lircdepth_core.dataset import shards as shards_module
 from lircdepth_core.dataset.sample_files import (
     decode_depth,
     decode_sample,
@@ -232,6 +235,7 @@ def extended(records: dict[str, str], count: int = 1) -> bytes:
     return before * count + data + bytes(2 * tarfile.BLOCKSIZE)
 
 
+@pytest.mark.parametrize("served", [False, True])
 @pytest.mark.parametrize(
     ("records", "count"),
     [
@@ -244,23 +248,113 @@ def extended(records: dict[str, str], count: int = 1) -> bytes:
     ],
     ids=["map", "size", "huge", "overflow", "negative", "many"],
 )
-def test_a_shard_of_damaged_headers_is_said(records, count, tmp_path):
+def test_a_shard_of_damaged_headers_is_said(records, count, served, tmp_path, monkeypatch):
+    monkeypatch.setattr(time, "sleep", lambda _: None)
     (tmp_path / "a.tar").write_bytes(extended(records, count))
-    with pytest.raises(InputError, match=r"a\.tar: cannot be read \("):
-        next(read_samples(tmp_path / "a.tar"))
+    said = pytest.raises(InputError, match=r"a\.tar: cannot be read \(")
+    with serving(tmp_path) as url, said:
+        next(read_samples(f"{url}/a.tar" if served else tmp_path / "a.tar"))
 
 
+@pytest.mark.parametrize("served", [False, True])
 @pytest.mark.parametrize("size", [-512, -1024, 2**40])
-def test_a_shard_of_a_member_that_is_not_in_it_is_said(size, tmp_path):
+def test_a_shard_of_a_member_that_is_not_in_it_is_said(size, served, tmp_path, monkeypatch):
     """tarfile goes round for ever where a size leads back to its own header."""
+    monkeypatch.setattr(time, "sleep", lambda _: None)
     member = tarfile.TarInfo("a.json")
     header = bytearray(member.tobuf(tarfile.USTAR_FORMAT))
     header[124:136] = (b"\xff" if size < 0 else b"\x80") + size.to_bytes(11, "big", signed=True)
     header[148:156] = b" " * 8
     header[148:156] = b"%06o\0 " % sum(header)
     (tmp_path / "a.tar").write_bytes(bytes(header) + bytes(2 * tarfile.BLOCKSIZE))
-    with pytest.raises(InputError, match=r"a\.tar: cannot be read \("):
-        next(read_samples(tmp_path / "a.tar"))
+    said = pytest.raises(InputError, match=r"a\.tar: cannot be read \(")
+    with serving(tmp_path) as url, said:
+        next(read_samples(f"{url}/a.tar" if served else tmp_path / "a.tar"))
+
+
+@pytest.mark.parametrize("served", [False, True])
+@pytest.mark.parametrize("kind", ["gz", "bz2", "xz"])
+def test_a_compressed_shard_is_refused(kind, served, tmp_path, monkeypatch):
+    """A few kilobytes of it could unpack to any number of bytes."""
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    with tarfile.open(tmp_path / "a.tar", f"w:{kind}") as tar:
+        member = tarfile.TarInfo("a.json")
+        member.size = 2**20
+        tar.addfile(member, io.BytesIO(bytes(2**20)))
+    with serving(tmp_path) as url:
+        shard = find_shards(f"{url}/a.tar" if served else tmp_path / "a.tar")[0]
+        for read in (lambda: read_samples(shard.location), lambda: read_shard(shard)):
+            with pytest.raises(InputError, match=r"a\.tar: cannot be read \(no uncompressed tar"):
+                next(read())
+
+
+LARGEST = 50_000
+"""Bytes of a file; the largest that may be are too large for a test."""
+
+
+def archive(*sizes: int, kind: bytes = tarfile.REGTYPE) -> bytes:
+    """A tar file whose members, files of one sample, are as large as they say."""
+    parts = []
+    for number, size in enumerate(sizes):
+        member = tarfile.TarInfo(f"a.{number}")
+        member.type, member.size = kind, size
+        parts += [member.tobuf(), bytes(-(-size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE)]
+    return b"".join([*parts, bytes(2 * tarfile.BLOCKSIZE)])
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (archive(LARGEST + 1), f"a member of {LARGEST + 1} bytes"),
+        (archive(*[LARGEST] * 5), f"a sample of more than {4 * LARGEST} bytes"),
+        (archive(*[0] * 500), f"a sample of more than {4 * LARGEST} bytes"),
+        (archive(5 * LARGEST, kind=tarfile.XHDTYPE), f"a sample of more than {4 * LARGEST} bytes"),
+        (archive(5 * LARGEST, kind=tarfile.GNUTYPE_LONGNAME), "a sample of more than"),
+        (extended({"GNU.sparse.size": "60000", "GNU.sparse.map": "0,1"}), "a member of 60000"),
+    ],
+    ids=["file", "sample", "many", "header", "name", "sparse"],
+)
+@pytest.mark.parametrize("served", [False, True])
+def test_what_is_larger_than_any_sample_is_not_streamed(
+    content, words, served, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(shards_module, "MAX_MEMBER_BYTES", LARGEST)
+    monkeypatch.setattr(shards_module, "MAX_SAMPLE_BYTES", 4 * LARGEST)
+    (tmp_path / "a.tar").write_bytes(content)
+    said = pytest.raises(InputError, match=rf"a\.tar: cannot be read \({words}.*, larger than any")
+    with serving(tmp_path) as url, said:
+        list(read_shard(find_shards(f"{url}/a.tar" if served else tmp_path / "a.tar")[0]))
+
+
+def test_large_samples_one_after_another_are_streamed(shards, monkeypatch):
+    every = [files for _, files in read_shard(find_shards(shards)[0])]
+    largest = max(sum(map(len, files.values())) for files in every)
+    monkeypatch.setattr(shards_module, "MAX_SAMPLE_BYTES", int(1.5 * largest))
+    assert len(list(read_shard(find_shards(shards)[0]))) == len(every) == 3
+
+
+LIMITED = """
+import resource, sys
+from lircdepth_core.dataset.shards import find_shards, read_shard
+from lircdepth_core.errors import InputError
+
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    list(read_shard(find_shards(sys.argv[1])[0]))
+except InputError as error:
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+def test_a_shard_that_would_unpack_to_much_takes_no_memory(tmp_path):
+    member = tarfile.TarInfo("a.json")
+    member.size = 300 << 20
+    with tarfile.open(tmp_path / "a.tar", "w:gz") as tar, Path("/dev/zero").open("rb") as zeros:
+        tar.addfile(member, zeros)
+    assert (tmp_path / "a.tar").stat().st_size < 400_000
+    command = [sys.executable, "-c", LIMITED, str(tmp_path / "a.tar")]
+    kilobytes = int(subprocess.check_output(command, text=True, timeout=60))
+    assert kilobytes < 100_000
 
 
 def test_a_pattern_that_is_none_is_said():
