@@ -425,6 +425,21 @@ def test_cleanup_forgets_a_worker_that_was_given_up(make_rig, predictor, monkeyp
     assert given_up() is None
 
 
+def test_a_shutdown_amid_work_answers_the_image_in_work_and_counts_the_others(make_rig, predictor):
+    rig = make_rig(topics=())
+    predictor.seconds = 0.5
+    rig.images.publish(image_message(START))
+    wait_until(lambda: predictor.calls)
+    rig.images.publish(image_message(START + 100 * MS))
+    wait_until(lambda: rig.counts()["received"] == 2)
+    rig.trigger("shutdown")
+    counts = rig.counts()
+    dropped = sum(count for name, count in counts.items() if name.startswith("dropped: "))
+    assert (counts["received"], counts["answered"], dropped) == (2, 1, 1)
+    assert not rig.node.has_unfinished_image
+    rig.answer_to(START)
+
+
 def test_an_older_image_does_not_replace_a_newer_one(make_rig, predictor):
     predictor.seconds = 0.4
     rig = make_rig(topics=())

@@ -164,6 +164,11 @@ TRANSITIONS = {
     "inactive": (Transition.TRANSITION_CONFIGURE,),
     "active": (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE),
     "finalized": (Transition.TRANSITION_UNCONFIGURED_SHUTDOWN,),
+    "finalized after work": (
+        Transition.TRANSITION_CONFIGURE,
+        Transition.TRANSITION_ACTIVATE,
+        Transition.TRANSITION_ACTIVE_SHUTDOWN,
+    ),
 }
 
 
@@ -174,9 +179,9 @@ def test_a_signal_ends_it_in_every_state_within_two_seconds(
 ):
     parameters = (f"model:={model}", CALIBRATION, "autostart:=false")
     # A name of its own: DDS remembers for a while the services of a node that was killed before.
-    namespace = f"/ends_when_{state}_by_{number:d}"
+    namespace = f"/ends_when_{state.replace(' ', '_')}_by_{number:d}"
     node = start_node(*parameters, remaps=[f"__ns:={namespace}"])
-    listener.bring(f"{namespace}/depth", TRANSITIONS[state], to=state)
+    listener.bring(f"{namespace}/depth", TRANSITIONS[state], to=state.split()[0])
     begin = time.monotonic()
     node.process.send_signal(number)
     assert node.process.wait(20) == 0, node.output()
