@@ -39,7 +39,6 @@ def card(out: Path, model: Path) -> str:
         yaml.safe_load((HERE / f"{name}.yaml").read_text(encoding="utf-8"))
         for name in (description.name, "drives")
     )
-    settings = [setting for stage in recipe["stages"] for setting in stage["settings"]]
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE),
         undefined=jinja2.StrictUndefined,
@@ -53,8 +52,7 @@ def card(out: Path, model: Path) -> str:
         about=recipe["card"],
         drives=drives,
         seen=description.input,
-        steps=[int(s.partition("=")[2]) for s in settings if s.startswith("length.image_steps")],
-        heads=sum(stage.get("config") == "train_uncertainty" for stage in recipe["stages"]),
+        steps=[_image_steps(stage) for stage in recipe["stages"]],
         evaluation=evaluation,
         exact=exact,
         scan=scan["by_radar"]["full"],
@@ -64,6 +62,13 @@ def card(out: Path, model: Path) -> str:
         radar=RADAR,
         real=real,
     )
+
+
+def _image_steps(stage: dict[str, Any]) -> str:
+    """How many a stage has; in brackets those that only the uncertainty head learns from."""
+    settings = dict(setting.split("=", 1) for setting in stage["settings"])
+    steps = f"{int(settings['length.image_steps']):,}"
+    return f"({steps})" if stage.get("config") == "train_uncertainty" else steps
 
 
 def main() -> None:

@@ -158,13 +158,13 @@ def write_model(
         description: what the model is; its `weights` are replaced by those written, and it is
             not quantised.
         card: text of README.md.
-        half: store float16 instead of float32 (half the size).
+        half: store float16 instead of float32 (half the size), but for what it cannot hold.
 
     Returns:
         The description with the stored weights' name and hash.
 
     Raises:
-        InputError: the folder exists, or a parameter is not finite (in float16, if `half`).
+        InputError: the folder exists, or a parameter is not finite.
     """
     if folder.exists():
         raise InputError(f"{folder}: exists already; give a new folder")
@@ -249,9 +249,10 @@ def _stored_state(network: torch.nn.Module, half: bool) -> dict[str, torch.Tenso
     for key, value in network.state_dict().items():
         stored = value.detach().cpu().contiguous()
         if stored.is_floating_point():
-            stored = stored.to(torch.float16 if half else torch.float32)
+            stored = stored.to(torch.float32)
         if not torch.isfinite(stored).all():
-            hint = "store float32" if half else "do not use this network"
-            raise InputError(f"{key}: not finite as {stored.dtype}; {hint}")
-        state[key] = stored
+            raise InputError(f"{key}: not finite as {stored.dtype}; do not use this network")
+        halved = stored.to(torch.float16) if half and stored.is_floating_point() else stored
+        # Variances of activations may be more than half precision holds.
+        state[key] = halved if torch.isfinite(halved).all() else stored
     return state

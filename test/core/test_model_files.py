@@ -171,11 +171,22 @@ def test_weights_that_are_no_finite_real_numbers_are_refused(folder, value):
         Predictor.load(folder, "cpu")
 
 
-def test_a_parameter_too_large_for_half_precision_is_not_stored(tmp_path, make_model):
+def test_what_half_precision_cannot_hold_is_stored_as_it_is(tmp_path, make_model):
     network = torch.nn.Linear(1, 1)
     network.weight.data[:] = 1e6
-    with pytest.raises(InputError, match=r"weight: not finite as torch\.float16; store float32"):
-        write_model(tmp_path / "model", network, make_model(), "", half=True)
+    network.bias.data[:] = 0.5
+    write_model(tmp_path / "model", network, make_model(), "", half=True)
+    state = safetensors.torch.load_file(tmp_path / "model" / "weights.safetensors")
+    assert state["weight"] == torch.tensor(1e6)
+    assert (state["bias"].dtype, float(state["bias"])) == (torch.float16, 0.5)
+
+
+@pytest.mark.parametrize("half", [True, False])
+def test_parameters_that_are_not_finite_are_not_stored(half, tmp_path, make_model):
+    network = torch.nn.Linear(1, 1)
+    network.weight.data[:] = torch.inf
+    with pytest.raises(InputError, match="weight: not finite as torch.float32; do not use"):
+        write_model(tmp_path / "model", network, make_model(), "", half=half)
     assert not any(tmp_path.iterdir())
 
 
