@@ -185,7 +185,7 @@ def test_what_half_precision_cannot_hold_is_stored_as_it_is(tmp_path, make_model
 def test_parameters_that_are_not_finite_are_not_stored(half, tmp_path, make_model):
     network = torch.nn.Linear(1, 1)
     network.weight.data[:] = torch.inf
-    with pytest.raises(InputError, match="weight: not finite as torch.float32; do not use"):
+    with pytest.raises(InputError, match=r"weight: not finite as torch\.float32; do not use"):
         write_model(tmp_path / "model", network, make_model(), "", half=half)
     assert not any(tmp_path.iterdir())
 
