@@ -20,7 +20,10 @@ MAX_DISTORTION = 100
 """Numbers; ROS's longest distortion model has 14."""
 
 
-_CDR_BYTE_ORDER = {b"\0\0": ">", b"\0\1": "<"}
+_CDR_BYTE_ORDER = {b"\0\0": ">", b"\0\1": "<", b"\0\6": ">", b"\0\7": "<"}
+"""By its encapsulation, XCDR 1 and 2 (OMG DDS-XTypes 1.3, table 60), which place all that comes
+before the fields alike."""
+
 _UNSIGNED, _STAMP_BYTES = 4, 8
 
 
@@ -30,7 +33,7 @@ def read_cloud(data: bytes) -> PointCloud2:
     Each field becomes a Python object: 500,000 of them, in 10 MB, take 1.7 s.
 
     Args:
-        data: as DDS carries it, CDR with its encapsulation header (OMG DDSI-RTPS, 10.2).
+        data: as DDS carries it, CDR with its encapsulation header (OMG DDSI-RTPS 2.5, 10.2).
 
     Raises:
         InputError: it has more than `MAX_CLOUD_FIELDS` fields, or is no PointCloud2.
