@@ -71,7 +71,10 @@ class SampleMaker:
     def _files(self, frame: KeyFrame, channel: str) -> dict[str, bytes]:
         image_row = frame.measurements[channel]
         camera = image_row.camera
-        assert camera is not None
+        if camera is None:
+            raise InputError(
+                f"sample {frame.token}: its {channel} is no camera; unpack the tables again"
+            )
         jpeg, image = read_image(self._dataroot / image_row.file, camera)
         camera_from_global = np.linalg.inv(image_row.global_from_sensor)
         boxes, rectangles = objects_in_view(frame.boxes.moved(camera_from_global), camera)

@@ -226,6 +226,27 @@ def test_a_category_without_a_name_costs_its_scenes_alone(
     assert {sample.scene for sample in read_samples(tmp_path / "out")} == {SCENE}
 
 
+def test_a_camera_whose_sensor_is_none_costs_its_scenes_alone(
+    root: Path, tmp_path: Path, run: Run
+) -> None:
+    sensor = {"token": "other", "channel": "CAM_FRONT", "modality": "lidar"}
+    edit_table(root, "sensor", lambda rows: rows.append(sensor))
+    moved = {"token": "moved", "sensor_token": "other"}
+    edit_table(root, "calibrated_sensor", lambda rows: rows.append({**rows[0], **moved}))
+
+    def change(rows: list[dict]) -> None:
+        for row in of_second_scene(rows):
+            if "CAM_FRONT" in row["filename"]:
+                row["calibrated_sensor_token"] = "moved"
+
+    edit_table(root, "sample_data", change)
+    status, error = run("prepare")
+    assert status == 1
+    assert error.startswith("skipped scene-0003: ")
+    assert error.endswith(" is no camera; unpack the tables again")
+    assert {sample.scene for sample in read_samples(tmp_path / "out")} == {SCENE}
+
+
 def test_a_name_too_long_in_tables_of_a_scene_that_is_done_is_said(root: Path, run: Run) -> None:
     assert run("prepare")[0] == 0
     change = in_all("filename", "x" * 300)
