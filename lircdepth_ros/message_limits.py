@@ -1,4 +1,4 @@
-"""Parts of messages that only the broken or hostile make long, cut before they are kept."""
+"""Parts of messages that only the broken or hostile make long: cut or refused, not kept."""
 
 from __future__ import annotations
 
