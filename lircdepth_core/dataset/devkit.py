@@ -212,15 +212,23 @@ def find_scene(nusc: NuScenes, name: str) -> dict[str, Any]:
     """The row of the scene called `name`.
 
     Raises:
-        InputError: there is no such scene; the message names those there are.
+        InputError: there is no such scene, and the message names those there are; or there are
+            several.
     """
     with reading_tables(nusc):
-        for scene in nusc.scene:
-            if scene["name"] == name:
-                return scene
+        called_so = [scene for scene in nusc.scene if scene["name"] == name]
+        if len(called_so) > 1:
+            raise InputError(f"{nusc.dataroot}: {ambiguous(name, len(called_so))}")
+        if called_so:
+            return called_so[0]
         names = sorted(str(scene["name"]) for scene in nusc.scene)
     shown = listed(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
     raise InputError(f"{nusc.dataroot}: no scene {name}; there are {shown}")
+
+
+def ambiguous(name: str, scenes: int) -> str:
+    """What to say of a name that several scenes have."""
+    return f"{scenes} scenes are called {cited(name)}; rename all but one in the scene table"
 
 
 def is_original(nusc: NuScenes, scene: dict[str, Any]) -> bool:

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -22,6 +23,7 @@ import cv2
 from threadpoolctl import threadpool_limits
 
 from lircdepth_core.dataset.devkit import (
+    ambiguous,
     find_scene,
     is_original,
     is_plain,
@@ -118,6 +120,8 @@ def prepare(
             channels = _channels(nusc, options)
         conditions = read_conditions(dataroot)
     _remove_unfinished(out)
+    called = Counter(row["name"] for row in rows)
+    rows = list({row["name"]: row for row in rows}.values())
 
     if report:
         report(0, len(rows), "", None)
@@ -135,6 +139,8 @@ def prepare(
     def jobs() -> Iterator[_Job]:
         for row in rows:
             try:
+                if called[row["name"]] > 1:  # their shards would have the same names
+                    raise InputError(ambiguous(row["name"], called[row["name"]]))
                 scene = read_scene(
                     nusc,
                     row,

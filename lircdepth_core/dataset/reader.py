@@ -30,6 +30,9 @@ from lircdepth_core.radar import VisibleReturns
 # First numbers of the seeds: what a generator is for.
 _ORDER, _AUGMENTATION, _BUFFER = 1, 2, 3
 
+MAX_BUFFER_BYTES = 512 << 20
+"""Of the samples that one loader worker mixes when streaming, as they are in their shards."""
+
 _UNUSED = ("accumulated.png",)
 
 DenseFrom = Literal["lidar", "exact"]
@@ -84,7 +87,8 @@ class TrainingBatches(IterableDataset[Batch]):
         dense_from: what `Batch.dense` holds, as far as the networks can see.
         rank: number of this process; None asks torch.distributed, if it is in use.
         ranks: number of processes.
-        buffer: number of samples that are mixed when streaming.
+        buffer: number of samples that are mixed when streaming; fewer where they would take more
+            than `MAX_BUFFER_BYTES`.
 
     Raises:
         InputError: there are no shards, or too few samples.
@@ -226,10 +230,14 @@ class TrainingBatches(IterableDataset[Batch]):
             return
         rng = np.random.default_rng([_BUFFER, self._seed, self._epoch, consumer])
         waiting: list[tuple[int, dict[str, bytes]]] = []
+        held = 0
         for item in stream:
             waiting.append(item)
-            if len(waiting) > self._buffer:
-                yield waiting.pop(int(rng.integers(len(waiting))))
+            held += _size(item)
+            while len(waiting) > self._buffer or held > MAX_BUFFER_BYTES:
+                given = waiting.pop(int(rng.integers(len(waiting))))
+                held -= _size(given)
+                yield given
         while waiting:
             yield waiting.pop(int(rng.integers(len(waiting))))
 
@@ -309,6 +317,11 @@ def _radar_image(sample: Sample) -> np.ndarray:
     every = np.ones(len(uv), bool)
     seen = VisibleReturns(uv.astype(np.float64), depth[:, 0], rcs[:, 0], velocity, every)
     return seen.rasterise(sample.camera, sample.camera)
+
+
+def _size(item: tuple[int, dict[str, bytes]]) -> int:
+    """Bytes of a sample's files."""
+    return sum(map(len, item[1].values()))
 
 
 def _filled_up(tables: list[np.ndarray], columns: int) -> Tensor:

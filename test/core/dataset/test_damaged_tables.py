@@ -247,6 +247,26 @@ def test_a_camera_whose_sensor_is_none_costs_its_scenes_alone(
     assert {sample.scene for sample in read_samples(tmp_path / "out")} == {SCENE}
 
 
+def test_two_scenes_of_one_name_are_skipped_and_cost_no_other(
+    root: Path, tmp_path: Path, run: Run
+) -> None:
+    add_scene(root, "scene-0004")
+    edit_table(root, "scene", lambda rows: rows[2].update(name="scene-0003"))
+    status, error = run("prepare")
+    assert status == 1
+    assert error == (
+        "skipped scene-0003: 2 scenes are called scene-0003; rename all but one in the scene table"
+    )
+    assert {sample.scene for sample in read_samples(tmp_path / "out")} == {SCENE}
+
+
+def test_a_bag_is_not_made_of_one_of_two_scenes_of_its_name(root: Path, run: Run) -> None:
+    edit_table(root, "scene", lambda rows: rows[1].update(name=SCENE))
+    status, error = run("bag")
+    assert status == 2
+    assert f"2 scenes are called {SCENE}" in error
+
+
 def test_a_name_too_long_in_tables_of_a_scene_that_is_done_is_said(root: Path, run: Run) -> None:
     assert run("prepare")[0] == 0
     change = in_all("filename", "x" * 300)

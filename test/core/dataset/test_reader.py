@@ -12,9 +12,10 @@ import torch
 from evaluation_rig import make_sample
 from torch.utils.data import DataLoader
 
+from lircdepth_core.dataset import reader
 from lircdepth_core.dataset.augmentation import InputSpec, centred
 from lircdepth_core.dataset.reader import Batch, TrainingBatches, collate
-from lircdepth_core.dataset.shards import read_samples
+from lircdepth_core.dataset.shards import find_shards, read_samples, read_shard
 from lircdepth_core.errors import InputError
 
 SPEC = InputSpec(96, 160, focal_length=200.0)
@@ -111,6 +112,20 @@ def test_a_stream_mixes_covers_and_resumes_at_a_shard(shards, url):
     assert keys(batches(dataset)) != whole
     with pytest.raises(TypeError):
         len(dataset)
+
+
+def test_a_stream_of_large_samples_mixes_no_more_than_fit(shards, url, monkeypatch):
+    smallest = min(
+        sum(map(len, files.values()))
+        for shard in find_shards(shards)
+        for _, files in read_shard(shard)
+    )
+    monkeypatch.setattr(reader, "MAX_BUFFER_BYTES", smallest - 1)
+    given = keys(batches(TrainingBatches(f"{url}/index.json", SPEC, 1, buffer=4)))
+    assert Counter(given) == Counter(every_key(shards))
+    for scene in {key.split("/")[0] for key in given}:  # shards mix; in one of them none waits
+        of_scene = [key for key in every_key(shards) if key.startswith(scene)]
+        assert [key for key in given if key in of_scene] == of_scene
 
 
 def test_streamed_samples_are_augmented_as_from_disk(shards, url):
