@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from lircdepth_core.errors import InputError, NonFiniteError
 from lircdepth_core.extras import not_installed
+from lircdepth_core.result_files import unwritten
 
 VERBS = {
     "drive": (
@@ -103,8 +104,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if run is None:
             parser.error("give the VERB first")
         return run(parsed)
-    except (InputError, NonFiniteError, OSError) as error:
+    except (InputError, NonFiniteError) as error:
         message = " ".join(str(error).split())
+    except OSError as error:
+        message = unwritten(error)
     except ImportError as error:
         package, extra = (error.name or "").partition(".")[0], VERBS[verb][2]
         if extra is None or package in ("", "lircdepth_core"):

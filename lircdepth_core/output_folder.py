@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lircdepth_core.errors import InputError
+from lircdepth_core.result_files import DISK_FULL
 
 
 @contextmanager
@@ -19,6 +20,7 @@ def output_folder(folder: Path) -> Iterator[None]:
 
     Raises:
         InputError: it is a file or below one, or cannot be made or written to.
+        OSError: the body's, with the folder's name if it has none and the disk is full.
     """
     try:
         made = [path for path in (folder, *folder.parents) if not path.exists()]
@@ -37,8 +39,10 @@ def output_folder(folder: Path) -> Iterator[None]:
                 f"{folder}: cannot be written to; change its permissions or choose another folder"
             )
         yield
-    except BaseException:
+    except BaseException as failure:
         with contextlib.suppress(OSError):
             for path in made:
                 path.rmdir()
+        if isinstance(failure, OSError) and failure.errno in DISK_FULL and failure.filename is None:
+            raise OSError(failure.errno, failure.strerror, str(folder)) from failure
         raise

@@ -25,6 +25,7 @@ from lircdepth_core.inference.depth_png import DEPTH_SCALE, write_depth_png
 from lircdepth_core.inference.picture import side_by_side
 from lircdepth_core.output_folder import output_folder
 from lircdepth_core.radar import RadarReturns
+from lircdepth_core.result_files import write_atomically
 
 if TYPE_CHECKING:
     from nuscenes.nuscenes import NuScenes
@@ -196,7 +197,7 @@ def _predict(args: argparse.Namespace) -> int:
         "radar_returns": len(frame.radar),
         **_record(predictor, prediction, depth.name, sigma.name),
     }
-    (args.out / f"{stem}.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    write_atomically(args.out / f"{stem}.json", json.dumps(record, indent=2))
     print(f"{args.out / stem}-picture.png, -depth.png, -sigma.png, .json")
     return 0
 

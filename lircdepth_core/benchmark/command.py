@@ -25,6 +25,7 @@ from lircdepth_core.inference.device import choose_device, cuda_devices
 from lircdepth_core.inference.model_files import find_model, int8_network, read_description
 from lircdepth_core.network import SIZE_MULTIPLE
 from lircdepth_core.output_folder import output_folder
+from lircdepth_core.result_files import write_atomically
 from lircdepth_core.text_table import Table
 
 RESULTS_FILE = "bench.json"
@@ -97,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
         record = {"model": args.model, "device": device, "machine": machine(device)}
         record |= {"runs": args.runs, "speeds": as_record(speeds), "stages": stages}
         text = json.dumps(record, indent=1, allow_nan=False)
-        (args.out / RESULTS_FILE).write_text(text + "\n", encoding="utf-8")
+        write_atomically(args.out / RESULTS_FILE, text)
         plot(speeds, args.out / PLOT_FILE)
     print(f"{args.out / RESULTS_FILE}, {args.out / PLOT_FILE}")
     return 0

@@ -13,6 +13,7 @@ from lircdepth_core.errors import InputError
 from lircdepth_core.inference import MAX_NETWORK_PIXELS, Predictor
 from lircdepth_core.inference.model_files import find_model, read_description, write_description
 from lircdepth_core.network import MAX_DEPTH
+from lircdepth_core.result_files import write_atomically
 
 REPORT_FILE = "calibration.json"
 
@@ -123,7 +124,7 @@ def run(args: argparse.Namespace) -> int:
         "held_out": held_out,
     }
     text = json.dumps(report, indent=1, allow_nan=False, ensure_ascii=False)
-    (folder / REPORT_FILE).write_text(text + "\n", encoding="utf-8")
+    write_atomically(folder / REPORT_FILE, text)
     print(
         f"{folder}: calibrated on {len(errors.error)} pixels of {errors.images} images, "
         f"{len(errors.scenes)} scenes"

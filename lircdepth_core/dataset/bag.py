@@ -25,6 +25,7 @@ from lircdepth_core.dataset.scene_tables import Measurement, measurement
 from lircdepth_core.errors import InputError
 from lircdepth_core.output_folder import output_folder
 from lircdepth_core.progress import Progress
+from lircdepth_core.result_files import unwritten, writing
 from lircdepth_core.unfinished_folder import unfinished_folder
 
 if TYPE_CHECKING:
@@ -128,7 +129,8 @@ def write_bag(
     typestore = get_typestore(Stores.ROS2_JAZZY)
     factory = MessageFactory(typestore.types)
     try:
-        with unfinished_folder(out.parent, f".{out.name}.unfinished-") as scratch:
+        unfinished_bag = unfinished_folder(out.parent, f".{out.name}.unfinished-")
+        with writing(out), unfinished_bag as scratch:
             # The file inside takes its name from the folder's, hence a folder of the same name.
             unfinished = scratch / out.name
             plugin = StoragePlugin[storage.upper()]
@@ -149,7 +151,7 @@ def write_bag(
             (unfinished / CALIBRATION_FILE).write_text(_calibration_text(calibrations))
             unfinished.rename(out)
     except OSError as error:
-        raise InputError(f"{error.filename or out}: {error.strerror or error}") from error
+        raise InputError(unwritten(error)) from error
     except sqlite3.Error as error:  # what its writer says of a disk that is full
         raise InputError(f"{out}: cannot be written ({error}); free some space") from error
     return BagSummary(

@@ -34,12 +34,12 @@ from lircdepth_core.dataset.devkit import (
 from lircdepth_core.dataset.prepare_options import PRODUCTS, RADARS_OF_CAMERA, PrepareOptions
 from lircdepth_core.dataset.prepare_scene import prepare_scene, prepared, read_record
 from lircdepth_core.dataset.scene_tables import Scene, read_conditions, read_scene
-from lircdepth_core.dataset.shard_writer import write_atomically
 from lircdepth_core.dataset.shards import INDEX_FILE, INDEX_FORMAT
 from lircdepth_core.errors import InputError
 from lircdepth_core.extras import not_installed
 from lircdepth_core.output_folder import output_folder
 from lircdepth_core.progress import Progress
+from lircdepth_core.result_files import write_atomically
 
 if TYPE_CHECKING:
     from nuscenes.nuscenes import NuScenes

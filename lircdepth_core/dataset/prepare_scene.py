@@ -15,10 +15,11 @@ from lircdepth_core.dataset.prepare_options import PrepareOptions
 from lircdepth_core.dataset.sample_files import SAMPLE_FORMAT
 from lircdepth_core.dataset.sample_maker import SampleMaker, exact_file
 from lircdepth_core.dataset.scene_tables import Scene
-from lircdepth_core.dataset.shard_writer import ShardWriter, write_atomically
+from lircdepth_core.dataset.shard_writer import ShardWriter
 from lircdepth_core.dataset.static_lidar import mask_file
 from lircdepth_core.errors import InputError
 from lircdepth_core.plain_json import parse_plain_json
+from lircdepth_core.result_files import write_atomically
 
 
 def prepare_scene(dataroot: Path, scene: Scene, out: Path, options: PrepareOptions) -> None:

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lircdepth_core.result_files import writing
+
 
 class ShardWriter:
     """A tar file that gets its name when it is finished; the same members give the same bytes."""
@@ -23,20 +25,22 @@ class ShardWriter:
 
     def add(self, key: str, files: Mapping[str, bytes]) -> None:
         """Add a sample: its files by their extensions."""
-        for extension, data in files.items():
-            member = tarfile.TarInfo(f"{key}.{extension}")
-            member.size = len(data)
-            self._tar.addfile(member, io.BytesIO(data))
+        with writing(self._path):
+            for extension, data in files.items():
+                member = tarfile.TarInfo(f"{key}.{extension}")
+                member.size = len(data)
+                self._tar.addfile(member, io.BytesIO(data))
         self._samples += 1
 
     def finish(self) -> dict[str, Any]:
         """Complete the file; what an index says of it."""
-        self._tar.close()
         digest = hashlib.sha256()
-        with self._unfinished.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-            os.fsync(file.fileno())
+        with writing(self._path):
+            self._tar.close()
+            with self._unfinished.open("rb") as file:
+                while block := file.read(1 << 20):
+                    digest.update(block)
+                os.fsync(file.fileno())
         size = self._unfinished.stat().st_size
         self._unfinished.replace(self._path)
         return {
@@ -51,10 +55,3 @@ class ShardWriter:
         self._unfinished.unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # closing writes, which a full disk refuses
             self._tar.close()
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file that is either whole or not there."""
-    unfinished = path.with_name(f".{path.name}.part")
-    unfinished.write_text(text + "\n", encoding="utf-8")
-    unfinished.replace(path)

@@ -22,6 +22,7 @@ from lircdepth_core.errors import InputError, first_line
 from lircdepth_core.output_folder import output_folder
 from lircdepth_core.plain_json import parse_plain_json
 from lircdepth_core.progress import Progress
+from lircdepth_core.result_files import writing
 
 VERSION = "v1.0-mini"
 CONDITIONS_FILE = "conditions.json"
@@ -83,7 +84,8 @@ def write_drive(
         done += step
         if progress:
             progress(done, per_scene * scenes)
-    return _join(out, state)
+    with writing(out):
+        return _join(out, state)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

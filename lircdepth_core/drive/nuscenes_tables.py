@@ -330,7 +330,8 @@ def write_map(path: Path, street_map: np.ndarray) -> None:
             last row and column 0 at the global frame's origin.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), street_map)
+    _, png = cv2.imencode(".png", street_map)
+    path.write_bytes(png.tobytes())  # imwrite does not say if it could not
 
 
 def write_tables(dataroot: Path, version: str, scenes: Iterable[Tables]) -> None:

@@ -23,6 +23,7 @@ from lircdepth_core.drive.drive_settings import DriveSettings, Makers
 from lircdepth_core.drive.scene_recorder import finish_scene, record_measurements
 from lircdepth_core.drive.world import World
 from lircdepth_core.errors import InputError
+from lircdepth_core.result_files import writing
 
 
 @dataclass(frozen=True)
@@ -130,11 +131,12 @@ def _measure(task: _Task, share: int, shares: int) -> Iterator[int]:
     settings = task.settings
     world = _world(task.makers, settings, task.number)
     # Without cameras no graphics are needed.
-    with (
+    rendering = (
         task.makers.renderer(world, settings.width, settings.height)
         if settings.cameras
         else nullcontext()
-    ) as renderer:
+    )
+    with writing(task.folder.parent), rendering as renderer:
         for _ in record_measurements(
             task.folder,
             settings.scene_name(task.number),
@@ -151,13 +153,14 @@ def _measure(task: _Task, share: int, shares: int) -> Iterator[int]:
 def _finish(task: _Task) -> None:
     """Complete a scene whose measurements are all made, and give it its name."""
     settings, name = task.settings, task.settings.scene_name(task.number)
-    finish_scene(
-        task.folder,
-        name,
-        _world(task.makers, settings, task.number),
-        settings.sensors(),
-        sweeps=settings.sweeps,
-    )
+    with writing(task.folder.parent):
+        finish_scene(
+            task.folder,
+            name,
+            _world(task.makers, settings, task.number),
+            settings.sensors(),
+            sweeps=settings.sweeps,
+        )
     task.folder.rename(task.folder.parent / name.scene)
 
 

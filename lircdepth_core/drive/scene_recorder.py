@@ -266,8 +266,8 @@ def _velocity(world: World, sensor: Sensor, time: float) -> np.ndarray:
 
 def _write_image(path: Path, image: np.ndarray) -> None:
     """Write an RGB image as JPEG."""
-    if not cv2.imwrite(str(path), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]):
-        raise OSError(f"{path}: cannot be written; is the disk full?")
+    _, jpeg = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    path.write_bytes(jpeg.tobytes())  # imwrite does not say why it could not
 
 
 def _street_map(world: World) -> np.ndarray:

@@ -22,6 +22,7 @@ from lircdepth_core.evaluation.tables import TRUTH_NAMES, truth_tables
 from lircdepth_core.inference import MAX_NETWORK_PIXELS, Predictor
 from lircdepth_core.output_folder import output_folder
 from lircdepth_core.progress import Progress
+from lircdepth_core.result_files import write_atomically
 
 RESULTS_FILE, PAGE_FILE = "evaluation.json", "evaluation.html"
 
@@ -87,8 +88,8 @@ def write_evaluation(
         pictures = list(draw_frames(chosen, source, predictor, frame_truth, options.caps[-1]))
 
         text = json.dumps(found, indent=1, allow_nan=False, ensure_ascii=False)
-        (out / RESULTS_FILE).write_text(text + "\n", encoding="utf-8")
-        (out / PAGE_FILE).write_text(report_page(found, pictures, frame_truth), encoding="utf-8")
+        write_atomically(out / RESULTS_FILE, text)
+        write_atomically(out / PAGE_FILE, report_page(found, pictures, frame_truth))
     return found
 
 

@@ -28,6 +28,7 @@ from lircdepth_core.inference.model_description import (
 from lircdepth_core.input_file import read_input_file
 from lircdepth_core.network import NETWORKS
 from lircdepth_core.network.parameters import load_parameters
+from lircdepth_core.result_files import writing
 from lircdepth_core.unfinished_folder import unfinished_folder
 
 DESCRIPTION_FILE = "model.yaml"
@@ -172,7 +173,8 @@ def write_model(
     weights = StoredWeights(WEIGHTS_FILE, hashlib.sha256(data).hexdigest())
     description = dataclasses.replace(description, weights=weights, int8=None)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with unfinished_folder(folder.parent, f".{folder.name}.unfinished-") as staging:
+    unfinished = unfinished_folder(folder.parent, f".{folder.name}.unfinished-")
+    with writing(folder), unfinished as staging:
         (staging / WEIGHTS_FILE).write_bytes(data)
         (staging / CARD_FILE).write_text(card, encoding="utf-8")
         text = format_description(description)
@@ -193,7 +195,8 @@ def write_description(folder: Path, description: ModelDescription) -> None:
     parse_description(text)
     path = folder / DESCRIPTION_FILE
     temporary = path.with_suffix(".yaml.new")
-    temporary.write_text(text, encoding="utf-8")
+    with writing(path):
+        temporary.write_text(text, encoding="utf-8")
     temporary.replace(path)
 
 

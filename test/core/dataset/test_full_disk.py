@@ -61,8 +61,9 @@ def test_a_bag_that_does_not_fit_is_said_in_one_line_and_leaves_nothing(
     status, line = process.returncode, error.strip().splitlines()[-1]
     assert "Traceback" not in error
     assert status == 2
-    assert line.startswith(f"lircdepth bag: {tmp_path / 'bag'}")
+    assert line.startswith(f"lircdepth bag: {tmp_path / 'bag'}: ")
     assert words in line
+    assert line.endswith("; free some space")
     assert list(tmp_path.iterdir()) == []
     assert ended(lircdepth(*command))[0] == 0
     assert (tmp_path / "bag" / "metadata.yaml").exists()
@@ -75,7 +76,8 @@ def test_samples_that_do_not_fit_are_said_and_those_complete_stay(two_scenes, tm
     whole = sorted(p.name for p in (tmp_path / "out").glob("*.tar"))
     status, line = ended(lircdepth(*command, limit=SMALL))
     assert status in (1, 2)
-    assert "File too large" in line
+    assert f"{tmp_path / 'out'}/scene-" in line
+    assert line.endswith(": File too large; free some space")
     assert sorted(p.name for p in (tmp_path / "out").glob("*.tar")) == whole
     assert not list((tmp_path / "out").glob("*.part"))
     assert ended(lircdepth(*command))[0] == 0

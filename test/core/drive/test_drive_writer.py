@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -366,6 +367,29 @@ def test_a_killed_run_leaves_nothing_half_and_goes_on(tmp_path: Path) -> None:
     write_drive(killed, SMALL, scenes=3, workers=1, makers=MAKERS)
     assert digests(killed) == digests(whole)
     assert not [*killed.glob(".drive/*.part")]
+
+
+@pytest.mark.parametrize("cameras", [("CAM_FRONT",), ()], ids=["image", "lidar"])
+def test_a_drive_that_does_not_fit_is_said_in_one_line_and_gone_on_with(
+    cameras: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch
+) -> None:
+    monkeypatch.setattr(drive_writer, "street_makers", lambda: MAKERS)
+    out = tmp_path / "drive"
+    command = ["drive", str(out), "--duration", "0.5", "--size", "64x36", "--workers", "1"]
+    command += ["--radars", "RADAR_FRONT", "--cameras", *cameras]
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (600, before[1]))  # as a full disk
+    try:
+        status = main(command)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert status == 2
+    assert error.startswith(f"lircdepth drive: {out}")
+    assert error.endswith("; free some space")
+    assert not (out / VERSION).exists()
+    assert main(command) == 0
+    assert (out / VERSION).is_dir()
 
 
 def test_scenes_are_completed_one_after_the_other(tmp_path: Path) -> None:
