@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import filecmp
+import os
 import signal
+import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType
 
 import cv2
 import torch
@@ -97,14 +98,19 @@ def _prepare_worker(number: int) -> None:
     """Leave signals to the process that trains, and the cores too."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    signal.signal(signal.SIGTERM, _end_later)
+    # Taken by a thread, since only there it is known who sent it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    threading.Thread(target=_heed_sigterm, args=(os.getppid(),), daemon=True).start()
     cv2.setNumThreads(1)
     threadpool_limits(1)
 
 
-def _end_later(number: int, frame: FrameType | None) -> None:
-    """Go on until the process that trains has finished its update, or for a minute.
+def _heed_sigterm(parent: int) -> None:
+    """End at once if the process that trains says so, as when it ends with an error.
 
-    systemd, Slurm and others send SIGTERM to all processes of a job at once.
+    systemd, Slurm and others send SIGTERM to all processes of a job at once: then go on until the
+    process that trains has finished its update, or for a minute.
     """
-    signal.alarm(_SECONDS_AFTER_SIGTERM)
+    while signal.sigwaitinfo([signal.SIGTERM]).si_pid != parent:
+        signal.alarm(_SECONDS_AFTER_SIGTERM)
+    os._exit(0)

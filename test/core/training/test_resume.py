@@ -100,6 +100,16 @@ def test_a_signal_stops_with_a_checkpoint(number, send, tiny_config, tmp_path):
     assert_equal(parameters(tmp_path / "out"), parameters(tmp_path / "whole"))
 
 
+def test_an_error_of_a_sample_does_not_wait_for_loader_processes(tiny_config, tmp_path):
+    process = start(tiny_config, tmp_path / "out", "data.workers=2", "data.focal_length=1")
+    end = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < end:
+        if (tmp_path / "out" / "log.jsonl").exists() and events(tmp_path / "out"):
+            break
+        time.sleep(0.02)
+    assert process.wait(30) != 0  # they would go on for a minute after a signal from elsewhere
+
+
 def test_another_configuration_is_not_mixed_in(tiny_config, tmp_path):
     run_tiny(tiny_config, tmp_path / "out", ["length.steps=2"])
     with pytest.raises(InputError, match=r"another optimiser\.eps"):
