@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
@@ -211,6 +212,29 @@ def test_a_killed_run_leaves_no_half_shard_and_goes_on(two_scenes, tmp_path):
     assert not prepare(two_scenes, out, options).skipped
     after = finished.stat()
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    prepare(two_scenes, clean, options)
+    assert tree(out) == tree(clean)
+
+
+@pytest.mark.parametrize("whole_job", [False, True], ids=["parent", "all"])
+def test_a_run_of_several_workers_that_is_killed_goes_on(whole_job, two_scenes, tmp_path):
+    out, clean = tmp_path / "out", tmp_path / "clean"
+    command = ["prepare", str(two_scenes), str(out), "--sweeps", "1", "--leave-out", "dense"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lircdepth_core.cli", *command, "--workers", "2"],
+        start_new_session=True,
+        stderr=subprocess.DEVNULL,
+    )
+    end = time.monotonic() + 60
+    while not list(out.glob(".*.part")) and not list(out.glob("*.tar")):
+        assert process.poll() is None, "ended before it could be killed"
+        assert time.monotonic() < end
+        time.sleep(0.001)
+    (os.killpg if whole_job else os.kill)(process.pid, signal.SIGKILL)
+    process.wait()
+
+    options = PrepareOptions(sweeps=1, leave_out=("dense",))
+    assert not prepare(two_scenes, out, options).skipped
     prepare(two_scenes, clean, options)
     assert tree(out) == tree(clean)
 
