@@ -29,6 +29,7 @@ from lircdepth_core.inference.calibration import SIGMA_SHARE, Calibration
 from lircdepth_core.inference.model_files import load_network, read_description
 from lircdepth_core.network import IMAGE_MEAN, IMAGE_STD, MAX_DEPTH, StudentOutput
 from lircdepth_core.network.deployment import folded
+from lircdepth_core.worker_process import end_with_parent
 
 CAP = 80.0
 """Metres."""
@@ -129,7 +130,9 @@ def measure(model: Path, samples: str, images: int | None, workers: int) -> dict
     """AUSE of every score, averaged over images; and for each change the median over images of
     the median sigma, and the means over images of the error and of the share within sigma.
     """
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(
+        workers, mp_context=get_context("spawn"), initializer=end_with_parent
+    ) as pool:
         begun = [pool.submit(rows, model, samples, images, k, workers) for k in range(workers)]
         found = [future.result() for future in begun]
     areas = {name: [row for part, _ in found for row in part[name]] for name in found[0][0]}

@@ -9,13 +9,11 @@ import multiprocessing
 import os
 import signal
 import sys
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
-from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +38,7 @@ from lircdepth_core.extras import not_installed
 from lircdepth_core.output_folder import output_folder
 from lircdepth_core.progress import Progress
 from lircdepth_core.result_files import write_atomically
+from lircdepth_core.worker_process import end_with_parent
 
 if TYPE_CHECKING:
     from nuscenes.nuscenes import NuScenes
@@ -357,14 +356,7 @@ def _run_by_ray(jobs: Iterator[_Job]) -> Iterator[_Outcome]:
 def _begin_worker() -> None:
     """Let a worker end at once with Ctrl-C, and when the process that started it is killed."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def watch(sentinel: int) -> None:
-        wait([sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, args=(parent.sentinel,), daemon=True).start()
+    end_with_parent()
 
 
 def _choose_scenes(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -24,6 +23,7 @@ from lircdepth_core.drive.scene_recorder import finish_scene, record_measurement
 from lircdepth_core.drive.world import World
 from lircdepth_core.errors import InputError
 from lircdepth_core.result_files import writing
+from lircdepth_core.worker_process import end_with_parent
 
 
 @dataclass(frozen=True)
@@ -172,14 +172,7 @@ def _start_worker(counter: Any, stop: Event) -> None:
     # The workers share the cores already.
     threadpool_limits(1)
     cv2.setNumThreads(1)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def end_with_parent() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=end_with_parent, daemon=True).start()
+    end_with_parent()
 
 
 def _measure_in_worker(task: _Task, share: int, shares: int) -> None:
