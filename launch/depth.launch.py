@@ -96,13 +96,21 @@ def generate_launch_description() -> LaunchDescription:
                     argument.name,
                     default_value=argument.default,
                     description=argument.description,
-                    choices=["true", "false"] if argument.name in ("respawn", "rviz") else None,
+                    choices=choices_of(argument),
                 )
                 for argument in ARGUMENTS
             ),
             OpaqueFunction(function=processes),
         ]
     )
+
+
+def choices_of(argument: Argument) -> list[str] | None:
+    """What may be given; None for anything."""
+    if argument.name in ("respawn", "rviz"):
+        return ["true", "false"]
+    # Else launch says what cannot be converted, but not of which argument.
+    return ["", "true", "false", "True", "False"] if argument.parameter is bool else None
 
 
 def processes(context: LaunchContext) -> list[Node]:

@@ -20,8 +20,6 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 from sensor_msgs.msg import Image
 
-pytestmark = pytest.mark.timed
-
 ROOT = Path(__file__).parents[2]
 START_TIMEOUT = 60.0
 
@@ -37,6 +35,7 @@ def share() -> Path | None:
 # By marks: launch_testing imports test files while it collects, and a skip there hides all others.
 # Not "launch": this repository's folder of launch files would be found under that name.
 pytestmark = [
+    pytest.mark.timed,
     pytest.mark.skipif(
         importlib.util.find_spec("launch_ros") is None,
         reason="launch_ros is not installed; it comes with ROS 2, there is no wheel",
@@ -243,6 +242,13 @@ def test_autostart_can_be_left_to_a_manager(launch):
 def test_a_file_that_is_not_there_stops_the_launch(launch, argument):
     launched = launch(**{argument: "/no/such/file"})
     launched.wait_until(lambda: f"{argument}:=/no/such/file" in launched.output, "the complaint")
+    assert "process started" not in launched.output
+
+
+@pytest.mark.parametrize("argument", ["autostart", "use_sim_time", "respawn", "rviz"])
+def test_what_is_neither_true_nor_false_is_named(launch, argument):
+    launched = launch(**{argument: "maybe"})
+    launched.wait_until(lambda: f'Argument "{argument}"' in launched.output, "the complaint")
     assert "process started" not in launched.output
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import unittest
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +18,9 @@ if find_spec("launch_testing") is None or find_spec("launch_ros") is None:
         pass
 
 else:
+    # The environment is the node's too; `launch_test` reads no conftest.
+    os.environ.setdefault("LIRCDEPTH_BACKEND", "torch")
+
     import launch_testing
     import launch_testing.actions
     from ament_index_python.packages import get_package_share_directory
