@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fuzz.mutations import DEEP, changed_fields, damaged
 from fuzz.target import Target
-from lircdepth_core.inference.calibration import SIGMA_SHARE, Calibration
+from lircdepth_core.inference.calibration import SIGMA_SHARE, BlindCalibration, Calibration
 from lircdepth_core.inference.model_description import (
     Int8Form,
     ModelDescription,
@@ -38,6 +38,15 @@ _MODEL = format_description(
             np.array([0.0, 100]),
             np.array([0.0, 1]),
             np.arange(8.0).reshape(2, 2, 2),
+        ),
+        blind_calibration=BlindCalibration(
+            0.4,
+            Calibration(
+                np.array([SIGMA_SHARE]),
+                np.array([0.0, 100]),
+                np.array([0.0, 1]),
+                np.arange(4.0).reshape(1, 2, 2),
+            ),
         ),
         int8=Int8Form("int8.onnx", "1" * 64, "0" * 64),
     )

@@ -26,7 +26,9 @@ from lircdepth_core.dataset.augmentation import InputSpec
 from lircdepth_core.dataset.reader import Batch, TrainingBatches
 from lircdepth_core.evaluation.ranking import SPARSIFIED, rank
 from lircdepth_core.inference.calibration import SIGMA_SHARE, Calibration
+from lircdepth_core.inference.model_description import ModelDescription
 from lircdepth_core.inference.model_files import load_network, read_description
+from lircdepth_core.inference.visible_structure import structure_share
 from lircdepth_core.network import IMAGE_MEAN, IMAGE_STD, MAX_DEPTH, StudentOutput
 from lircdepth_core.network.deployment import folded
 from lircdepth_core.worker_process import end_with_parent
@@ -57,8 +59,20 @@ def scores(output: StudentOutput, radar: np.ndarray, calibration: Calibration) -
     }
 
 
+def calibration_for(description: ModelDescription, image: torch.Tensor) -> Calibration:
+    """As the Predictor chooses it, by what an image (1, 3, h, w), as the network sees it, shows."""
+    mean, std = (torch.tensor(v).view(3, 1, 1) for v in (IMAGE_MEAN, IMAGE_STD))
+    pixels = ((image[0] * std + mean) * 255).round().clip(0, 255).to(torch.uint8)
+    share = structure_share(np.ascontiguousarray(pixels.permute(1, 2, 0).numpy()))
+    blind = description.blind_calibration
+    if blind is not None and share < blind.structure_below:
+        return blind.calibration
+    assert description.calibration is not None
+    return description.calibration
+
+
 def depth_and_sigma(
-    network: Network, batch: Batch, as_it_is: StudentOutput, calibration: Calibration
+    network: Network, batch: Batch, as_it_is: StudentOutput, description: ModelDescription
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """(h, w) depth and sigma of the image, whose output is given, and of what is made of it."""
     mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in (IMAGE_MEAN, IMAGE_STD))
@@ -73,11 +87,12 @@ def depth_and_sigma(
         "image grey": (grey, batch.radar),
         f"image veiled, {VEIL_CONTRAST:.0%} of its contrast": (veiled, batch.radar),
     }
-    outputs = {"as it is": as_it_is}
-    outputs |= {name: network(*inputs) for name, inputs in changed.items()}
+    outputs = {"as it is": (batch.image, as_it_is)}
+    outputs |= {name: (inputs[0], network(*inputs)) for name, inputs in changed.items()}
     found = {}
-    for name, output in outputs.items():
+    for name, (image, output) in outputs.items():
         depth, uncertainty = output.depth[0, 0].numpy(), output.uncertainty[0, 0].numpy()
+        calibration = calibration_for(description, image)
         found[name] = depth, calibration(depth, uncertainty, SIGMA_SHARE)
     return found
 
@@ -92,8 +107,7 @@ def rows(model: Path, samples: str, images: int | None, part: int, parts: int) -
     if parts > 1:
         torch.set_num_threads(1)
     description = read_description(model)
-    calibration = description.calibration
-    if calibration is None:
+    if description.calibration is None:
         raise SystemExit(f"{model}: not calibrated; run lircdepth calibrate first")
     network = folded(load_network(model, description).eval())
     network = network.to(memory_format=torch.channels_last)
@@ -111,10 +125,11 @@ def rows(model: Path, samples: str, images: int | None, part: int, parts: int) -
             continue
         with torch.no_grad():
             output = network(batch.image, batch.radar)
-            changed = depth_and_sigma(network, batch, output, calibration)
+            changed = depth_and_sigma(network, batch, output, description)
         truth = batch.exact[0, 0].numpy()
         known = (truth > 0) & (truth <= CAP)
         error = np.abs(output.depth[0, 0].numpy() - truth)[known]
+        calibration = calibration_for(description, batch.image)
         for name, score in scores(output, batch.radar[0].numpy(), calibration).items():
             ranking = rank(score[known], error, truth[known])
             areas.setdefault(name, []).append(ranking.ause)

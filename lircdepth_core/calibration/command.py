@@ -52,8 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0.05,
         metavar="SHARE",
         help="of how many images an almost black form is used besides, an almost white one, and "
-        "one behind a grey veil, so that sigma knows of such; how far it holds there is in the "
-        "table by exposure (default: %(default)s)",
+        "one behind a grey veil: images that show next to nothing have a calibration of their own; "
+        "how far it holds is in the table by exposure (default: %(default)s)",
     )
     parser.add_argument("--seed", type=int, default=0, help="of that (default: %(default)s)")
     parser.add_argument(
@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     description = read_description(folder)
     if not (description.trained and description.uncertainty_trained):
         raise InputError(f"{folder}: its network and uncertainty head must be trained first")
-    from lircdepth_core.calibration.fit import LEAST_PIXELS, fit_calibration
+    from lircdepth_core.calibration.fit import LEAST_PIXELS, fit_calibrations
     from lircdepth_core.calibration.pixel_errors import collect_errors
     from lircdepth_core.calibration.report import coverage_tables, cross_validated
     from lircdepth_core.evaluation.sources import PreparedSamples
@@ -106,9 +106,12 @@ def run(args: argparse.Namespace) -> int:
         seed=args.seed,
         progress=lambda: progress(next(done), total),
     )
-    calibration = fit_calibration(errors)
+    fitted = fit_calibrations(errors)
     held_out = cross_validated(errors)
-    write_description(folder, dataclasses.replace(description, calibration=calibration))
+    description = dataclasses.replace(
+        description, calibration=fitted.ordinary, blind_calibration=fitted.blind
+    )
+    write_description(folder, description)
     report = {
         "weights": dataclasses.asdict(description.weights),
         "data": list(args.data),

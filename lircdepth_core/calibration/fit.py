@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from sklearn.isotonic import IsotonicRegression
 
 from lircdepth_core.calibration.pixel_errors import EXPOSURES, PixelErrors
 from lircdepth_core.errors import InputError
-from lircdepth_core.inference.calibration import Calibration
+from lircdepth_core.inference.calibration import BlindCalibration, Calibration
 from lircdepth_core.network import MAX_DEPTH
 
 SHARES = (0.5, 0.683, 0.8, 0.9, 0.95, 0.99)
@@ -22,6 +23,12 @@ UNCERTAINTY_KNOTS = np.linspace(0, 1, 21).round(2)
 LEAST_PIXELS = 1000
 """With fewer, the 99 % half-width is a guess."""
 
+LEAST_BLIND_PIXELS = 10_000
+"""Of images that show next to nothing; their errors are alike within an image."""
+
+BLIND_BELOW = 0.4
+"""Images of a smaller `structure_share` show next to nothing."""
+
 PRIOR_PIXELS = 100.0
 """A knot with so many pixels around it weighs its own quantile and the prior alike."""
 
@@ -29,7 +36,43 @@ _TINY = 1e-3
 """Metres; nothing is told apart that is smaller."""
 
 
-def fit_calibration(errors: PixelErrors) -> Calibration:
+class Calibrations(NamedTuple):
+    """What was fitted: for images that show something, and for others, if there were enough."""
+
+    ordinary: Calibration
+    blind: BlindCalibration | None
+
+    def half_width(self, errors: PixelErrors, share: float) -> np.ndarray:
+        """(N,) metres, of the interval that is to hold a share of the errors."""
+        width = self.ordinary(errors.depth, errors.uncertainty, share)
+        if self.blind is not None:
+            shown = errors.structure < self.blind.structure_below
+            of_blind = self.blind.calibration(errors.depth[shown], errors.uncertainty[shown], share)
+            width[shown] = of_blind
+        return width
+
+
+def fit_calibrations(errors: PixelErrors) -> Calibrations:
+    """A calibration of all images that show something, and one of those that show nothing.
+
+    As in Mondrian conformal prediction (Vovk et al., 2005, section 4.5), what holds on average
+    over all images need not hold where all images are bad; so those are a category of their own.
+    Where they are too few, they shape the table of all others.
+
+    Raises:
+        InputError: fewer than `LEAST_PIXELS` pixels.
+    """
+    blind = errors.structure < BLIND_BELOW
+    as_it_is = errors.exposure == EXPOSURES.index("as it is")
+    if blind.sum() < LEAST_BLIND_PIXELS or (as_it_is & ~blind).sum() < LEAST_PIXELS:
+        return Calibrations(fit_calibration(errors, as_it_is), None)
+    return Calibrations(
+        fit_calibration(errors.of(~blind), as_it_is[~blind]),
+        BlindCalibration(BLIND_BELOW, fit_calibration(errors.of(blind))),
+    )
+
+
+def fit_calibration(errors: PixelErrors, holding_for: np.ndarray | None = None) -> Calibration:
     """Quantiles of the absolute error around every knot of depth and uncertainty.
 
     Each pixel counts at the four knots around it with its bilinear weights, as the table is read.
@@ -38,8 +81,11 @@ def fit_calibration(errors: PixelErrors) -> Calibration:
     uncertainty (isotonic regression) nor with the share. In the end each share's half-widths are
     scaled so that they hold that share of the pixels given, at every depth and altogether, as
     split conformal prediction does (Vovk et al., 2005; Angelopoulos and Bates, arXiv 2107.07511),
-    though without its guarantee, because pixels of an image are not independent. The scale is that
-    of images as they are; badly exposed ones only shape the table.
+    though without its guarantee, because pixels of an image are not independent.
+
+    Args:
+        errors: pixels that shape the table.
+        holding_for: (N,) boolean, for which of them it is scaled; None for all.
 
     Raises:
         InputError: fewer than `LEAST_PIXELS` pixels.
@@ -55,11 +101,11 @@ def fit_calibration(errors: PixelErrors) -> Calibration:
     trust = weight / (weight + PRIOR_PIXELS)
     width = np.exp(trust * np.log(own + _TINY) + (1 - trust) * np.log(prior + _TINY))
     width = _not_falling_with_uncertainty(width, weight)
-    ordinary = errors.of(errors.exposure == EXPOSURES.index("as it is"))
+    held = errors if holding_for is None else errors.of(holding_for)
     for factors in (_by_depth, _overall):
         width = np.maximum.accumulate(width, axis=0)
         raw = Calibration(np.array(SHARES), DEPTH_KNOTS, UNCERTAINTY_KNOTS, width)
-        width = width * _needed(ordinary, raw, factors)[:, :, None]
+        width = width * _needed(held, raw, factors)[:, :, None]
     width = np.round(np.maximum.accumulate(width, axis=0), 3)
     return Calibration(np.array(SHARES), DEPTH_KNOTS, UNCERTAINTY_KNOTS, width)
 

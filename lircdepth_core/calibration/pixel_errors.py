@@ -31,6 +31,7 @@ class PixelErrors:
         error: (N,) float32 metres, absolute, at the same focal length.
         scene: (N,) integers, number of each pixel's scene.
         exposure: (N,) integers, which of `EXPOSURES` each pixel's image was shown in.
+        structure: (N,) float32 0..1, the `structure_share` of that image.
         images: how many images they are of.
         scenes: names of the scenes.
         skipped: what could not be read, and why.
@@ -42,6 +43,7 @@ class PixelErrors:
     error: np.ndarray
     scene: np.ndarray
     exposure: np.ndarray
+    structure: np.ndarray
     images: int
     scenes: tuple[str, ...]
     skipped: tuple[str, ...] = ()
@@ -51,7 +53,7 @@ class PixelErrors:
         """The chosen pixels, by an (N,) boolean or integer index."""
         kept = {
             name: getattr(self, name)[chosen]
-            for name in ("depth", "uncertainty", "error", "scene", "exposure")
+            for name in ("depth", "uncertainty", "error", "scene", "exposure", "structure")
         }
         return dataclasses.replace(self, **kept)
 
@@ -86,6 +88,7 @@ def collect_errors(
     """
     numbers: dict[str, int] = {}
     columns: list[np.ndarray] = []
+    labels: list[np.ndarray] = []
     skipped: list[str] = []
     notes: dict[str, None] = {}
     images = 0
@@ -97,25 +100,28 @@ def collect_errors(
         scene = numbers.setdefault(sample.scene, len(numbers))
         rng = np.random.default_rng([seed, number])
         for exposure, light in _exposures(np.random.default_rng([seed, number, 1]), bad_exposures):
-            errors = _errors(sample, light, predictor, truth, cap)
+            errors, structure = _errors(sample, light, predictor, truth, cap)
             chosen = rng.permutation(errors.shape[1])[:pixels_per_image]
-            labels = np.repeat([[scene], [exposure]], len(chosen), axis=1)
-            columns.append(np.vstack([errors[:, chosen], labels]))
+            shared = np.array([scene, exposure, structure])
+            columns.append(errors[:, chosen])
+            labels.append(np.tile(shared[:, None], len(chosen)))
         notes |= dict.fromkeys(predictor.camera_notes(sample.camera))
         images += 1
         if progress:
             progress()
-    every = np.hstack(columns) if columns else np.empty((5, 0))
+    every = np.hstack(columns) if columns else np.empty((3, 0))
     if not every.shape[1]:
         reason = skipped[0] if skipped else "prepare some with lircdepth prepare"
         raise InputError(f"no sample has a pixel with {truth} depth up to {cap:g} m; {reason}")
-    depth, uncertainty, error = every[:3].astype(np.float32)
+    depth, uncertainty, error = every.astype(np.float32)
+    scene_of, exposure_of, structure_of = np.hstack(labels)
     return PixelErrors(
         depth,
         uncertainty,
         error,
-        every[3].astype(np.int64),
-        every[4].astype(np.int64),
+        scene_of.astype(np.int64),
+        exposure_of.astype(np.int64),
+        structure_of.astype(np.float32),
         images,
         tuple(numbers),
         tuple(skipped),
@@ -133,8 +139,10 @@ def _exposures(rng: np.random.Generator, share: float) -> Iterator[tuple[int, Ex
 
 def _errors(
     sample: Sample, light: Exposed, predictor: Predictor, truth: Truth, cap: float
-) -> np.ndarray:
-    """(3, pixels): predicted depth, expected uncertainty and absolute error where truth is."""
+) -> tuple[np.ndarray, float]:
+    """(3, pixels) predicted depth, expected uncertainty and absolute error where truth is; and how
+    much the image shows.
+    """
     true_depth = getattr(sample, truth)
     if true_depth is None:
         raise InputError(f"{sample.key}: has no {truth} depth; give another --truth")
@@ -144,4 +152,5 @@ def _errors(
     depth = prediction.depth[known]
     uncertainty = prediction.expected_uncertainty[known]
     scale = np.float32(prediction.depth_scale)
-    return np.stack([depth / scale, uncertainty, np.abs(depth - true_depth[known]) / scale])
+    error = np.abs(depth - true_depth[known]) / scale
+    return np.stack([depth / scale, uncertainty, error]), prediction.structure

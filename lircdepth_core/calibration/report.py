@@ -6,9 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from lircdepth_core.calibration.fit import LEAST_PIXELS, SHARES, fit_calibration
+from lircdepth_core.calibration.fit import (
+    LEAST_PIXELS,
+    SHARES,
+    Calibrations,
+    fit_calibrations,
+)
 from lircdepth_core.calibration.pixel_errors import EXPOSURES, PixelErrors
-from lircdepth_core.inference.calibration import SIGMA_SHARE, Calibration
+from lircdepth_core.inference.calibration import SIGMA_SHARE
 from lircdepth_core.text_table import Table
 
 FOLDS = 4
@@ -34,10 +39,10 @@ def cross_validated(errors: PixelErrors) -> dict[str, Any] | None:
     sigma = np.zeros(len(errors.error))
     for fold in range(folds):
         left_out = errors.scene % folds == fold
-        calibration = fit_calibration(errors.of(~left_out))
+        calibrations = fit_calibrations(errors.of(~left_out))
         checked = errors.of(left_out)
-        within[:, left_out] = _within(calibration, checked)
-        sigma[left_out] = calibration(checked.depth, checked.uncertainty, SIGMA_SHARE)
+        within[:, left_out] = _within(calibrations, checked)
+        sigma[left_out] = calibrations.half_width(checked, SIGMA_SHARE)
     within_sigma = within[SHARES.index(SIGMA_SHARE)]
     as_it_is = errors.exposure == EXPOSURES.index("as it is")
     edge = np.arange(0, errors.depth.max() + DEPTH_STEP, DEPTH_STEP)
@@ -105,8 +110,6 @@ def coverage_tables(found: dict[str, Any]) -> list[Table]:
     ]
 
 
-def _within(calibration: Calibration, errors: PixelErrors) -> np.ndarray:
+def _within(calibrations: Calibrations, errors: PixelErrors) -> np.ndarray:
     """(shares, N), whether each error is within each half-width."""
-    return np.stack(
-        [errors.error <= calibration(errors.depth, errors.uncertainty, p) for p in SHARES]
-    )
+    return np.stack([errors.error <= calibrations.half_width(errors, p) for p in SHARES])

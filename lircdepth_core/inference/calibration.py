@@ -112,6 +112,22 @@ class Calibration:
         return between.astype(np.float32)
 
 
+@dataclass(frozen=True, eq=False)
+class BlindCalibration:
+    """The calibration for images that show next to nothing.
+
+    Whether they are black, white or veiled, the network answers from habit and radar, and an
+    expected uncertainty means another error there than in images that show something.
+
+    Attributes:
+        structure_below: it is for images whose `structure_share` is less, 0..1.
+        calibration: half-widths for them.
+    """
+
+    structure_below: float
+    calibration: Calibration
+
+
 def _place(values: np.ndarray, knots: np.ndarray) -> np.ndarray:
     """Where values lie among knots: float32, -1 at the first, 1 at the last, linear between two.
 

@@ -13,7 +13,7 @@ import yaml
 
 from lircdepth_core.errors import InputError
 from lircdepth_core.image_scaling import INTERPOLATIONS
-from lircdepth_core.inference.calibration import Calibration
+from lircdepth_core.inference.calibration import BlindCalibration, Calibration
 from lircdepth_core.network import MAX_DEPTH, NETWORKS
 from lircdepth_core.plain_yaml import parse_plain_yaml
 from lircdepth_core.radar import RADAR_CHANNELS
@@ -101,6 +101,8 @@ class ModelDescription:
         input: what the network was taught with.
         weights: where the parameters are; `SeededWeights` only for an untrained network.
         calibration: from expected uncertainty to metres; None if it was not fitted.
+        blind_calibration: the same for images that show next to nothing; None, or a missing field,
+            if they are calibrated as all others.
         int8: None if it was not quantised; the field may be missing.
     """
 
@@ -112,6 +114,7 @@ class ModelDescription:
     input: NetworkInput
     weights: StoredWeights | SeededWeights
     calibration: Calibration | None = None
+    blind_calibration: BlindCalibration | None = None
     int8: Int8Form | None = None
 
 
@@ -137,6 +140,11 @@ def parse_description(text: str) -> ModelDescription:
         input=_network_input(fields.child("input")),
         weights=_weights(fields.child("weights")),
         calibration=fields.optional("calibration", _calibration),
+        blind_calibration=(
+            fields.optional("blind_calibration", _blind_calibration)
+            if "blind_calibration" in fields
+            else None
+        ),
         int8=fields.optional("int8", _int8) if "int8" in fields else None,
     )
     fields.finish()
@@ -146,6 +154,8 @@ def parse_description(text: str) -> ModelDescription:
         raise InputError("uncertainty_trained: a teacher has no uncertainty head; give false")
     if description.calibration and not description.uncertainty_trained:
         raise InputError("calibration: the uncertainty head is not trained; give null")
+    if description.blind_calibration and not description.calibration:
+        raise InputError("blind_calibration: there is no calibration; remove this field")
     return description
 
 
@@ -165,15 +175,23 @@ def format_description(description: ModelDescription) -> str:
         "max_depth": description.max_depth,
         "input": network_input,
         "weights": dataclasses.asdict(description.weights),
-        "calibration": calibration
-        and {
-            field.name: getattr(calibration, field.name).tolist()
-            for field in dataclasses.fields(calibration)
-        },
+        "calibration": calibration and _tables(calibration),
     }
+    if (blind := description.blind_calibration) is not None:
+        document["blind_calibration"] = {
+            "structure_below": blind.structure_below,
+            **_tables(blind.calibration),
+        }
     if description.int8 is not None:
         document["int8"] = dataclasses.asdict(description.int8)
     return yaml.safe_dump(document, sort_keys=False, default_flow_style=None, width=100)
+
+
+def _tables(calibration: Calibration) -> dict[str, list[Any]]:
+    return {
+        field.name: getattr(calibration, field.name).tolist()
+        for field in dataclasses.fields(calibration)
+    }
 
 
 def _network_input(fields: _Fields) -> NetworkInput:
@@ -221,6 +239,11 @@ def _calibration(fields: _Fields) -> Calibration:
     calibration = Calibration(**{name: fields.table(name) for name in names})
     fields.finish()
     return calibration
+
+
+def _blind_calibration(fields: _Fields) -> BlindCalibration:
+    below = fields.number("structure_below", 0, 1)
+    return BlindCalibration(below, _calibration(fields))
 
 
 class _Fields:

@@ -21,7 +21,7 @@ from lircdepth_core.inference.backends import (
     open_backend,
     requested_backend,
 )
-from lircdepth_core.inference.calibration import SIGMA_SHARE
+from lircdepth_core.inference.calibration import SIGMA_SHARE, Calibration
 from lircdepth_core.inference.device import choose_device, cuda_devices
 from lircdepth_core.inference.framing import Framing, frame
 from lircdepth_core.inference.model_description import ModelDescription
@@ -31,6 +31,7 @@ from lircdepth_core.inference.model_files import (
     load_network,
     read_description,
 )
+from lircdepth_core.inference.visible_structure import structure_share
 from lircdepth_core.network import SIZE_MULTIPLE, DeploymentGraph
 from lircdepth_core.radar import RadarReturns
 
@@ -58,6 +59,7 @@ class Prediction:
         radar_points: number of returns that fell into the image.
         notes: what a user should know about this prediction, in words.
         doubts: those of the notes that say that depth and sigma may be wrong.
+        structure: share of the image that shows something, see `structure_share`.
         stage_seconds: time spent in `prepare`, `infer` and `restore`.
     """
 
@@ -67,6 +69,7 @@ class Prediction:
     radar_points: int
     notes: tuple[str, ...]
     doubts: tuple[str, ...]
+    structure: float
     stage_seconds: Mapping[str, float]
     _maps: _NetworkMaps = field(repr=False)
 
@@ -317,11 +320,15 @@ class Predictor:
         framing = self._framing_of(camera)
         visible = (radar if radar is not None else RadarReturns.empty()).visible_in(camera)
         scaled = framing.image(image, self.model.input.interpolation)
+        structure = structure_share(scaled[: framing.seen.height, : framing.seen.width])
         radar_image = framing.radar(visible)
         prepared = time.perf_counter()
         depth, uncertainty = self._network(scaled, radar_image)
         self._answered.get(scaled.shape[0], scaled.shape[1], lambda rows, columns: True)
-        maps = _NetworkMaps(framing, self.model, depth, uncertainty, self._at_network_size)
+        calibration, blind = self.model.calibration, self._is_blind(structure)
+        if blind and (fitted := self.model.blind_calibration) is not None:
+            calibration = fitted.calibration
+        maps = _NetworkMaps(framing, calibration, depth, uncertainty, self._at_network_size)
         self._check_finite(maps)
         inferred = time.perf_counter()
 
@@ -336,8 +343,9 @@ class Predictor:
             depth=depth,
             sigma=sigma,
             radar_points=len(visible),
-            notes=self._notes(camera, len(visible)),
+            notes=self._notes(camera, len(visible), blind),
             doubts=self._doubts(camera),
+            structure=structure,
             stage_seconds={
                 "prepare": prepared - start,
                 "infer": inferred - prepared,
@@ -376,7 +384,12 @@ class Predictor:
             self._framing = framing
         return framing
 
-    def _notes(self, camera: Camera, radar_points: int) -> tuple[str, ...]:
+    def _is_blind(self, structure: float) -> bool:
+        """Whether an image shows next to nothing, as far as the model says what that is."""
+        blind = self.model.blind_calibration
+        return blind is not None and structure < blind.structure_below
+
+    def _notes(self, camera: Camera, radar_points: int, blind: bool) -> tuple[str, ...]:
         """What a user should know about a prediction."""
         notes = [*self._untrained()]
         if self.model.calibration is None:
@@ -384,6 +397,8 @@ class Predictor:
         notes += self.camera_notes(camera)
         if not radar_points:
             notes.append("no radar return in the image: depth from the camera alone")
+        if blind:
+            notes.append("the image shows next to nothing: sigma is that of such images")
         return tuple(notes)
 
     def _untrained(self) -> tuple[str, ...]:
@@ -440,7 +455,7 @@ class _NetworkMaps:
     """The network's maps at its own size and focal length, and how to bring them back."""
 
     framing: Framing
-    model: ModelDescription
+    calibration: Calibration | None
     depth: np.ndarray
     uncertainty: np.ndarray
     at_network_size: bool
@@ -464,10 +479,10 @@ class _NetworkMaps:
         """(H, W) float32 metres at the size of `camera`, NaN without calibration."""
         if not 0 < share < 1:
             raise InputError(f"share {share:g}: give a number between 0 and 1")
-        if self.model.calibration is None:
+        if self.calibration is None:
             width = np.full(self.depth.shape, np.nan, np.float32)
         else:
-            width = self.model.calibration(self.depth, self.uncertainty, share)
+            width = self.calibration(self.depth, self.uncertainty, share)
         return self.restored(width * np.float32(self.framing.ratio), out)
 
 

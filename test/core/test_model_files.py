@@ -24,6 +24,7 @@ from lircdepth_core.inference import (
     write_description,
     write_model,
 )
+from lircdepth_core.inference.calibration import BlindCalibration
 from lircdepth_core.inference.model_description import (
     Crop,
     NetworkInput,
@@ -106,6 +107,25 @@ def test_half_precision_takes_two_bytes_a_number_and_loads_as_float32(stored, st
 def test_an_existing_folder_is_not_overwritten(folder, student, make_model):
     with pytest.raises(InputError, match="exists already"):
         write_model(folder, student, make_model(), "")
+
+
+def test_a_calibration_for_images_that_show_nothing_is_read_back(folder):
+    blind = BlindCalibration(0.4, CALIBRATION)
+    model = dataclasses.replace(
+        read_description(folder), calibration=CALIBRATION, blind_calibration=blind
+    )
+    write_description(folder, model)
+    read = read_description(folder).blind_calibration
+    assert read.structure_below == 0.4
+    np.testing.assert_array_equal(read.calibration.half_width, CALIBRATION.half_width)
+    change(folder, blind_calibration__structure_below=2)
+    with pytest.raises(InputError, match=r"blind_calibration\.structure_below: give a number"):
+        read_description(folder)
+    change(folder, blind_calibration__structure_below=0.4, calibration__shares=None)
+    with pytest.raises(InputError, match=r"calibration\.shares: this field is missing"):
+        read_description(folder)
+    with pytest.raises(InputError, match="blind_calibration: there is no calibration"):
+        write_description(folder, dataclasses.replace(model, calibration=None))
 
 
 def test_a_calibration_can_be_added_later(folder):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from lircdepth_core.camera import FOCAL_LENGTHS, MAX_SIDE, Camera
 from lircdepth_core.errors import InputError, NonFiniteError
 from lircdepth_core.inference.backends.recent import KEPT_SIZES
-from lircdepth_core.inference.calibration import Calibration
+from lircdepth_core.inference.calibration import BlindCalibration, Calibration
 from lircdepth_core.inference.cpu_fallback import is_device_failure
 from lircdepth_core.inference.device import choose_device
 from lircdepth_core.inference.framing import _largest_ratio, frame
@@ -388,6 +390,23 @@ def test_sigma_and_intervals_come_from_the_calibration(make_camera, make_model, 
         prediction.interval(0.99)
     with pytest.raises(InputError, match="between 0 and 1"):
         prediction.interval(1.0)
+
+
+def test_an_image_that_shows_nothing_has_the_sigma_of_such_images(
+    make_camera, make_model, constant_network
+):
+    wider = dataclasses.replace(CALIBRATION, half_width=4 * CALIBRATION.half_width)
+    model = make_model(calibration=CALIBRATION, blind_calibration=BlindCalibration(0.4, wider))
+    predictor = Predictor(model, constant_network(15.0, 0.5), CPU)
+    camera = make_camera(64, 64, 200.0)
+    shows = np.random.default_rng(1).integers(0, 256, (64, 64, 3), np.uint8)
+    seen, black = predictor(shows, camera, None), predictor(np.zeros_like(shows), camera, None)
+    assert (seen.structure, black.structure) == (1, 0)
+    np.testing.assert_allclose(seen.sigma, 2.625, rtol=1e-6)
+    np.testing.assert_allclose(black.sigma, 4 * 2.625, rtol=1e-6)
+    np.testing.assert_allclose(black.interval(0.95), 4 * 5.25, rtol=1e-6)
+    assert not any("next to nothing" in note for note in seen.notes)
+    assert any("shows next to nothing" in note for note in black.notes)
 
 
 def test_a_reduced_focal_length_scales_sigma_like_depth(make_camera, make_model, constant_network):

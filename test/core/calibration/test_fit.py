@@ -5,7 +5,14 @@ import dataclasses
 import numpy as np
 import pytest
 
-from lircdepth_core.calibration.fit import LEAST_PIXELS, SHARES, fit_calibration
+from lircdepth_core.calibration.fit import (
+    BLIND_BELOW,
+    LEAST_BLIND_PIXELS,
+    LEAST_PIXELS,
+    SHARES,
+    fit_calibration,
+    fit_calibrations,
+)
 from lircdepth_core.calibration.pixel_errors import PixelErrors
 from lircdepth_core.calibration.report import cross_validated
 from lircdepth_core.errors import InputError
@@ -20,8 +27,8 @@ def normal_errors(count: int, seed: int, scenes: int = 4) -> PixelErrors:
     error = np.abs(rng.normal(size=count) * deviation(depth, uncertainty)).astype(np.float32)
     names = tuple(f"scene-{n}" for n in range(scenes))
     numbers = np.arange(count)
-    exposures = np.zeros(count, np.int64)
-    return PixelErrors(depth, uncertainty, error, numbers % scenes, exposures, 10, names)
+    exposures, structure = np.zeros(count, np.int64), np.ones(count, np.float32)
+    return PixelErrors(depth, uncertainty, error, numbers % scenes, exposures, structure, 10, names)
 
 
 def deviation(depth: np.ndarray, uncertainty: np.ndarray) -> np.ndarray:
@@ -69,6 +76,38 @@ def test_a_head_that_says_nothing_leaves_a_sigma_by_depth_alone():
     for low in range(10, 70, 10):
         here = (blind.depth >= low) & (blind.depth < low + 10)
         assert held[here].mean() == pytest.approx(SIGMA_SHARE, abs=0.03)
+
+
+def with_blind_images(count: int, share: float, seed: int) -> PixelErrors:
+    """Errors as above; five times as large in a share of the images, which show nothing."""
+    errors = normal_errors(count, seed)
+    blind = np.arange(count) < share * count
+    errors.error[blind] *= 5
+    structure = np.where(blind, BLIND_BELOW / 2, 1).astype(np.float32)
+    return dataclasses.replace(errors, exposure=blind.astype(np.int64), structure=structure)
+
+
+def test_images_that_show_nothing_have_a_calibration_of_their_own():
+    fitted = fit_calibrations(with_blind_images(200_000, 0.3, seed=1))
+    assert fitted.blind is not None
+    assert fitted.blind.structure_below == BLIND_BELOW
+    fresh = with_blind_images(100_000, 0.3, seed=2)
+    for blind in (False, True):
+        group = fresh.of((fresh.structure < BLIND_BELOW) == blind)
+        for share in SHARES:
+            held = group.error <= fitted.half_width(group, share)
+            assert held.mean() == pytest.approx(share, abs=0.01)
+
+
+def test_few_images_that_show_nothing_shape_the_table_of_all():
+    errors = with_blind_images(50_000, 0.1, seed=1)
+    assert (errors.structure < BLIND_BELOW).sum() < LEAST_BLIND_PIXELS
+    fitted = fit_calibrations(errors)
+    assert fitted.blind is None
+    seen = errors.of(errors.exposure == 0)
+    assert (seen.error <= fitted.half_width(seen, SIGMA_SHARE)).mean() == pytest.approx(
+        SIGMA_SHARE, abs=0.005
+    )
 
 
 def test_too_few_pixels_are_refused():
