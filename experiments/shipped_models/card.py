@@ -61,6 +61,7 @@ def card(out: Path, model: Path) -> str:
         constant=read("constant.json")["mae"],
         radar=RADAR,
         real=real,
+        blind=description.blind_calibration is not None,
     )
 
 

@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--bad-exposures",
         type=float,
-        default=0.05,
+        default=0.1,
         metavar="SHARE",
         help="of how many images an almost black form is used besides, an almost white one, and "
         "one behind a grey veil: images that show next to nothing have a calibration of their own; "
