@@ -236,14 +236,19 @@ def _int8(fields: _Fields) -> Int8Form:
 
 def _calibration(fields: _Fields) -> Calibration:
     names = [field.name for field in dataclasses.fields(Calibration)]
-    calibration = Calibration(**{name: fields.table(name) for name in names})
+    tables = {name: fields.table(name) for name in names}
     fields.finish()
-    return calibration
+    return Calibration(**tables)
 
 
 def _blind_calibration(fields: _Fields) -> BlindCalibration:
     below = fields.number("structure_below", 0, 1)
-    return BlindCalibration(below, _calibration(fields))
+    try:
+        return BlindCalibration(below, _calibration(fields))
+    except InputError as error:
+        if str(error).startswith("calibration"):  # of the tables, which do not know where they are
+            raise InputError(f"blind_{error}") from error
+        raise
 
 
 class _Fields:

@@ -344,7 +344,7 @@ class Predictor:
             sigma=sigma,
             radar_points=len(visible),
             notes=self._notes(camera, len(visible), blind),
-            doubts=self._doubts(camera),
+            doubts=(*self._doubts(camera), *self._blind_doubts(blind)),
             structure=structure,
             stage_seconds={
                 "prepare": prepared - start,
@@ -397,9 +397,12 @@ class Predictor:
         notes += self.camera_notes(camera)
         if not radar_points:
             notes.append("no radar return in the image: depth from the camera alone")
-        if blind:
-            notes.append("the image shows next to nothing: sigma is that of such images")
-        return tuple(notes)
+        return (*notes, *self._blind_doubts(blind))
+
+    def _blind_doubts(self, blind: bool) -> tuple[str, ...]:
+        if not blind:
+            return ()
+        return ("the image shows next to nothing: depth is a guess, and sigma that of such images",)
 
     def _untrained(self) -> tuple[str, ...]:
         return () if self.model.trained else ("the model is UNTRAINED: its depth is meaningless",)

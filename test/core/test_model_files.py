@@ -121,8 +121,11 @@ def test_a_calibration_for_images_that_show_nothing_is_read_back(folder):
     change(folder, blind_calibration__structure_below=2)
     with pytest.raises(InputError, match=r"blind_calibration\.structure_below: give a number"):
         read_description(folder)
-    change(folder, blind_calibration__structure_below=0.4, calibration__shares=None)
-    with pytest.raises(InputError, match=r"calibration\.shares: this field is missing"):
+    change(folder, blind_calibration__structure_below=0.4, blind_calibration__shares=[0.1, 0.2])
+    with pytest.raises(InputError, match=r"blind_calibration\.shares: 0\.683.* is missing"):
+        read_description(folder)
+    change(folder, blind_calibration__shares=None)
+    with pytest.raises(InputError, match=r"blind_calibration\.shares: this field is missing"):
         read_description(folder)
     with pytest.raises(InputError, match="blind_calibration: there is no calibration"):
         write_description(folder, dataclasses.replace(model, calibration=None))

@@ -407,6 +407,8 @@ def test_an_image_that_shows_nothing_has_the_sigma_of_such_images(
     np.testing.assert_allclose(black.interval(0.95), 4 * 5.25, rtol=1e-6)
     assert not any("next to nothing" in note for note in seen.notes)
     assert any("shows next to nothing" in note for note in black.notes)
+    assert seen.doubts == ()
+    assert len(black.doubts) == 1
 
 
 def test_a_reduced_focal_length_scales_sigma_like_depth(make_camera, make_model, constant_network):
