@@ -63,12 +63,10 @@ def calibration_for(description: ModelDescription, image: torch.Tensor) -> Calib
     """As the Predictor chooses it, by what an image (1, 3, h, w), as the network sees it, shows."""
     mean, std = (torch.tensor(v).view(3, 1, 1) for v in (IMAGE_MEAN, IMAGE_STD))
     pixels = ((image[0] * std + mean) * 255).round().clip(0, 255).to(torch.uint8)
-    share = structure_share(np.ascontiguousarray(pixels.permute(1, 2, 0).numpy()))
-    blind = description.blind_calibration
-    if blind is not None and share < blind.structure_below:
-        return blind.calibration
-    assert description.calibration is not None
-    return description.calibration
+    shown = structure_share(np.ascontiguousarray(pixels.permute(1, 2, 0).numpy()))
+    calibration = description.calibration_for(shown)
+    assert calibration is not None  # see rows
+    return calibration
 
 
 def depth_and_sigma(

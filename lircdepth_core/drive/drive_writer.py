@@ -22,7 +22,7 @@ from lircdepth_core.errors import InputError, first_line
 from lircdepth_core.output_folder import output_folder
 from lircdepth_core.plain_json import parse_plain_json
 from lircdepth_core.progress import Progress
-from lircdepth_core.result_files import writing
+from lircdepth_core.result_files import write_atomically, writing
 
 VERSION = "v1.0-mini"
 CONDITIONS_FILE = "conditions.json"
@@ -182,10 +182,13 @@ def _open_state(out: Path, settings: DriveSettings) -> Path:
         raise InputError(f"{out}: exists and is no generated drive; choose another folder")
     else:
         with output_folder(state):
-            _write_whole(state / _SETTINGS_FILE, content)
+            write_atomically(state / _SETTINGS_FILE, content)
     # What a killed run left: half scenes, and folders whose files had all been moved.
     joined = [state / path.stem for path in state.glob("scene-*.json")]
-    for leftover in [*state.glob("*.part"), *(folder for folder in joined if folder.exists())]:
+    for leftover in [
+        *state.glob("scene-*.part"),
+        *(folder for folder in joined if folder.exists()),
+    ]:
         shutil.rmtree(leftover)
     # All are read again at the end, but that may be hours later.
     for path in sorted(state.glob("scene-*")):
@@ -239,16 +242,9 @@ def _join(out: Path, state: Path) -> int:
         shutil.rmtree(folder)
     scenes = {path.stem: _read_scene(path) for path in sorted(state.glob("scene-*.json"))}
     conditions = {name: scene["conditions"] for name, scene in scenes.items()}
-    _write_whole(out / CONDITIONS_FILE, json.dumps(conditions, indent=1))
+    write_atomically(out / CONDITIONS_FILE, json.dumps(conditions, indent=1))
     write_tables(out, VERSION, (scene["rows"] for scene in scenes.values()))
     return len(scenes)
-
-
-def _write_whole(path: Path, content: str) -> None:
-    """Write a file so that it is never seen half."""
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    unfinished.write_text(content)
-    unfinished.replace(path)
 
 
 def _in_order(chosen: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:

@@ -117,6 +117,22 @@ class ModelDescription:
     blind_calibration: BlindCalibration | None = None
     int8: Int8Form | None = None
 
+    def is_blind(self, structure: float) -> bool:
+        """Whether an image shows next to nothing, as far as the model says what that is.
+
+        Args:
+            structure: `structure_share` of the image as the network sees it, 0..1.
+        """
+        blind = self.blind_calibration
+        return blind is not None and structure < blind.structure_below
+
+    def calibration_for(self, structure: float) -> Calibration | None:
+        """The calibration for an image of this `structure_share`; None if there is none."""
+        blind = self.blind_calibration
+        if blind is not None and self.is_blind(structure):
+            return blind.calibration
+        return self.calibration
+
 
 def parse_description(text: str) -> ModelDescription:
     """Read the text of a model.yaml.

@@ -325,9 +325,7 @@ class Predictor:
         prepared = time.perf_counter()
         depth, uncertainty = self._network(scaled, radar_image)
         self._answered.get(scaled.shape[0], scaled.shape[1], lambda rows, columns: True)
-        calibration, blind = self.model.calibration, self._is_blind(structure)
-        if blind and (fitted := self.model.blind_calibration) is not None:
-            calibration = fitted.calibration
+        blind, calibration = self.model.is_blind(structure), self.model.calibration_for(structure)
         maps = _NetworkMaps(framing, calibration, depth, uncertainty, self._at_network_size)
         self._check_finite(maps)
         inferred = time.perf_counter()
@@ -383,11 +381,6 @@ class Predictor:
             framing = frame(camera, self.model.input, self.max_network_pixels)
             self._framing = framing
         return framing
-
-    def _is_blind(self, structure: float) -> bool:
-        """Whether an image shows next to nothing, as far as the model says what that is."""
-        blind = self.model.blind_calibration
-        return blind is not None and structure < blind.structure_below
 
     def _notes(self, camera: Camera, radar_points: int, blind: bool) -> tuple[str, ...]:
         """What a user should know about a prediction."""

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 import pytest
 from annotated_drive import edit_table
+from process_group import wait_for_its_end
 from slow_samples import SlowSample
 
 from lircdepth_core import cli, progress
@@ -232,6 +233,7 @@ def test_a_run_of_several_workers_that_is_killed_goes_on(whole_job, two_scenes, 
         time.sleep(0.001)
     (os.killpg if whole_job else os.kill)(process.pid, signal.SIGKILL)
     process.wait()
+    wait_for_its_end(process.pid)  # a worker that still wrote would leave its shard
 
     options = PrepareOptions(sweeps=1, leave_out=("dense",))
     assert not prepare(two_scenes, out, options).skipped

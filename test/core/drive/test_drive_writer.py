@@ -28,6 +28,7 @@ from pyquaternion import Quaternion
 
 pytest.importorskip("embreex", reason="needs the extra 'drive'")
 
+from process_group import wait_for_its_end
 from tiny_world import EGO_SPEED, MAKERS, tiny_world
 
 from lircdepth_core import progress
@@ -363,6 +364,7 @@ def test_a_killed_run_leaves_nothing_half_and_goes_on(tmp_path: Path) -> None:
     finally:
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
+    wait_for_its_end(process.pid)  # a worker that still wrote would leave its folder
     assert not (killed / VERSION).exists()
     write_drive(killed, SMALL, scenes=3, workers=1, makers=MAKERS)
     assert digests(killed) == digests(whole)
