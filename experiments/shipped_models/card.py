@@ -33,6 +33,10 @@ def card(out: Path, model: Path) -> str:
     if (out / "real_frame").exists():
         truth = read("real_frame/evaluation.json")["truths"]["single_scan"]
         real = truth["by_radar"]["full"]
+    camera_only = None
+    if (out / "camera_only").exists():
+        truth = read("camera_only/evaluation/evaluation.json")["truths"]["exact"]
+        camera_only = truth["by_radar"]["none"]["depth"]["80"]["mae"]
     exact, scan = evaluation["truths"]["exact"], evaluation["truths"]["single_scan"]
     description = read_description(model)
     recipe, drives = (
@@ -61,6 +65,7 @@ def card(out: Path, model: Path) -> str:
         constant=read("constant.json")["mae"],
         radar=RADAR,
         real=real,
+        camera_only=camera_only,
         blind=description.blind_calibration is not None,
     )
 

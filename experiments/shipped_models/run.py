@@ -57,33 +57,47 @@ def train(name: str, recipe: dict[str, Any], out: Path, device: str) -> Path:
     # Without a run to begin with, the ablation is only asked for its data.
     wanted = ("--only", begins_with) if begins_with else ("--data-only",)
     run(ABLATION, ablation, *wanted, "--device", device)
-    places = {
-        "ablation": ablation / "samples" / "train",
-        "drives": out / "samples" / "train",
-        "more_drives": out / "samples" / "more_train",
-    }
     model = ablation / "runs" / begins_with / "model" if begins_with else None
     start = (f"start.model={model}",) if model else (f"start.image_encoder={encoder_of(recipe)}",)
     for stage in recipe["stages"]:
         folder = out / name / "runs" / stage["name"]
-        settings = [
-            *recipe["settings"],
-            *stage["settings"],
-            *start,
-            f"data.train=[{','.join(str(places[place]) for place in stage['data'])}]",
-            f"data.validation=[{out / 'samples' / 'validation'}]",
-        ]
-        launcher: tuple[Any, ...] = ()
-        if stage["processes"] > 1:
-            launcher = ("-m", "torch.distributed.run", "--nproc-per-node", stage["processes"])
-        config = CONFIGS / f"{stage.get('config', recipe['config'])}.yaml"
-        command = ("train", recipe["network"], "--config", config, "--out", folder)
-        # It goes on where it was, and where it was done only writes the model again.
-        run(*launcher, *LIRCDEPTH, *command, "--device", device, "--set", *settings)
-        model = folder / "model"
+        model = train_stage(recipe, stage, start, folder, out, device)
         start = (f"start.model={model}", "start.image_encoder=null")
     assert model is not None
     return model
+
+
+def train_stage(
+    recipe: dict[str, Any],
+    stage: dict[str, Any],
+    start: tuple[str, ...],
+    folder: Path,
+    out: Path,
+    device: str,
+) -> Path:
+    """One stage, from what the settings `start` name, in a run's folder; its model.
+
+    It goes on where it was, and where it was done only writes the model again.
+    """
+    places = {
+        "ablation": out / "ablation" / "samples" / "train",
+        "drives": out / "samples" / "train",
+        "more_drives": out / "samples" / "more_train",
+    }
+    settings = [
+        *recipe["settings"],
+        *stage["settings"],
+        *start,
+        f"data.train=[{','.join(str(places[place]) for place in stage['data'])}]",
+        f"data.validation=[{out / 'samples' / 'validation'}]",
+    ]
+    launcher: tuple[Any, ...] = ()
+    if stage["processes"] > 1:
+        launcher = ("-m", "torch.distributed.run", "--nproc-per-node", stage["processes"])
+    config = CONFIGS / f"{stage.get('config', recipe['config'])}.yaml"
+    command = ("train", recipe["network"], "--config", config, "--out", folder)
+    run(*launcher, *LIRCDEPTH, *command, "--device", device, "--set", *settings)
+    return folder / "model"
 
 
 def encoder_of(recipe: dict[str, Any]) -> Path:
@@ -117,6 +131,27 @@ def ship(name: str, trained: Path, crop: Crop, out: Path) -> Path:
     return folder
 
 
+def compare_without_radar(
+    name: str, recipe: dict[str, Any], crop: Crop, out: Path, device: str
+) -> None:
+    """Train and evaluate a student of as many image-steps that does without radar.
+
+    It begins as a stage began, and learns as it did, image by image, but never sees a return. Of
+    its evaluation `none` counts: with radar it is shown what it was not taught.
+    """
+    without, runs = recipe["camera_only"], out / name / "runs"
+    names = [stage["name"] for stage in recipe["stages"]]
+    number = names.index(without["stage"])
+    stage = dict(recipe["stages"][number])
+    stage["settings"] = [*stage["settings"], *without["settings"]]
+    start = (f"start.model={runs / names[number - 1] / 'model'}", "start.image_encoder=null")
+    folder = out / name / "camera_only"
+    trained = train_stage(recipe, stage, start, folder / "run", out, device)
+    model = ship("camera-only", trained, crop, folder)
+    evaluation = ("--out", folder / "evaluation", "--radar", "none", "--device", device)
+    run(*LIRCDEPTH, "evaluate", model, out / "samples" / "test", *evaluation)
+
+
 def measure(model: Path, samples: Path, out: Path, device: str) -> None:
     """Calibrate, then all that the card tells."""
     run(*LIRCDEPTH, "calibrate", model, samples / "calibration", "--truth", "exact")
@@ -139,7 +174,10 @@ def main() -> None:
     out = args.out.resolve()
     make_data(yaml.safe_load((HERE / "drives.yaml").read_text()), out)
     trained = train(args.name, recipe, out, args.device)
-    model = ship(args.name, trained, Crop(**{"top": None, **recipe["crop"]}), out / args.name)
+    crop = Crop(**{"top": None, **recipe["crop"]})
+    model = ship(args.name, trained, crop, out / args.name)
+    if "camera_only" in recipe:
+        compare_without_radar(args.name, recipe, crop, out, args.device)
     measure(model, out / "samples", out / args.name, args.device)
 
 
