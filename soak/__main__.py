@@ -92,9 +92,10 @@ def draw(watch: Watch, path: Path) -> None:
     """Memory and latency over time."""
     figure, (top, bottom) = plt.subplots(2, 1, figsize=(8, 5), sharex=True, layout="constrained")
     begin = watch.looks[0][0]
-    top.plot([(t - begin) / 60 for t, _, _ in watch.looks], [m / 2**20 for _, m, _ in watch.looks])
+    resident = [m / 2**20 for _, m, _ in watch.looks]
+    top.plot([(t - begin) / 60 for t, _, _ in watch.looks], resident)
     top.set_ylabel("resident MiB")
-    top.set_ylim(bottom=0)
+    top.set_ylim(0, 1.2 * max(resident))  # by itself the axis would end where the line is
     minutes = [(t - begin) / 60 for t, _ in watch.latencies]
     bottom.plot(minutes, [1000 * s for _, s in watch.latencies], ".", markersize=2)
     bottom.set_ylabel("latency ms")
