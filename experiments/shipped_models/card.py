@@ -65,6 +65,8 @@ def card(out: Path, model: Path) -> str:
         constant=read("constant.json")["mae"],
         radar=RADAR,
         real=real,
+        conditions=read("conditions.json"),
+        quantised=recipe.get("quantise", False),
         camera_only=camera_only,
         blind=description.blind_calibration is not None,
     )

@@ -1,6 +1,6 @@
 """The error of the simplest predictor: for every pixel the median depth of the training drives.
 
-    python experiments/shipped_models/constant_predictor.py TRAIN TEST --out FILE.json
+    python experiments/shipped_models/constant_predictor.py TRAIN... --test TEST --out FILE.json
 
 Truth is exact depth up to 80 m, in the median as in the error; the error is averaged over images,
 as `lircdepth evaluate` does.
@@ -27,12 +27,14 @@ EVERY = 4
 def main() -> None:
     """Print the error."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("train", help="folder of lircdepth prepare; images of one size and view")
-    parser.add_argument("test", help="the same, of other drives")
+    parser.add_argument(
+        "train", nargs="+", help="folders of lircdepth prepare; images of one size and view"
+    )
+    parser.add_argument("--test", required=True, help="the same, of other drives")
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
 
-    train = PreparedSamples((args.train,))
+    train = PreparedSamples(tuple(args.train))
     maps = [s.exact for _, s in train(lambda number: number % EVERY == 0, print)]
     known = np.stack([np.where(depth <= CAP, depth, np.nan) for depth in maps])
     # Row by row: a median over all pixels at once would copy everything.

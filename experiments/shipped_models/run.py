@@ -5,8 +5,9 @@
 
 What is done is kept in OUT: the same command goes on after an interruption, and the models share
 drives and samples. In the end OUT/NAME/model is the model folder with its card, OUT/NAME/evaluation
-its figures on the test drives. lircdepth-s begins with the image encoder of the lircdepth in
-`models`, and says so if that is another than it was.
+its figures on the test drives. lircdepth-s begins with the image encoder that `models/lircdepth`
+had once, which is taken from git's history. With --real-frame NUSCENES, a data set of real frames,
+the card tells of these too.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from lircdepth_core.inference.model_files import load_network, read_description,
 
 HERE = Path(__file__).resolve().parent
 ABLATION = HERE.parent / "ablation" / "run.py"
-UNCERTAINTY = HERE.parent / "uncertainty" / "measure.py"
+UNCERTAINTY = HERE.parent / "uncertainty"
 CONFIGS = HERE.parents[1] / "config"
 MODELS_FOLDER = HERE.parents[1] / "models"
 SPLITS = ("train", "more_train", "validation", "calibration", "test")
@@ -58,7 +59,9 @@ def train(name: str, recipe: dict[str, Any], out: Path, device: str) -> Path:
     wanted = ("--only", begins_with) if begins_with else ("--data-only",)
     run(ABLATION, ablation, *wanted, "--device", device)
     model = ablation / "runs" / begins_with / "model" if begins_with else None
-    start = (f"start.model={model}",) if model else (f"start.image_encoder={encoder_of(recipe)}",)
+    start = (f"start.model={model}",) if model else ()
+    if "image_encoder" in recipe:
+        start = (f"start.image_encoder={encoder_of(recipe, out)}",)
     for stage in recipe["stages"]:
         folder = out / name / "runs" / stage["name"]
         model = train_stage(recipe, stage, start, folder, out, device)
@@ -100,19 +103,38 @@ def train_stage(
     return folder / "model"
 
 
-def encoder_of(recipe: dict[str, Any]) -> Path:
-    """The model folder whose image encoder a recipe begins with."""
+def encoder_of(recipe: dict[str, Any], out: Path) -> Path:
+    """The model folder whose image encoder a recipe begins with: of `models`, or as it was there.
+
+    Raises:
+        SystemExit: the weights are others than the recipe's, and git does not have those.
+    """
     begins = recipe["image_encoder"]
     folder = MODELS_FOLDER / begins["of"]
+    if weights_of(folder) == begins["sha256"]:
+        return folder
+    before = out / f"{begins['of']}-of-{begins['commit'][:7]}"
+    before.mkdir(parents=True, exist_ok=True)
+    for file in ("model.yaml", "weights.safetensors"):
+        kept = f"{begins['commit']}:models/{begins['of']}/{file}"
+        found = subprocess.run(["git", "-C", HERE, "show", kept], capture_output=True, check=False)
+        if found.returncode:
+            raise SystemExit(
+                f"{folder}: its weights are other ones than this recipe began with, and git has no "
+                f"{kept} ({found.stderr.decode().strip()}); clone the whole history, or change "
+                "image_encoder in the recipe"
+            )
+        (before / file).write_bytes(found.stdout)
+    if weights_of(before) != begins["sha256"]:
+        raise SystemExit(f"{before}: its weights are not the recipe's image_encoder.sha256")
+    return before
+
+
+def weights_of(folder: Path) -> str:
+    """SHA-256 of a model's weights, as its model.yaml says."""
     weights = read_description(folder).weights
     assert isinstance(weights, StoredWeights)
-    if weights.sha256 != begins["sha256"]:
-        raise SystemExit(
-            f"{folder}: its weights are other ones than this recipe began with; take those of a "
-            f"commit before (git checkout {begins['commit']} -- models/{begins['of']}), or "
-            "change image_encoder in the recipe"
-        )
-    return folder
+    return weights.sha256
 
 
 def ship(name: str, trained: Path, crop: Crop, out: Path) -> Path:
@@ -152,15 +174,26 @@ def compare_without_radar(
     run(*LIRCDEPTH, "evaluate", model, out / "samples" / "test", *evaluation)
 
 
-def measure(model: Path, samples: Path, out: Path, device: str) -> None:
+def measure(
+    name: str, recipe: dict[str, Any], model: Path, out: Path, device: str, real: Path | None
+) -> None:
     """Calibrate, then all that the card tells."""
+    samples, folder = out / "samples", out / name
     run(*LIRCDEPTH, "calibrate", model, samples / "calibration", "--truth", "exact")
-    evaluation = ("--out", out / "evaluation", "--radar", "none")
+    if recipe.get("quantise"):
+        run(*LIRCDEPTH, "quantise", model, samples / "calibration")
+    evaluation = ("--out", folder / "evaluation", "--radar", "none")
     run(*LIRCDEPTH, "evaluate", model, samples / "test", *evaluation, "--device", device)
-    run(UNCERTAINTY, model, samples / "test", "--out", out / "uncertainty.json")
-    constant = ("--out", out / "constant.json")
-    run(HERE / "constant_predictor.py", samples / "train", samples / "test", *constant)
-    run(HERE / "card.py", out, model)
+    if real is not None:
+        run(*LIRCDEPTH, "prepare", real, out / "real_samples", "--keep-last")
+        evaluation = ("--out", folder / "real_frame", "--device", device)
+        run(*LIRCDEPTH, "evaluate", model, out / "real_samples", *evaluation)
+    run(UNCERTAINTY / "measure.py", model, samples / "test", "--out", folder / "uncertainty.json")
+    run(UNCERTAINTY / "conditions.py", model, out / "conditions", "--out", folder)
+    train = (samples / "train", samples / "more_train")
+    constant = ("--test", samples / "test", "--out", folder / "constant.json")
+    run(HERE / "constant_predictor.py", *train, *constant)
+    run(HERE / "card.py", folder, model)
 
 
 def main() -> None:
@@ -169,16 +202,19 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="folder of drives, samples, runs and the models")
     parser.add_argument("name", choices=MODELS, help="which one")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--real-frame", type=Path, metavar="NUSCENES", help="root of a data set")
     args = parser.parse_args()
     recipe = yaml.safe_load((HERE / f"{args.name}.yaml").read_text())
     out = args.out.resolve()
+    if "image_encoder" in recipe:
+        encoder_of(recipe, out)  # if it is nowhere, that is said before hours of drives
     make_data(yaml.safe_load((HERE / "drives.yaml").read_text()), out)
     trained = train(args.name, recipe, out, args.device)
     crop = Crop(**{"top": None, **recipe["crop"]})
     model = ship(args.name, trained, crop, out / args.name)
     if "camera_only" in recipe:
         compare_without_radar(args.name, recipe, crop, out, args.device)
-    measure(model, out / "samples", out / args.name, args.device)
+    measure(args.name, recipe, model, out, args.device, args.real_frame)
 
 
 if __name__ == "__main__":

@@ -113,7 +113,7 @@ def rows(model: Path, samples: str, images: int | None, part: int, parts: int) -
     areas: dict[str, list[np.ndarray]] = {}
     changes: dict[str, list[tuple[float, float, float]]] = {}
     # The middle of nuScenes' images at this focal length, in steps of 32.
-    width, height = (int(n * seen.focal_length / 1266.417) // 32 * 32 for n in (1600, 900))
+    width, height = (round(n * seen.focal_length / 1266.417) // 32 * 32 for n in (1600, 900))
     spec = InputSpec(height, width, seen.focal_length, seen.interpolation)
     batches = TrainingBatches(samples, spec, 1, training=False, dense_from="exact")
     for number, batch in enumerate(batches):

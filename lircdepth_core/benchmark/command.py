@@ -106,6 +106,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _backends(asked: Sequence[str] | None, device: str, *, quantised: bool) -> list[str]:
     if asked:
+        if "auto" in asked:
+            raise InputError(
+                "--backends auto: it is one of the others; leave --backends out to see them all"
+            )
         return [requested_backend(name, device) for name in asked if name != BASELINE]
     kind = device.partition(":")[0]
     return [

@@ -9,7 +9,13 @@ from typing import Literal
 
 import numpy as np
 
-from lircdepth_core.dataset.bad_exposure import Exposed, Exposure, draw_exposure
+from lircdepth_core.dataset.bad_exposure import (
+    Exposed,
+    Exposure,
+    draw_exposure,
+    draw_noise,
+    with_noise,
+)
 from lircdepth_core.dataset.sample import Sample
 from lircdepth_core.errors import InputError
 from lircdepth_core.evaluation.sample_prediction import predict_sample
@@ -78,7 +84,7 @@ def collect_errors(
         cap: metres; truth beyond is not used.
         pixels_per_image: at most.
         bad_exposures: of how many images, 0..1, an almost black form is predicted besides, of as
-            many an almost white one, and of as many one behind a veil.
+            many an almost white one, and of as many one behind a veil, one in two with noise.
         seed: of the choice; with it and an image's number, the same pixels are chosen again.
         progress: called after every image.
 
@@ -99,8 +105,12 @@ def collect_errors(
     for number, sample in source(lambda number: True, damaged):
         scene = numbers.setdefault(sample.scene, len(numbers))
         rng = np.random.default_rng([seed, number])
-        for exposure, light in _exposures(np.random.default_rng([seed, number, 1]), bad_exposures):
-            errors, structure = _errors(sample, light, predictor, truth, cap)
+        lights = np.random.default_rng([seed, number, 1])
+        for exposure, light in _exposures(lights, bad_exposures):
+            image = None
+            if light != Exposed():
+                image = with_noise(light(sample.image), draw_noise(lights), lights)
+            errors, structure = _errors(sample, image, predictor, truth, cap)
             chosen = rng.permutation(errors.shape[1])[:pixels_per_image]
             shared = np.array([scene, exposure, structure])
             columns.append(errors[:, chosen])
@@ -138,15 +148,14 @@ def _exposures(rng: np.random.Generator, share: float) -> Iterator[tuple[int, Ex
 
 
 def _errors(
-    sample: Sample, light: Exposed, predictor: Predictor, truth: Truth, cap: float
+    sample: Sample, image: np.ndarray | None, predictor: Predictor, truth: Truth, cap: float
 ) -> tuple[np.ndarray, float]:
     """(3, pixels) predicted depth, expected uncertainty and absolute error where truth is; and how
-    much the image shows.
+    much the image shows that is shown, the sample's own or another.
     """
     true_depth = getattr(sample, truth)
     if true_depth is None:
         raise InputError(f"{sample.key}: has no {truth} depth; give another --truth")
-    image = None if light == Exposed() else light(sample.image)
     prediction = predict_sample(predictor, sample, sample.radar_returns(), image)
     known = (true_depth > 0) & (true_depth <= cap) & np.isfinite(prediction.depth)
     depth = prediction.depth[known]

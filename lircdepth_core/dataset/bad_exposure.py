@@ -22,6 +22,9 @@ VEIL_GAIN = 0.06
 VEIL_LIGHT = (0.1, 0.9)
 """Least and most light of the veil itself, of white."""
 
+MOST_NOISE = 10.0
+"""Of 255 steps, standard deviation of a sensor's noise; one in two images has none."""
+
 
 class Exposed(NamedTuple):
     """What became of an image's light: it is multiplied by `gain`, then `light` is added.
@@ -61,3 +64,28 @@ def draw_exposure(exposure: Exposure, rng: np.random.Generator) -> Exposed:
         return Exposed(gain, (1 - gain) * rng.uniform(*VEIL_LIGHT))
     low, high = np.log(SATURATED_GAIN)
     return Exposed(float(np.exp(low + (high - low) * part)))
+
+
+def draw_noise(rng: np.random.Generator) -> float:
+    """Standard deviation, of 255 steps, of the noise of a badly exposed image, at random.
+
+    A camera in the dark turns up its gain, so that a black image is seldom an even one.
+    """
+    return MOST_NOISE * max(2 * rng.random() - 1, 0)
+
+
+def with_noise(image: np.ndarray, deviation: float, rng: np.random.Generator) -> np.ndarray:
+    """An image with a sensor's noise, of every pixel and channel its own.
+
+    Args:
+        image: (H, W, 3) uint8.
+        deviation: standard deviation, of 255 steps.
+        rng: draws it.
+
+    Returns:
+        (H, W, 3) uint8, cut at black and white; the image itself if there is no noise.
+    """
+    if not deviation:
+        return image
+    noise = deviation * rng.standard_normal(image.shape, np.float32)
+    return (image + noise).round().clip(0, 255).astype(np.uint8)

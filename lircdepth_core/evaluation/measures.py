@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +23,7 @@ pixels whose error is within sigma."""
 SIGMA_EDGES = (0, 0.125, 0.25, 0.5, 1, 2, 4, 8, 16, np.inf)
 """Metres; bins of sigma in which coverage is checked, powers of 2."""
 
-SIGMA_SUMS = ("pixels", "covered", "sigma", "absolute", "squared")
+SIGMA_SUMS = ("pixels", "covered", "sigma", "absolute", "squared", "within_widest")
 """What is summed per bin of sigma, and of predicted depth."""
 
 LIKELIHOOD_SUMS = ("pixels", "log_sigma", "absolute", "squared")
@@ -76,7 +76,7 @@ class Measures:
             `cells` (ranges, 3, 5), by range and `CONTENTS`; `score` (2,) pixels and sum; and with
             calibration `covered` (1 + shares,) pixels, and those within each half-width,
             `likelihood` (4,), and with truth as far as the network can see or the last cap, if
-            that is farther, `by_sigma` (9, 5) and `by_depth` (bins of predicted depth, 5).
+            that is farther, `by_sigma` (9, 6) and `by_depth` (bins of predicted depth, 6).
             Empty if there is no prediction at any pixel with truth; of the averages there is
             then `answered` alone.
     """
@@ -145,7 +145,7 @@ def measure(
         ]
         sums["covered"] = np.array([len(index), *within], np.float64)
         sums["likelihood"] = _likelihood(error, sigma)
-        sums |= _promises(maps.depth, maps.sigma, truth, options)
+        sums |= _promises(maps, maps.sigma, truth, options)
     bins = len(options.range_edges) - 1
     kinds = len(CONTENTS)
     cell = np.minimum((t / np.float32(options.range_step)).astype(np.intp), bins - 1) * kinds
@@ -167,18 +167,28 @@ def _depth(depth: np.ndarray, truth: np.ndarray, options: EvaluationOptions) -> 
     return np.stack(rows)
 
 
+def widest_interval(shares: Iterable[float], options: EvaluationOptions) -> float | None:
+    """The largest of the shares asked for whose interval was measured; None for none."""
+    return max((share for share in shares if share in options.coverage_shares), default=None)
+
+
 def _promises(
-    depth: np.ndarray, sigma: np.ndarray, truth: np.ndarray, options: EvaluationOptions
+    maps: PredictedMaps, sigma: np.ndarray, truth: np.ndarray, options: EvaluationOptions
 ) -> dict[str, np.ndarray]:
     """The sums by sigma and by predicted depth.
 
     A cap on the truth would leave, of predictions beyond it, those alone that are too far.
     """
+    depth = maps.depth
     with np.errstate(invalid="ignore"):
         known = (truth > 0) & (truth <= max(options.caps[-1], MAX_DEPTH)) & np.isfinite(depth)
     depth, sigma = depth[known], sigma[known]
     error = np.abs(depth - truth[known])
-    promised = [error <= sigma, sigma, error, error * error]
+    widest = widest_interval(maps.half_widths, options)
+    within = np.zeros(len(error), bool)
+    if widest is not None:
+        within = error <= maps.half_widths[widest][known]
+    promised = [error <= sigma, sigma, error, error * error, within]
     bins = len(options.prediction_edges) - 1
     place = (np.clip(depth, 0, None) / np.float32(options.range_step)).astype(np.intp)
     return {

@@ -127,7 +127,8 @@ def definitions(options: EvaluationOptions) -> dict[str, str]:
         "nll_gaussian": "the same for a normal distribution of standard deviation sigma.",
         "by_sigma": "coverage of sigma (to hold 68.3 %) over the pixels with sigma in a bin, truth "
         f"up to {max(options.caps[-1], MAX_DEPTH):g} m: a nearer cap on the truth would leave, of "
-        "predictions beyond it, those alone that are too far.",
+        "predictions beyond it, those alone that are too far. interval_coverage: of the widest "
+        "interval asked for.",
         "by_predicted_depth": "the same over the pixels with the predicted depth in a bin.",
         "by_radar": "full: as measured; none: no radar; half: every second return at random "
         f"(seed {options.seed}); shifted: every return where its velocity says that it was "

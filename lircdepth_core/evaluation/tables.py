@@ -130,13 +130,16 @@ def _promises(uncertainty: dict[str, Any], field: str, name: str, column: str) -
             _span(row["from"], row["to"]),
             f"{row['pixels']:,}",
             _percent(row["coverage"]),
+            _percent(row["interval_coverage"]),
             _number(row["mean_sigma"], 3),
             _number(row["mae"], 3),
             _number(row["rmse"], 3),
         )
         for row in uncertainty[field]
     ]
-    columns = (column, "pixels", "within σ", "mean σ m", "MAE m", "RMSE m")
+    shares = [share for share, held in uncertainty["coverage"].items() if held is not None]
+    interval = f"within interval({shares[-1]})" if shares else "within interval"
+    columns = (column, "pixels", "within σ", interval, "mean σ m", "MAE m", "RMSE m")
     return Table(
         f"By {name}, truth as far as the network sees: 68.3 % should be within, in every row",
         columns,

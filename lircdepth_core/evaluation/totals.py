@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lircdepth_core.evaluation.depth_metrics import DEPTH_METRICS
-from lircdepth_core.evaluation.measures import CONTENTS, SIGMA_EDGES, Measures
+from lircdepth_core.evaluation.measures import CONTENTS, SIGMA_EDGES, Measures, widest_interval
 from lircdepth_core.evaluation.options import EvaluationOptions
 from lircdepth_core.evaluation.ranking import REMOVED, SPARSIFIED
 from lircdepth_core.inference.calibration import SIGMA_SHARE
@@ -110,6 +110,7 @@ class Totals:
         asked = {share: reached.get(share, np.nan) for share in options.coverage_shares}
         covered = self.sum("cells").sum(axis=(0, 1))
         count, log_sigma, absolute, squared = self.sum("likelihood")
+        has_interval = widest_interval(shares, options) is not None
         return {
             "coverage": {f"{share:g}": value for share, value in asked.items()},
             "calibration_error": float(
@@ -122,8 +123,10 @@ class Totals:
             "nll_laplace": (log_sigma + _LAPLACE_QUANTILE * absolute) / count
             + np.log(2 / _LAPLACE_QUANTILE),
             "nll_gaussian": (log_sigma + squared / 2) / count + np.log(2 * np.pi) / 2,
-            "by_sigma": _promises(SIGMA_EDGES, self.sum("by_sigma")),
-            "by_predicted_depth": _promises(options.prediction_edges, self.sum("by_depth")),
+            "by_sigma": _promises(SIGMA_EDGES, self.sum("by_sigma"), has_interval),
+            "by_predicted_depth": _promises(
+                options.prediction_edges, self.sum("by_depth"), has_interval
+            ),
         }
 
     def _by_content(self, calibrated: bool) -> dict[str, Any] | None:
@@ -162,12 +165,15 @@ def _by_metric(values: np.ndarray) -> dict[str, float]:
     return dict(zip(SPARSIFIED, values.tolist(), strict=True))
 
 
-def _promises(edges: Sequence[float] | np.ndarray, sums: np.ndarray) -> list[dict[str, Any]]:
+def _promises(
+    edges: Sequence[float] | np.ndarray, sums: np.ndarray, has_interval: bool
+) -> list[dict[str, Any]]:
     """Coverage of sigma, its mean and the errors in every bin that has pixels.
 
     Args:
         edges: (B + 1,) metres; infinity becomes None.
-        sums: (B, 5) of `SIGMA_SUMS`.
+        sums: (B, 6) of `SIGMA_SUMS`.
+        has_interval: whether an interval's coverage was asked for and measured.
     """
     return [
         {
@@ -175,11 +181,12 @@ def _promises(edges: Sequence[float] | np.ndarray, sums: np.ndarray) -> list[dic
             "to": float(high) if np.isfinite(high) else None,
             "pixels": int(number),
             "coverage": inside / number,
+            "interval_coverage": within / number if has_interval else None,
             "mean_sigma": sigma / number,
             "mae": error / number,
             "rmse": np.sqrt(square / number),
         }
-        for low, high, (number, inside, sigma, error, square) in zip(
+        for low, high, (number, inside, sigma, error, square, within) in zip(
             edges[:-1], edges[1:], sums, strict=True
         )
         if number

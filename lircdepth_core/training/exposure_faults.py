@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
-from lircdepth_core.dataset.bad_exposure import Exposure, draw_exposure
+from lircdepth_core.dataset.bad_exposure import Exposure, draw_exposure, draw_noise
 from lircdepth_core.dataset.reader import Batch
 from lircdepth_core.network import IMAGE_MEAN, IMAGE_STD
 from lircdepth_core.training.config import ExposureFaults
@@ -30,6 +31,11 @@ def with_exposure_faults(batch: Batch, faults: ExposureFaults, seed: int, epoch:
         if exposure == "as it is":
             continue
         light = (image[number] * std + mean) * gain + added
+        # Of a camera's image, which is at least twice as large as the network's, half is left.
+        noise = draw_noise(rng) / 2 / 255
+        if noise:
+            drawn = rng.standard_normal(tuple(light.shape), np.float32)
+            light += noise * torch.from_numpy(drawn)
         eight_bits = (light.clamp(0, 1) * 255).round() / 255
         image[number] = (eight_bits - mean) / std
     return batch._replace(image=image)

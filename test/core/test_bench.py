@@ -127,6 +127,7 @@ def test_the_record_has_no_nan():
         (["--images", "0"], "--images 0: give 1"),
         (["--sizes", "700x384"], "--sizes 700x384: give multiples of 32"),
         (["--backends", "none"], "'none' is unknown"),
+        (["--backends", "torch", "auto"], "--backends auto: it is one of the others"),
         (["--device", "cuda:99"], "cuda:99 is not there"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ import yaml
 
 pytest.importorskip("webdataset", reason="needs the extra 'train'")
 
-from lircdepth_core.inference.model_files import read_description
+from lircdepth_core.inference.model_files import load_network, read_description
 from lircdepth_core.training.command import StudentTraining
 from lircdepth_core.training.config_files import read_config
 
@@ -54,18 +55,71 @@ def test_each_stage_is_a_configuration(name, stage):
     assert (config.data.truth, config.data.dense_from) == ("exact", "exact")
 
 
-def test_the_small_student_begins_with_an_encoder_that_the_repository_had():
-    begins = RECIPES["lircdepth-s"]["image_encoder"]
-    description = read_description(ROOT / "models" / begins["of"])
-    assert description.network == "student"
+def steps():
+    """The module of run.py."""
     spec = importlib.util.spec_from_file_location("shipped_models_run", FOLDER / "run.py")
     run = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(run)
-    recipe = {"image_encoder": {**begins, "sha256": description.weights.sha256}}
-    assert run.encoder_of(recipe) == ROOT / "models" / begins["of"]
-    recipe["image_encoder"]["sha256"] = "0" * 64
-    with pytest.raises(SystemExit, match=rf"git checkout {begins['commit']} -- models/lircdepth"):
-        run.encoder_of(recipe)
+    return run
+
+
+def test_the_small_student_begins_with_an_encoder_that_the_repository_had(tmp_path):
+    begins = RECIPES["lircdepth-s"]["image_encoder"]
+    shallow = ["git", "-C", ROOT, "cat-file", "-e", begins["commit"]]
+    if subprocess.run(shallow, capture_output=True, check=False).returncode:
+        pytest.skip(f"no git history here, or not as far as {begins['commit'][:7]}")
+    folder = steps().encoder_of(RECIPES["lircdepth-s"], tmp_path)
+    description = read_description(folder)
+    assert description.network == "student"
+    assert description.weights.sha256 == begins["sha256"]
+    assert steps().encoder_of(RECIPES["lircdepth-s"], tmp_path) == folder
+    load_network(folder, description)  # raises if the file is not the one of that checksum
+
+
+def test_todays_encoder_is_taken_from_where_it_is_and_a_lost_one_named(tmp_path):
+    begins = RECIPES["lircdepth-s"]["image_encoder"]
+    today = read_description(ROOT / "models" / "lircdepth").weights.sha256
+    recipe = {"image_encoder": {**begins, "sha256": today}}
+    assert steps().encoder_of(recipe, tmp_path) == ROOT / "models" / "lircdepth"
+    recipe = {"image_encoder": {**begins, "commit": "0" * 40}}
+    with pytest.raises(SystemExit, match=r"git has no 0{40}:models/lircdepth/model\.yaml"):
+        steps().encoder_of(recipe, tmp_path)
+
+
+def test_the_student_to_compare_with_learns_as_a_stage_did_but_without_radar():
+    recipe = RECIPES["lircdepth"]
+    stages = {stage["name"]: stage for stage in recipe["stages"]}
+    without = recipe["camera_only"]
+    config = read_config(
+        StudentTraining,
+        ROOT / "config" / f"{recipe['config']}.yaml",
+        [
+            *recipe["settings"],
+            *stages[without["stage"]]["settings"],
+            *without["settings"],
+            "start.model=before",
+        ],
+    )
+    dropout = config.data.radar_dropout
+    assert (dropout.all_returns, dropout.half_of_returns) == (1, 0)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_what_the_card_says_of_nuscenes_is_a_configuration_that_drops_radar(name):
+    text = RECIPES[name]["card"]["on_nuscenes"].replace("\\\n", " ")
+    (command,) = [line.split() for line in text.splitlines() if line.startswith("lircdepth train ")]
+    config = read_config(
+        StudentTraining,
+        ROOT / command[command.index("--config") + 1],
+        command[command.index("--set") + 1 :],
+    )
+    dropout = config.data.radar_dropout
+    assert (dropout.all_returns, dropout.half_of_returns) == (0.15, 0.15)
+    seen = read_description(ROOT / "models" / name).input
+    assert (config.data.focal_length, config.data.interpolation) == (
+        seen.focal_length,
+        seen.interpolation,
+    )
 
 
 def test_no_drive_serves_two_purposes():

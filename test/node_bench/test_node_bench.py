@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ pytest.importorskip("rclpy", reason="rclpy is not installed")
 
 from untrained_model import write_untrained_model
 
-from node_bench.__main__ import measure, network_size
+from lircdepth_core.inference.model_files import find_model, read_description
+from node_bench.__main__ import measure, network_size, scaled_copy
 from node_bench.cameras import measure_cameras
 from node_bench.floor import Floor, floor_steps
 
@@ -67,6 +69,15 @@ def test_what_the_node_takes_besides_the_network_is_compared_with_the_floor(
     assert found["besides_network"] == node["wait"] + node["prepare"] + node["publish"]
     assert found["besides_network"] + node["infer"] == pytest.approx(node["in all"], rel=0.3)
     assert found["ratio"] == pytest.approx(found["besides_network"] / sum(floor.values()))
+
+
+def test_a_copy_sees_larger_images(tmp_path):
+    seen = read_description(Path(scaled_copy("lircdepth-s", 557.0, tmp_path / "copy"))).input
+    before = read_description(find_model("lircdepth-s")).input
+    assert seen.focal_length == 2 * before.focal_length
+    assert seen.crop.height == 2 * before.crop.height
+    assert seen.crop.principal_row == 2 * before.crop.principal_row
+    assert network_size(str(tmp_path / "copy")) == (704, 384)
 
 
 def test_several_cameras_are_answered_by_a_node_each(model, tmp_path):

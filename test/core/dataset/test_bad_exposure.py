@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from lircdepth_core.dataset.bad_exposure import Exposed, draw_exposure
+from lircdepth_core.dataset.bad_exposure import (
+    MOST_NOISE,
+    Exposed,
+    draw_exposure,
+    draw_noise,
+    with_noise,
+)
 
 
 class Drawn:
@@ -47,3 +53,19 @@ def test_a_veil_leaves_little_contrast_around_its_own_light(part, black_becomes,
     image = np.array([[[0, 0, 255]]], np.uint8)
     veiled = draw_exposure("veiled", Drawn(part))(image)
     assert veiled.tolist() == [[[black_becomes, black_becomes, white_becomes]]]
+
+
+@pytest.mark.parametrize(("part", "deviation"), [(0.0, 0), (0.5, 0), (0.75, 5), (1.0, MOST_NOISE)])
+def test_one_in_two_has_noise(part, deviation):
+    assert draw_noise(Drawn(part)) == pytest.approx(deviation)
+
+
+def test_noise_is_of_every_pixel_and_cut_at_black_and_white():
+    image = np.full((100, 100, 3), 100, np.uint8)
+    noisy = with_noise(image, 5.0, np.random.default_rng(0)).astype(float)
+    assert noisy.mean() == pytest.approx(100, abs=0.1)
+    assert noisy.std() == pytest.approx(5, abs=0.1)
+    assert with_noise(image, 0.0, np.random.default_rng(0)) is image
+    for light in (0, 255):
+        cut = with_noise(np.full_like(image, light), 5.0, np.random.default_rng(0))
+        assert (cut == light).mean() == pytest.approx(0.54, abs=0.02)  # half, and what rounds to it

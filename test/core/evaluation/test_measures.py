@@ -154,7 +154,8 @@ def test_coverage_and_likelihood_by_hand() -> None:
     assert found["nll_laplace"] == pytest.approx((1.821957 + 2.970810) / 2, abs=1e-5)
     (row,) = found["by_sigma"]
     assert row == pytest.approx(
-        {"from": 2, "to": 4, "pixels": 2, "coverage": 0.5, "mean_sigma": 2, "mae": 2,
+        {"from": 2, "to": 4, "pixels": 2, "coverage": 0.5, "interval_coverage": 1,
+             "mean_sigma": 2, "mae": 2,
          "rmse": np.sqrt(5)}
     )  # fmt: skip
     assert summary["by_range"][1]["coverage"] == 0.5
@@ -187,7 +188,14 @@ def test_coverage_is_told_by_the_depth_that_was_predicted() -> None:
         (70, 80, 1, 0),
         (80, None, 2, 0.5),
     ]
+    assert [row["interval_coverage"] for row in rows] == [1, 0.5, 1, 1]  # of three sigma, 0.95
     assert found["coverage"]["0.683"] == 3 / 5
+
+
+def test_without_an_interval_asked_for_its_coverage_is_not_told() -> None:
+    maps = PredictedMaps(_map([9, 11]), _map([2, 2]), _map([2, 2]), {0.8: _map([3, 3])})
+    found = _summary([(maps, _map([10, 10]))], (0.8,))["uncertainty"]
+    assert [row["interval_coverage"] for row in found["by_predicted_depth"]] == [None, None]
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,19 @@ from lircdepth_core.radar import RadarReturns
 
 BAG = Path(__file__).parents[3] / "demo" / "data" / "bag"
 
+
+def noise(picture, light):
+    """What a sensor shows of nothing, at high gain."""
+    drawn = light + np.random.default_rng(0).normal(0, 5, picture.shape)
+    return drawn.round().clip(0, 255).astype(np.uint8)
+
+
 BLIND = {
     "black": lambda picture: np.zeros_like(picture),
+    "black with noise": lambda picture: noise(picture, 0),
     "almost black": lambda picture: picture // 64,
     "saturated": lambda picture: np.full_like(picture, 255),
+    "saturated with noise": lambda picture: noise(picture, 255),
     "almost saturated": lambda picture: np.clip(16 * picture.astype(int), 0, 255).astype(np.uint8),
 }
 

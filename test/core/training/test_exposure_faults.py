@@ -19,6 +19,11 @@ def batch(tiny_data) -> Batch:
     return next(iter(TrainingBatches(tiny_data / "train", InputSpec(64, 96, 200.0), 11)))
 
 
+@pytest.fixture
+def without_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lircdepth_core.training.exposure_faults.draw_noise", lambda rng: 0.0)
+
+
 def grey(batch: Batch) -> torch.Tensor:
     """(N, pixels) 0..255."""
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (IMAGE_MEAN, IMAGE_STD))
@@ -29,7 +34,7 @@ def test_no_fault_changes_nothing(batch):
     assert with_exposure_faults(batch, ExposureFaults(), 0, 0) is batch
 
 
-def test_a_black_image_keeps_next_to_nothing_and_all_else_stays(batch):
+def test_a_black_image_keeps_next_to_nothing_and_all_else_stays(batch, without_noise):
     changed = with_exposure_faults(batch, ExposureFaults(black=1.0), 0, 0)
     assert grey(changed).max() <= 0.04 * 255 + 0.01
     assert (grey(changed).amax(1) > 1).any()
@@ -38,19 +43,28 @@ def test_a_black_image_keeps_next_to_nothing_and_all_else_stays(batch):
     assert torch.equal(changed.exact, batch.exact)
 
 
-def test_a_saturated_image_is_mostly_white(batch):
+def test_a_saturated_image_is_mostly_white(batch, without_noise):
     changed = grey(with_exposure_faults(batch, ExposureFaults(saturated=1.0), 0, 0))
     assert changed.max() <= 255.01
     assert (changed > 254.9).float().mean() > 0.7
 
 
-def test_a_veiled_image_is_grey_and_flat(batch):
+def test_a_veiled_image_is_grey_and_flat(batch, without_noise):
     changed = grey(with_exposure_faults(batch, ExposureFaults(veiled=1.0), 0, 0))
     assert (changed.amax(1) - changed.amin(1)).max() <= 0.06 * 255 + 1.01
     assert (changed.amax(1) - changed.amin(1)).max() > 2
     assert changed.min() >= 0.1 * 255 - 1
     assert changed.max() <= 0.9 * 255 + 0.06 * 255
     assert changed.mean(1).std() > 20  # veils of different light
+
+
+def test_a_black_image_has_noise_of_every_pixel_or_none(batch):
+    changed = grey(with_exposure_faults(batch, ExposureFaults(black=1.0), 0, 0))
+    even, noisy = changed[changed.std(1) < 1], changed[changed.std(1) > 1.5]
+    assert len(even)
+    assert len(noisy)
+    assert (noisy[:, 1:] != noisy[:, :-1]).float().mean() > 0.5
+    assert noisy.max() < 0.04 * 255 + 6 * 5  # six deviations of the most noise
 
 
 def test_it_depends_on_seed_and_epoch_but_not_on_the_batch(batch):
