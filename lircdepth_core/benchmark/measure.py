@@ -15,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lircdepth_core.benchmark.candidate import BASELINE, Candidate, CandidateProcess
 from lircdepth_core.errors import InputError
+from lircdepth_core.inference.backends.package_versions import versions
 from lircdepth_core.inference.model_files import load_network, read_description
 from lircdepth_core.radar import RADAR_CHANNELS
 
@@ -156,6 +157,7 @@ def machine(device: str) -> dict[str, Any]:
         "system": platform.platform(),
         "python": platform.python_version(),
         "torch": str(torch.__version__),
+        "other back ends": versions(("onnxruntime", "openvino")),
         **accelerator,
     }
 

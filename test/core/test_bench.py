@@ -34,6 +34,7 @@ def test_a_bench_tells_and_keeps_what_it_measured(tmp_path, capsys):
     record = json.loads((out / "bench.json").read_text())
     assert record["device"] == "cpu" or record["device"].startswith("cuda")
     assert record["machine"]["processor"] in text
+    assert "onnxruntime" in record["machine"]["other back ends"]
     speeds = {speed["backend"]: speed for speed in record["speeds"]}
     assert list(speeds) == [BASELINE, "torch", "torch-half"]
     for name, speed in speeds.items():
