@@ -14,14 +14,18 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 
+from lircdepth_core.dataset.augmentation import InputSpec
+from lircdepth_core.dataset.reader import TrainingBatches
 from lircdepth_core.inference.model_description import Crop, StoredWeights
 from lircdepth_core.inference.model_files import load_network, read_description, write_model
 
@@ -34,6 +38,9 @@ SPLITS = ("train", "more_train", "validation", "calibration", "test")
 MODELS = ("lircdepth", "lircdepth-s")
 
 LIRCDEPTH = ("-m", "lircdepth_core.cli")
+
+STATISTICS_BATCHES = 60
+"""Of four images."""
 
 
 def run(*arguments: Any) -> None:
@@ -153,6 +160,37 @@ def ship(name: str, trained: Path, crop: Crop, out: Path) -> Path:
     return folder
 
 
+def with_fresh_statistics(
+    trained: Path, recipe: dict[str, Any], data: list[Path], folder: Path
+) -> Path:
+    """A copy of a model, its batch normalisation measured anew on images without radar.
+
+    Where no return is ever seen, the radar branch's activations vary next to nothing, and running
+    means that lag a little behind are divided by that: 3.24 m of error instead of 2.97.
+    """
+    description = read_description(trained)
+    network = load_network(trained, description)
+    settings = dict(setting.split("=", 1) for setting in recipe["settings"])
+    spec = InputSpec(
+        int(settings["data.height"]),
+        int(settings["data.width"]),
+        description.input.focal_length,
+        description.input.interpolation,
+    )
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.reset_running_stats()
+            layer.momentum = None  # the mean of all batches
+            layer.train()
+    batches = TrainingBatches([str(folder) for folder in data], spec, 4, dense_from="exact")
+    with torch.no_grad():
+        for batch in itertools.islice(batches, STATISTICS_BATCHES):
+            network(batch.image, torch.zeros_like(batch.radar))
+    shutil.rmtree(folder, ignore_errors=True)
+    write_model(folder, network.eval(), description, (trained / "README.md").read_text())
+    return folder
+
+
 def compare_without_radar(
     name: str, recipe: dict[str, Any], crop: Crop, out: Path, device: str
 ) -> None:
@@ -169,9 +207,12 @@ def compare_without_radar(
     start = (f"start.model={runs / names[number - 1] / 'model'}", "start.image_encoder=null")
     folder = out / name / "camera_only"
     trained = train_stage(recipe, stage, start, folder / "run", out, device)
-    model = ship("camera-only", trained, crop, folder)
+    samples = out / "samples"
+    data = [samples / "train", samples / "more_train"]
+    fresh = with_fresh_statistics(trained, recipe, data, folder / "fresh")
+    model = ship("camera-only", fresh, crop, folder)
     evaluation = ("--out", folder / "evaluation", "--radar", "none", "--device", device)
-    run(*LIRCDEPTH, "evaluate", model, out / "samples" / "test", *evaluation)
+    run(*LIRCDEPTH, "evaluate", model, samples / "test", *evaluation)
 
 
 def measure(
