@@ -51,11 +51,6 @@ _POSE_POLL_SECONDS = 0.01
 _UNSEEN_SECONDS = 3.0
 """That radar without a return in the image may last: an empty road has none for a moment."""
 
-_HAND_OVER_SECONDS = 0.0003
-"""Whoever stores an image for an idle worker rests so long. It would keep Python's lock until it
-waits for messages again otherwise, and the worker would have to wait: a millisecond, of some 15
-that an image takes besides the network."""
-
 _STOP_SECONDS = 6.0
 """The image in work is waited for this long: launch kills ten seconds after SIGINT."""
 
@@ -272,8 +267,6 @@ class DepthWorker:
             self._replaced(self._waiting.drop_before_overdue(job.received, limit))
             self._replaced(self._waiting.add(job))
             self._changed.notify_all()
-        if self._work_began is None:
-            time.sleep(_HAND_OVER_SECONDS)
 
     def _look_for_a_jump(self, stamp: int) -> None:
         """Forget what is of another time, once a second image tells of it: one may be wrong."""
