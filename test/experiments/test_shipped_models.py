@@ -55,12 +55,17 @@ def test_each_stage_is_a_configuration(name, stage):
     assert (config.data.truth, config.data.dense_from) == ("exact", "exact")
 
 
+def module_of(path):
+    """A program as a module."""
+    spec = importlib.util.spec_from_file_location(f"{path.parent.name}_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def steps():
     """The module of run.py."""
-    spec = importlib.util.spec_from_file_location("shipped_models_run", FOLDER / "run.py")
-    run = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(run)
-    return run
+    return module_of(FOLDER / "run.py")
 
 
 def test_the_small_student_begins_with_an_encoder_that_the_repository_had(tmp_path):
@@ -125,7 +130,9 @@ def test_what_the_card_says_of_nuscenes_is_a_configuration_that_drops_radar(name
 def test_no_drive_serves_two_purposes():
     splits = [split for name, split in DRIVES.items() if name != "options"]
     splits += [ABLATION["data"][name] for name in ("train", "validation", "test")]
-    assert len({split["seed"] for split in splits}) == len(splits)
+    path = ROOT / "experiments" / "uncertainty" / "conditions.py"
+    seeds = [split["seed"] for split in splits] + [module_of(path).SEED]
+    assert len(set(seeds)) == len(seeds)
 
 
 def test_the_student_begins_with_a_run_of_the_ablation():
