@@ -6,9 +6,7 @@ With --cameras, run a node for each camera instead, and tell how the work of sev
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
-import shutil
 import signal
 import sys
 from pathlib import Path
@@ -18,12 +16,13 @@ import cv2
 
 from lircdepth_core.inference import MAX_NETWORK_PIXELS
 from lircdepth_core.inference.framing import frame
-from lircdepth_core.inference.model_files import find_model, read_description, write_description
+from lircdepth_core.inference.model_files import find_model, read_description
 from lircdepth_core.text_table import Table
 from lircdepth_ros.conversions import camera_from_message
 from node_bench.cameras import measure_cameras, smooth_image
 from node_bench.floor import Floor, floor_steps
 from node_bench.rig import Rig
+from node_bench.scaled_copy import scaled_copy
 from soak.dds_settings import keep_to_ourselves
 from soak.feed import HEIGHT, WIDTH, camera_info
 from soak.node_process import start_node
@@ -77,34 +76,6 @@ def measure(model: str, compressed: bool, images: int, points: int, out: Path) -
     steps = floor.milliseconds(WARM_UP)
     least = sum(steps.values())
     return {"floor": steps, "node": stages, "besides_network": besides, "ratio": besides / least}
-
-
-def scaled_copy(model: str, focal_length: float, folder: Path) -> str:
-    """A copy of a model whose network sees images at another focal length, for its speed alone.
-
-    Args:
-        model: folder or name.
-        focal_length: pixels; a crop grows with it.
-        folder: becomes the copy.
-
-    Returns:
-        The folder. What it answers is wrong by the ratio of the focal lengths.
-    """
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(find_model(model), folder)
-    description = read_description(folder)
-    seen, crop = description.input, description.input.crop
-    ratio = focal_length / seen.focal_length
-    if crop is not None:
-        crop = dataclasses.replace(
-            crop,
-            height=round(crop.height * ratio),
-            top=None if crop.top is None else round(crop.top * ratio),
-            principal_row=None if crop.principal_row is None else crop.principal_row * ratio,
-        )
-    seen = dataclasses.replace(seen, focal_length=focal_length, crop=crop)
-    write_description(folder, dataclasses.replace(description, input=seen))
-    return str(folder)
 
 
 def network_size(model: str) -> tuple[int, int]:

@@ -16,9 +16,10 @@ pytest.importorskip("rclpy", reason="rclpy is not installed")
 from untrained_model import write_untrained_model
 
 from lircdepth_core.inference.model_files import find_model, read_description
-from node_bench.__main__ import measure, network_size, scaled_copy
+from node_bench.__main__ import measure, network_size
 from node_bench.cameras import measure_cameras
 from node_bench.floor import Floor, floor_steps
+from node_bench.scaled_copy import scaled_copy
 
 pytestmark = pytest.mark.timed
 
