@@ -1,8 +1,8 @@
 """Tables and curves of docs/ablation.md from `results/`.
 
-    python experiments/ablation/report.py
+    python experiments/ablation/report.py [--plan NAME]
 
-Prints the tables in Markdown and writes docs/ablation.png.
+Prints the tables in Markdown and writes docs/ablation-NAME.png.
 """
 
 from __future__ import annotations
@@ -19,30 +19,12 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
-from run import STREAMS
+import yaml
+from run import STREAMS, plan_of, results_of
 from scipy import stats
 
 HERE = Path(__file__).resolve().parent
-PICTURE = HERE.parents[1] / "docs" / "ablation.png"
-COMPARED = (
-    "features",
-    "structure",
-    "inter_depth",
-    "all",
-    "all_but_radar_feature",
-    "all_plain_l1",
-    "hints_structure",
-    "all_scan",
-)
-BASELINES = {
-    "teacher_12000": "none_12000",
-    **dict.fromkeys(COMPARED, "none"),
-    "all_plain_l1": "all",
-    "all_scan": "none_scan",
-}
-"""Whom an arm is compared with: the student without distillation of the same image-steps; that with
-plain L1 or with sparse labels, with the one that differs from it in nothing else."""
-ORDER = ("teacher_12000", "none_12000", "none", "none_scan", *COMPARED)
+DOCS = HERE.parents[1] / "docs"
 
 MAY_DIFFER = {
     *("teacher", "teacher_precision", "loss.rectified", "loss.detach_norm", "data.workers"),
@@ -58,26 +40,41 @@ LABELS = ("loss.depth_dense", "loss.depth_single")
 Results = dict[str, dict[int, dict[str, Any]]]
 """Figures by arm and seed."""
 
+Baselines = dict[str, str]
+"""Whom an arm is compared with: one that differs from it in nothing but what the arm is about."""
 
-def read_results() -> Results:
-    """All that is there, in the order of the table."""
+
+def baselines_of(plan: dict[str, Any]) -> Baselines:
+    """By arm, of those that are compared with another."""
+    arms = plan["arms"].items()
+    return {arm: entry["compared_with"] for arm, entry in arms if "compared_with" in entry}
+
+
+def read_results(plan: dict[str, Any], folder: Path) -> Results:
+    """All that is there of arms that are compared, in the order of the plan."""
     found: Results = defaultdict(dict)
-    for path in (HERE / "results").glob("*.json"):
+    for path in folder.glob("*.json"):
         figures = json.loads(path.read_text())
         found[figures["arm"]][figures["seed"]] = figures
-    results = {arm: dict(sorted(found[arm].items())) for arm in ORDER if arm in found}
-    for arm in results:
-        check_comparable(results, arm)
+    baselines = baselines_of(plan)
+    shown = baselines.keys() | set(baselines.values())
+    results = {
+        arm: dict(sorted(found[arm].items()))
+        for arm in plan["arms"]
+        if arm in found and arm in shown
+    }
+    for arm in results.keys() & baselines.keys():
+        check_comparable(results, arm, baselines[arm])
     return results
 
 
-def check_comparable(results: Results, arm: str) -> None:
+def check_comparable(results: Results, arm: str, baseline: str) -> None:
     """See that an arm's runs and its baseline's differ in nothing but what the arm is about.
 
     Raises:
         ValueError: it names the two runs and the fields of their configurations.
     """
-    for ours, theirs in pairs_with_baseline(results, arm) if arm in BASELINES else ():
+    for ours, theirs in pairs(results, arm, baseline):
         one, other = leaves(ours["configuration"]), leaves(theirs["configuration"])
         differing = {name for name in one.keys() | other if one.get(name) != other.get(name)}
         differing -= MAY_DIFFER
@@ -87,7 +84,7 @@ def check_comparable(results: Results, arm: str) -> None:
         differing |= {name for name in ("precision", "image_steps") if ours[name] != theirs[name]}
         if differing:
             raise ValueError(
-                f"{arm}-{ours['seed']} and {BASELINES[arm]}-{theirs['seed']} differ in "
+                f"{arm}-{ours['seed']} and {baseline}-{theirs['seed']} differ in "
                 f"{', '.join(sorted(differing))}: they cannot be compared"
             )
 
@@ -108,42 +105,42 @@ def mae(figures: dict[str, Any], truth: str = "exact", cap: str = "80") -> float
     return figures["test"][truth][cap]["mae"]
 
 
-def gain(results: Results, arm: str) -> tuple[float, float | None, int]:
+def gain(results: Results, arm: str, baseline: str) -> tuple[float, float | None, int]:
     """By how many percent an arm's MAE is below its baseline's of the same seeds.
 
     Returns:
         The mean over seeds, half of its 95 % interval (Student's t over seeds; None for fewer than
         two), and how many seeds.
     """
-    pairs = pairs_with_baseline(results, arm)
-    gains = np.array([100 * (1 - mae(ours) / mae(theirs)) for ours, theirs in pairs])
+    both = pairs(results, arm, baseline)
+    gains = np.array([100 * (1 - mae(ours) / mae(theirs)) for ours, theirs in both])
     if len(gains) < 2:
         return float(gains.mean()) if len(gains) else math.nan, None, len(gains)
     return float(gains.mean()), half_interval(gains), len(gains)
 
 
-def gain_of_scenes(results: Results, arm: str) -> dict[str, float]:
+def gain_of_scenes(results: Results, arm: str, baseline: str) -> dict[str, float]:
     """By how many percent of its baseline's MAE over all scenes an arm's is below it in each one.
 
     The mean over seeds that both have; the mean over scenes is the gain, where these have equally
     many images.
     """
-    pairs = pairs_with_baseline(results, arm)
-    whole = np.mean([mae(theirs) for _, theirs in pairs])
+    both = pairs(results, arm, baseline)
+    whole = np.mean([mae(theirs) for _, theirs in both])
     by_scene = "exact_mae_80_by_scene"
     return {
         scene: float(
-            np.mean([theirs[by_scene][scene] - ours[by_scene][scene] for ours, theirs in pairs])
+            np.mean([theirs[by_scene][scene] - ours[by_scene][scene] for ours, theirs in both])
             * 100
             / whole
         )
-        for scene in (pairs[0][0][by_scene] if pairs else ())
+        for scene in (both[0][0][by_scene] if both else ())
     }
 
 
-def pairs_with_baseline(results: Results, arm: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+def pairs(results: Results, arm: str, baseline: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     """Figures of an arm's runs, each with those of its baseline of the same seed."""
-    ours, theirs = results[arm], results.get(BASELINES[arm], {})
+    ours, theirs = results[arm], results.get(baseline, {})
     return [(ours[seed], theirs[seed]) for seed in sorted(ours.keys() & theirs.keys())]
 
 
@@ -153,7 +150,7 @@ def half_interval(values: np.ndarray) -> float:
     return float(stats.t.ppf(0.975, count - 1) * values.std(ddof=1) / math.sqrt(count))
 
 
-def table(results: Results) -> str:
+def table(results: Results, baselines: Baselines) -> str:
     """One line for each arm: means over its seeds."""
     lines = [
         "| arm | seeds | image-steps | MAE 50 m | MAE 70 m | MAE 80 m | RMSE 80 m | δ1 80 m | "
@@ -175,7 +172,7 @@ def table(results: Results) -> str:
             f"{100 * mean('exact', '80', 'delta1'):.1f} %",
             f"{mean('single_scan', '80', 'mae'):.3f}",
             f"{np.mean([run['without_radar_mae_80'] for run in every]):.3f}",
-            *(_gain_cells(results, arm) if arm in BASELINES else ("", "")),
+            *(_gain_cells(results, arm, baselines[arm]) if arm in baselines else ("", "")),
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -194,9 +191,11 @@ def seeds_table(results: Results) -> str:
     return "\n".join(lines)
 
 
-def scenes_table(results: Results) -> str:
+def scenes_table(results: Results, baselines: Baselines) -> str:
     """The gain of every arm in each scene of the test."""
-    gains = {arm: gain_of_scenes(results, arm) for arm in results if arm in BASELINES}
+    gains = {
+        arm: gain_of_scenes(results, arm, baselines[arm]) for arm in results if arm in baselines
+    }
     gains = {arm: of_scenes for arm, of_scenes in gains.items() if of_scenes}
     scenes = sorted({scene for of_scenes in gains.values() for scene in of_scenes})
     lines = ["| scene | " + " | ".join(gains) + " |", "|---" * (len(gains) + 1) + "|"]
@@ -206,7 +205,7 @@ def scenes_table(results: Results) -> str:
     return "\n".join(lines)
 
 
-def draw(results: Results) -> None:
+def draw(results: Results, picture: Path) -> None:
     """Validation MAE over images seen, and the test MAE of every run."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
     for number, (arm, runs) in enumerate(results.items()):
@@ -227,24 +226,27 @@ def draw(results: Results) -> None:
     right.set(ylabel="test MAE up to 80 m, exact depth [m]")
     for axes in (left, right):
         axes.grid(alpha=0.3)
-    figure.savefig(PICTURE, dpi=110)
+    figure.savefig(picture, dpi=110)
 
 
-def _gain_cells(results: Results, arm: str) -> tuple[str, str]:
-    mean, half, seeds = gain(results, arm)
+def _gain_cells(results: Results, arm: str, baseline: str) -> tuple[str, str]:
+    mean, half, seeds = gain(results, arm, baseline)
     if math.isnan(mean):
         return "no common seed", ""
     interval = "one seed" if half is None else f"± {half:.1f}, {seeds} seeds"
-    scenes = np.array(list(gain_of_scenes(results, arm).values()))
+    scenes = np.array(list(gain_of_scenes(results, arm, baseline).values()))
     return f"{mean:+.1f} % ({interval})", f"± {half_interval(scenes):.1f}"
 
 
 def main() -> None:
     """Print and draw."""
-    argparse.ArgumentParser(description=__doc__.partition("\n")[0]).parse_args()
-    found = read_results()
-    print(table(found), seeds_table(found), scenes_table(found), sep="\n\n")
-    draw(found)
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--plan", default="128x64", help="of plans/ (default: %(default)s)")
+    args = parser.parse_args()
+    plan = yaml.safe_load(plan_of(args.plan).read_text())
+    found, baselines = read_results(plan, results_of(args.plan)), baselines_of(plan)
+    print(table(found, baselines), seeds_table(found), scenes_table(found, baselines), sep="\n\n")
+    draw(found, DOCS / f"ablation-{args.plan}.png")
 
 
 if __name__ == "__main__":

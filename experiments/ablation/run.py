@@ -1,10 +1,10 @@
 """The ablation of docs/ablation.md: drives, samples, the teacher, every arm, and its test.
 
-    python experiments/ablation/run.py OUT [--jobs N]
+    python experiments/ablation/run.py OUT [--plan NAME] [--jobs N]
 
 What is done is kept in OUT: the same command goes on after an interruption. Each run's figures
-land beside this file in `results/`. A run whose figures are there is not made again, unless another
-needs its parameters or --only names it: then it is trained, and its figures stay.
+land beside this file in `results/NAME/`. A run whose figures are there is not made again, unless
+another needs its parameters or --only names it: then it is trained, and its figures stay.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import kept_teacher
 import numpy as np
 import yaml
 
@@ -39,12 +40,13 @@ class Run:
     """One network to train.
 
     Attributes:
-        arm: its name in arms.yaml.
+        arm: its name in the plan.
         seed: of parameters, order and augmentation.
         network: `student` or `teacher`.
         settings: fields of the configuration.
         teacher: the run that it learns from, if it distils.
         start: the run whose parameters it goes on from, if it does not begin from nothing.
+        kept_from: the run that it is packed from instead of trained, see kept_teacher.py.
         tested: whether it is an arm of the comparison; else only others go on from it.
     """
 
@@ -54,6 +56,7 @@ class Run:
     settings: tuple[str, ...]
     teacher: str | None = None
     start: str | None = None
+    kept_from: str | None = None
     tested: bool = True
 
     @property
@@ -64,7 +67,8 @@ class Run:
     @property
     def needs(self) -> set[str]:
         """The runs that are made before it."""
-        return {name for name in (self.teacher, self.start) if name}
+        packed_from = None if kept_teacher.is_kept(kept_teacher.FOLDER) else self.kept_from
+        return {name for name in (self.teacher, self.start, packed_from) if name}
 
 
 def planned_runs(plan: dict[str, Any]) -> list[Run]:
@@ -74,7 +78,7 @@ def planned_runs(plan: dict[str, Any]) -> list[Run]:
         network = entry.get("network", "student")
         settings = (*plan["settings"], *entry["settings"])
         distils = not all(f"loss.{stream}=0" in settings for stream in STREAMS)
-        start = entry.get("goes_on_from")
+        start, kept_from = entry.get("goes_on_from"), entry.get("kept_from")
         runs += [
             Run(
                 arm,
@@ -83,6 +87,7 @@ def planned_runs(plan: dict[str, Any]) -> list[Run]:
                 settings,
                 teacher=plan["teacher"] if network == "student" and distils else None,
                 start=f"{start}-{seed}" if start else None,
+                kept_from=f"{kept_from}-{seed}" if kept_from else None,
                 tested=entry.get("tested", True),
             )
             for seed in entry["seeds"]
@@ -142,7 +147,7 @@ def make_data(plan: dict[str, Any], out: Path, processes: int | None) -> None:
             log=log,
         )
         samples = out / "samples" / split
-        lircdepth("prepare", drives, samples, "--leave-out", "accumulated", *workers, log=log)
+        lircdepth("prepare", drives, samples, "--leave-out", *data["leave_out"], *workers, log=log)
 
     for split in ("train", "validation", "test"):
         make(split)
@@ -161,14 +166,24 @@ def is_trained(name: str, out: Path) -> bool:
     return last["event"] == "end" and last["stopped_by"] is None
 
 
-def results_of(name: str) -> Path:
-    """The file of a run's figures."""
-    return HERE / "results" / f"{name}.json"
+def plan_of(name: str) -> Path:
+    """The file of a plan."""
+    return HERE / "plans" / f"{name}.yaml"
+
+
+def results_of(plan: str) -> Path:
+    """The folder of the figures of a plan's runs, each `RUN.json`."""
+    return HERE / "results" / plan
 
 
 def train(run: Run, out: Path, device: str, workers: int) -> None:
     """Train a network, if it is not."""
     if is_trained(run.name, out):
+        return
+    if run.kept_from:
+        if not kept_teacher.is_kept(kept_teacher.FOLDER):
+            kept_teacher.keep(out / "runs" / run.kept_from, kept_teacher.FOLDER)
+        kept_teacher.restore(kept_teacher.FOLDER, out / "runs" / run.name)
         return
     settings = [
         *run.settings,
@@ -179,7 +194,6 @@ def train(run: Run, out: Path, device: str, workers: int) -> None:
     ]
     if run.network == "student":
         settings.append(f"teacher={model_of(run.teacher, out) if run.teacher else 'null'}")
-        settings.append("teacher_precision=auto")
     if run.start:
         settings.append(f"start.model={model_of(run.start, out)}")
     lircdepth(
@@ -189,9 +203,9 @@ def train(run: Run, out: Path, device: str, workers: int) -> None:
     )
 
 
-def test(run: Run, rows: Crop, out: Path, device: str) -> None:
+def test(run: Run, rows: Crop, results: Path, out: Path, device: str) -> None:
     """Measure a network on rows of the test samples, and keep the figures, if they are not kept."""
-    if not run.tested or results_of(run.name).exists():
+    if not run.tested or (results / f"{run.name}.json").exists():
         return
     model, evaluation = model_of(run.name, out), out / "evaluations" / run.name
     description = read_description(model)
@@ -210,8 +224,8 @@ def test(run: Run, rows: Crop, out: Path, device: str) -> None:
     }
     figures |= training_figures(run, out)
     figures |= test_figures(evaluation)
-    results_of(run.name).parent.mkdir(exist_ok=True)
-    results_of(run.name).write_text(json.dumps(figures, indent=1) + "\n")
+    results.mkdir(parents=True, exist_ok=True)
+    (results / f"{run.name}.json").write_text(json.dumps(figures, indent=1) + "\n")
 
 
 def training_figures(run: Run, out: Path) -> dict[str, Any]:
@@ -282,6 +296,7 @@ def main() -> int:
     """Make what is not there yet; 1 if a run failed."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("out", type=Path, help="folder of drives, samples, runs and evaluations")
+    parser.add_argument("--plan", default="128x64", help="of plans/ (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=1, help="networks trained at a time")
     parser.add_argument("--workers", type=int, default=2, help="loader processes of each")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
@@ -289,15 +304,18 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", metavar="RUN", help="such as all-0 none-1")
     parser.add_argument("--data-only", action="store_true", help="drives and samples, no runs")
     args = parser.parse_args()
-    plan = yaml.safe_load((HERE / "arms.yaml").read_text())
-    out = args.out.resolve()
+    if not plan_of(args.plan).exists():
+        known = ", ".join(sorted(path.stem for path in (HERE / "plans").glob("*.yaml")))
+        parser.error(f"--plan {args.plan}: no such plan; there are {known}")
+    plan = yaml.safe_load(plan_of(args.plan).read_text())
+    results, out = results_of(args.plan), args.out.resolve()
     rows = Crop(**plan["data"]["test_rows"])
     every = planned_runs(plan)
     names = {run.name for run in every}
     if unknown := set(args.only or ()) - names:
         parser.error(f"--only {' '.join(sorted(unknown))}: no such run; there are {sorted(names)}")
     wanted = set(args.only or ()) or {
-        run.name for run in every if run.tested and not results_of(run.name).exists()
+        run.name for run in every if run.tested and not (results / f"{run.name}.json").exists()
     }
     runs = with_needed(every, wanted, lambda name: is_trained(name, out))
     make_data(plan, out, args.processes)
@@ -306,7 +324,7 @@ def main() -> int:
 
     def make(run: Run) -> None:
         train(run, out, args.device, args.workers)
-        test(run, rows, out, args.device)
+        test(run, rows, results, out, args.device)
 
     failed: set[str] = set()
     with ThreadPoolExecutor(args.jobs) as pool:

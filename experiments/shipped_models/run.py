@@ -31,6 +31,7 @@ from lircdepth_core.inference.model_files import load_network, read_description,
 
 HERE = Path(__file__).resolve().parent
 ABLATION = HERE.parent / "ablation" / "run.py"
+ABLATION_PLAN = "224x128"
 UNCERTAINTY = HERE.parent / "uncertainty"
 CONFIGS = HERE.parents[1] / "config"
 MODELS_FOLDER = HERE.parents[1] / "models"
@@ -64,7 +65,7 @@ def train(name: str, recipe: dict[str, Any], out: Path, device: str) -> Path:
     begins_with = recipe.get("begins_with")
     # Without a run to begin with, the ablation is only asked for its data.
     wanted = ("--only", begins_with) if begins_with else ("--data-only",)
-    run(ABLATION, ablation, *wanted, "--device", device)
+    run(ABLATION, ablation, "--plan", ABLATION_PLAN, *wanted, "--device", device)
     model = ablation / "runs" / begins_with / "model" if begins_with else None
     start = (f"start.model={model}",) if model else ()
     if "image_encoder" in recipe:

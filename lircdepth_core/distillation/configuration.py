@@ -88,6 +88,9 @@ class TeacherTaskConfig:
         depth_single: weight of L1 of the depth against the single scan, metres.
         radar_depth: weight of L1 of the coarse radar depth against dense depth, metres.
         confidence: weight of the confidence's cross-entropy.
+        inter_depth: weight of L1 of the intermediate depths against dense depth, metres. CaFNet has
+            no such term: its intermediate depths are whatever helps the last one, and no depths
+            that a student could learn from.
         smoothness: weight of the smoothness, metres per pixel.
         match_tolerance: see `ConfidenceLoss.tolerance`.
         window_rows: see `ConfidenceLoss`.
@@ -101,6 +104,7 @@ class TeacherTaskConfig:
     depth_single: float = 1.0
     radar_depth: float = 0.5
     confidence: float = 1.0
+    inter_depth: float = 0.0
     smoothness: float = 0.001
     match_tolerance: float = 0.4
     window_rows: int = 50
@@ -120,6 +124,7 @@ class TeacherTaskConfig:
             "depth_single": self.depth_single,
             "radar_depth": self.radar_depth,
             "confidence": self.confidence,
+            "inter_depth": self.inter_depth,
             "smoothness": self.smoothness,
         }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from lircdepth_core.distillation.pixels import (
     is_measured,
     sample_mean,
 )
+from lircdepth_core.network.output import MAX_DEPTH
 
 
 class DepthTerms(NamedTuple):
@@ -86,3 +88,23 @@ def plain_l1(depth: Tensor, target: Tensor) -> Tensor:
     """
     check_same_shape(depth=depth, target=target)
     return sample_mean((depth.float() - target).abs(), is_measured(target))
+
+
+def inter_depth_l1(inter_depths: Sequence[Tensor], target: Tensor) -> Tensor:
+    """Mean over the scales of mean |100 m d - D| where there is a D.
+
+    A depth counts as one of 0 to 100 m: planar guidance can answer beyond any depth, and one such
+    pixel would outweigh all others.
+
+    Args:
+        inter_depths: d8, d4, d2, each (N, 1, H, W) in units of 100 m.
+        target: D, (N, 1, H, W) metres, 0 where there is none.
+
+    Returns:
+        (N,) metres, 0 for a sample without truth.
+
+    Raises:
+        InputError: the shapes differ.
+    """
+    scales = [plain_l1(MAX_DEPTH * depth.float().clamp(0, 1), target) for depth in inter_depths]
+    return torch.stack(scales).mean(0)

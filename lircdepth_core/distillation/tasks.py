@@ -13,7 +13,12 @@ from torch import Tensor, nn
 
 from lircdepth_core.distillation.confidence_loss import ConfidenceLoss
 from lircdepth_core.distillation.configuration import StudentTaskConfig, TeacherTaskConfig
-from lircdepth_core.distillation.depth_loss import DepthLoss, DepthTerms, plain_l1
+from lircdepth_core.distillation.depth_loss import (
+    DepthLoss,
+    DepthTerms,
+    inter_depth_l1,
+    plain_l1,
+)
 from lircdepth_core.distillation.feature_distillation import image_feature_loss, radar_feature_loss
 from lircdepth_core.distillation.inter_depth_distillation import InterDepthDistillation
 from lircdepth_core.distillation.pixels import dense_only
@@ -177,6 +182,7 @@ class TeacherTask:
             "confidence": lambda: self._confidence(
                 teacher.confidence, batch.dense, batch.returns, batch.boxes
             ),
+            "inter_depth": lambda: inter_depth_l1(teacher.inter_depths, batch.dense),
             "smoothness": lambda: smoothness(teacher.depth, batch.image),
         }
         return combine(losses, self.config.weights, batch.image.device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import json
 import math
@@ -12,7 +13,10 @@ import pytest
 import yaml
 
 FOLDER = Path(__file__).resolve().parents[2] / "experiments" / "ablation"
-PLAN = FOLDER / "arms.yaml"
+PLANS = {path.stem: yaml.safe_load(path.read_text()) for path in FOLDER.glob("plans/*.yaml")}
+PLAN = PLANS["224x128"]
+BASELINES = {"all": "none", "structure": "none"}
+each_plan = pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +57,7 @@ def results():
 
 
 def test_the_gain_is_paired_by_seed_with_students_interval(results):
-    mean, half, seeds = load("report").gain(results, "all")
+    mean, half, seeds = load("report").gain(results, "all", "none")
     # 1 %, 2 % and 3 %: standard deviation 1 %, and t of two degrees of freedom is 4.303.
     assert (mean, seeds) == (pytest.approx(2.0), 3)
     assert half == pytest.approx(4.3027 / math.sqrt(3), rel=1e-4)
@@ -61,43 +65,46 @@ def test_the_gain_is_paired_by_seed_with_students_interval(results):
 
 def test_one_seed_has_no_interval(results):
     report = load("report")
-    assert report.gain(results, "structure") == (pytest.approx(5.0), None, 1)
-    line = report.table(results).splitlines()[-1]
+    assert report.gain(results, "structure", "none") == (pytest.approx(5.0), None, 1)
+    line = report.table(results, BASELINES).splitlines()[-1]
     assert line.endswith("| +5.0 % (one seed) | ± 31.8 |")  # 7.5 % and 2.5 % in the two scenes
     assert "| 8,000 |" in line
 
 
 def test_the_gain_of_each_scene_is_a_share_of_the_whole_error(results):
     report = load("report")
-    gains = report.gain_of_scenes(results, "all")
+    gains = report.gain_of_scenes(results, "all", "none")
     # Seeds of 1 %, 2 % and 3 %, in a scene of half as large an error again, and in one of half.
     assert gains == {"scene-0001": pytest.approx(3.0), "scene-0002": pytest.approx(1.0)}
     # Half of 3 - 1, times t of one degree of freedom, 12.706.
-    assert report.table(results).splitlines()[-2].endswith("3 seeds) | ± 12.7 |")
-    assert "| 0001 | +3.0 % | +7.5 % |" in report.scenes_table(results)
+    assert report.table(results, BASELINES).splitlines()[-2].endswith("3 seeds) | ± 12.7 |")
+    assert "| 0001 | +3.0 % | +7.5 % |" in report.scenes_table(results, BASELINES)
 
 
 def test_plain_l1_is_compared_with_what_differs_in_nothing_else(results):
     results["all_plain_l1"] = {0: run("all_plain_l1", 0, 9.9)}
-    assert load("report").gain(results, "all_plain_l1")[0] == pytest.approx(0.0)
+    assert load("report").gain(results, "all_plain_l1", "all")[0] == pytest.approx(0.0)
 
 
 def test_before_the_baseline_there_is_a_table_without_gain(results):
     del results["none"]
-    assert load("report").table(results).splitlines()[-1].endswith("| no common seed |  |")
+    last = load("report").table(results, BASELINES).splitlines()[-1]
+    assert last.endswith("| no common seed |  |")
 
 
-def test_every_arm_of_the_plan_is_a_run_and_seeds_are_paired():
-    plan = yaml.safe_load(PLAN.read_text())
+@each_plan
+def test_every_arm_is_compared_with_one_of_the_plan_and_seeds_are_paired(plan):
     runs = load("run").planned_runs(plan)
-    assert {each.arm for each in runs if each.tested} == {*load("report").ORDER, "none_8000"}
-    seeds = {arm: [r.seed for r in runs if r.arm == arm] for arm in ("none", "all")}
+    baselines = load("report").baselines_of(plan)
+    assert baselines.keys() | set(baselines.values()) <= plan["arms"].keys()
+    seeds = {arm: [r.seed for r in runs if r.arm == arm] for arm in plan["arms"]}
+    assert all(set(seeds[arm]) <= set(seeds[baseline]) for arm, baseline in baselines.items())
     assert seeds["none"] == seeds["all"]
     assert len(seeds["all"]) >= 3
     assert [each.seed for each in runs] == sorted(each.seed for each in runs)
-    distilled = {each.arm for each in runs if each.teacher and each.tested}
-    assert distilled == set(load("report").COMPARED)
-    assert {each.teacher for each in runs if each.teacher} == {"teacher_12000-0"}
+    assert {each.teacher for each in runs if each.teacher} == {plan["teacher"]}
+    # Whoever distils is compared with one that does not, or that distils too.
+    assert {each.arm for each in runs if each.teacher and each.tested} <= baselines.keys()
 
 
 def last_of(settings: tuple[str, ...], name: str) -> str:
@@ -106,26 +113,29 @@ def last_of(settings: tuple[str, ...], name: str) -> str:
     ]
 
 
-def test_what_is_compared_differs_in_its_losses_alone():
-    plan = yaml.safe_load(PLAN.read_text())
-    names = ("none", *load("report").COMPARED)
+@each_plan
+def test_students_that_are_compared_differ_in_their_losses_alone(plan):
     every = {each.name: each for each in load("run").planned_runs(plan)}
-    runs = [each for each in every.values() if each.arm in names]
-    others = set()
-    for each in runs:
-        every_phase = [each, *([every[each.start]] if each.start else [])]
-        steps = [int(last_of(phase.settings, "length.image_steps")) for phase in every_phase]
-        assert sum(steps) == 6000
-        for phase in every_phase:
-            assert phase.seed == each.seed
-            others.add(
-                tuple(s for s in phase.settings if not s.startswith(("loss.", "length.image")))
-            )
-    assert len(others) == 1
+    for arm, baseline in load("report").baselines_of(plan).items():
+        for ours in (each for each in every.values() if each.arm == arm):
+            theirs = every[f"{baseline}-{ours.seed}"]
+            if ours.network != theirs.network:
+                continue
+            phases = [ours, *([every[ours.start]] if ours.start else [])]
+            steps = [int(last_of(phase.settings, "length.image_steps")) for phase in phases]
+            assert sum(steps) == int(last_of(theirs.settings, "length.image_steps"))
+            for phase in phases:
+                assert phase.seed == theirs.seed
+                assert but_losses(phase) == but_losses(theirs)
 
 
-def test_what_learns_from_a_run_comes_after_it():
-    plan = yaml.safe_load(PLAN.read_text())
+def but_losses(each) -> set[str]:
+    """A run's settings but its losses and length."""
+    return {s for s in each.settings if not s.startswith(("loss.", "length.image"))}
+
+
+@each_plan
+def test_what_learns_from_a_run_comes_after_it(plan):
     script = load("run")
     waves = list(script.waves(script.planned_runs(plan)))
     done: set[str] = set()
@@ -138,11 +148,34 @@ def test_what_learns_from_a_run_comes_after_it():
 
 def test_a_run_brings_those_that_it_needs_and_that_are_not_trained():
     script = load("run")
-    runs = script.planned_runs(yaml.safe_load(PLAN.read_text()))
+    runs = script.planned_runs(copy.deepcopy(PLAN))
     nothing_there = script.with_needed(runs, {"all-1"}, lambda name: False)
     assert [each.name for each in nothing_there] == ["teacher_12000-0", "all-1"]
     with_teacher = script.with_needed(runs, {"all-1"}, lambda name: name == "teacher_12000-0")
     assert [each.name for each in with_teacher] == ["all-1"]
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_the_teacher_is_trained_only_where_none_is_kept(kept, monkeypatch):
+    script = load("run")
+    monkeypatch.setattr(script.kept_teacher, "is_kept", lambda folder: kept)
+    runs = script.planned_runs(PLANS["128x64"])
+    nothing_there = script.with_needed(runs, {"all-1"}, lambda name: False)
+    first = [] if kept else ["teacher_8000-0"]
+    assert [each.name for each in nothing_there] == [*first, "kept_teacher-0", "all-1"]
+
+
+def test_what_is_kept_of_the_teacher_stands_for_its_run_in_a_new_folder(tmp_path, kept_teacher):
+    script = load("run")
+    runs = {each.name: each for each in script.planned_runs(PLANS["128x64"])}
+    kept = runs["kept_teacher-0"]
+    assert not script.is_trained(kept.name, tmp_path)
+    script.train(kept, tmp_path, "cpu", 0)
+    assert script.is_trained(kept.name, tmp_path)
+    figures = script.training_figures(kept, tmp_path)
+    assert figures["image_steps"] == 8000
+    assert figures["configuration"]["data"]["train"] == ["OUT/samples/train"]
+    assert figures["validation_mae"][-1][0] == 8000
 
 
 def test_what_goes_on_from_a_run_starts_with_its_parameters_and_counts_its_images(
@@ -152,7 +185,7 @@ def test_what_goes_on_from_a_run_starts_with_its_parameters_and_counts_its_image
     monkeypatch.setattr(script, "lircdepth", lambda *words, log: commands.append(words))
     second = next(
         each
-        for each in script.planned_runs(yaml.safe_load(PLAN.read_text()))
+        for each in script.planned_runs(copy.deepcopy(PLAN))
         if each.name == "hints_structure-0"
     )
     assert second.needs == {"teacher_12000-0", "hints-0"}
@@ -174,7 +207,7 @@ def test_what_goes_on_from_a_run_starts_with_its_parameters_and_counts_its_image
 
 
 def test_a_plan_names_no_run_that_is_not_in_it():
-    plan = yaml.safe_load(PLAN.read_text())
+    plan = copy.deepcopy(PLAN)
     plan["arms"]["hints_structure"]["seeds"] = [0, 1]
     with pytest.raises(ValueError, match="hints_structure-1 needs hints-1, which is no run"):
         load("run").planned_runs(plan)
@@ -185,7 +218,7 @@ def test_an_arm_of_fewer_image_steps_is_not_compared():
     results = {name: {0: run(name, 0, 10.0)} for name in ("none", "all")}
     results["all"][0]["image_steps"] = 7000
     with pytest.raises(ValueError, match="all-0 and none-0 differ in image_steps"):
-        report.check_comparable(results, "all")
+        report.check_comparable(results, "all", "none")
 
 
 def test_a_run_that_was_stopped_is_not_trained(tmp_path):
@@ -199,8 +232,8 @@ def test_a_run_that_was_stopped_is_not_trained(tmp_path):
     assert script.is_trained("none-0", tmp_path)
 
 
-def test_the_test_shows_as_many_rows_as_training_did():
-    plan = yaml.safe_load(PLAN.read_text())
+@each_plan
+def test_the_test_shows_as_many_rows_as_training_did(plan):
     assert f"data.height={plan['data']['test_rows']['height']}" in plan["settings"]
 
 
@@ -234,7 +267,7 @@ def test_figures_tell_the_configuration_without_the_place_of_the_data(tmp_path):
 )
 def test_what_saw_other_data_or_labels_is_not_compared(arm, changed, named):
     report = load("report")
-    baseline = report.BASELINES[arm]
+    baseline = report.baselines_of(PLAN)[arm]
     results = {name: {0: run(name, 0, 10.0)} for name in (arm, baseline)}
     results[arm][0]["network"] = "teacher" if arm.startswith("teacher") else "student"
     for name, value in changed.items():
@@ -242,11 +275,13 @@ def test_what_saw_other_data_or_labels_is_not_compared(arm, changed, named):
         configuration = results[arm][0]["configuration"]
         (configuration[section] if section else configuration)[field] = value
     if named is None:
-        report.check_comparable(results, arm)
+        report.check_comparable(results, arm, baseline)
         return
     with pytest.raises(ValueError, match=f"{arm}-0 and {baseline}-0 differ in {named}"):
-        report.check_comparable(results, arm)
+        report.check_comparable(results, arm, baseline)
 
 
-def test_the_kept_results_can_be_compared():
-    assert load("report").read_results()
+@pytest.mark.parametrize("name", [path.name for path in FOLDER.glob("results/*")])
+def test_the_kept_results_can_be_compared(name):
+    report = load("report")
+    assert report.read_results(PLANS[name], report.results_of(name))

@@ -22,7 +22,7 @@ RECIPES = {
     name: yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
     for name in ("lircdepth", "lircdepth-s")
 }
-ABLATION = yaml.safe_load((ROOT / "experiments" / "ablation" / "arms.yaml").read_text())
+PLANS = ROOT / "experiments" / "ablation" / "plans"
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,11 @@ def test_what_the_card_says_of_nuscenes_is_a_configuration_that_drops_radar(name
 
 def test_no_drive_serves_two_purposes():
     splits = [split for name, split in DRIVES.items() if name != "options"]
-    splits += [ABLATION["data"][name] for name in ("train", "validation", "test")]
+    # The plans of the ablation share theirs, and no split of one has the seed of another's.
+    data = [yaml.safe_load(path.read_text())["data"] for path in PLANS.glob("*.yaml")]
+    for name in ("train", "validation", "test"):
+        (seed,) = {plan[name]["seed"] for plan in data}
+        splits.append({"seed": seed})
     path = ROOT / "experiments" / "uncertainty" / "conditions.py"
     seeds = [split["seed"] for split in splits] + [module_of(path).SEED]
     assert len(set(seeds)) == len(seeds)
@@ -137,4 +141,6 @@ def test_no_drive_serves_two_purposes():
 
 def test_the_student_begins_with_a_run_of_the_ablation():
     arm, _, seed = RECIPES["lircdepth"]["begins_with"].rpartition("-")
-    assert int(seed) in ABLATION["arms"][arm]["seeds"]
+    script = module_of(FOLDER / "run.py")
+    plan = yaml.safe_load((PLANS / f"{script.ABLATION_PLAN}.yaml").read_text())
+    assert int(seed) in plan["arms"][arm]["seeds"]

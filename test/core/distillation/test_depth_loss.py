@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lircdepth_core.distillation import DepthLoss
-from lircdepth_core.distillation.depth_loss import plain_l1
+from lircdepth_core.distillation.depth_loss import inter_depth_l1, plain_l1
 from lircdepth_core.errors import InputError
 
 
@@ -80,3 +80,10 @@ def test_a_missing_channel_axis_is_refused():
         DepthLoss()(depth, depth[:, 0], depth)
     with pytest.raises(InputError, match=r"target \(2, 3, 4\)"):
         plain_l1(depth, depth[:, 0])
+
+
+def test_intermediate_depths_count_each_scale_alike_as_depths_of_0_to_100_m():
+    d8 = maps([0.12, 0.20, -5.0, 0.9])  # planar guidance behind the camera counts as 0 m
+    d4, d2 = maps([0.10, 0.20, 0.33, 0.9]), maps([0.10, 0.20, 70.0, 0.9])  # and far beyond as 100
+    found = inter_depth_l1((d8, d4, d2), DENSE)
+    assert found.tolist() == pytest.approx([((2 + 33) / 3 + 0 + 67 / 3) / 3])

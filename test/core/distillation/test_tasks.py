@@ -16,7 +16,7 @@ from lircdepth_core.distillation import (
     TeacherTaskConfig,
 )
 from lircdepth_core.distillation.confidence_loss import ConfidenceLoss
-from lircdepth_core.distillation.depth_loss import DepthLoss, plain_l1
+from lircdepth_core.distillation.depth_loss import DepthLoss, inter_depth_l1, plain_l1
 from lircdepth_core.distillation.smoothness import smoothness
 from lircdepth_core.distillation.uncertainty_loss import uncertainty_loss
 from lircdepth_core.errors import InputError
@@ -149,8 +149,8 @@ def test_each_of_the_students_own_terms_compares_its_own_maps(make_task, make_ba
 
 
 def test_each_of_the_teachers_terms_compares_its_own_maps(make_task, make_batch):
-    config = TeacherTaskConfig()
-    task, batch = make_task("teacher"), make_batch()
+    config = TeacherTaskConfig(inter_depth=1.0)
+    task, batch = make_task("teacher", inter_depth=1.0), make_batch()
     teacher = task.network(batch.image, batch.radar)
     confidence = ConfidenceLoss(config.match_tolerance, config.window_rows, config.window_columns)
     of_confidence = partial(confidence, teacher.confidence, batch.dense, batch.returns)
@@ -159,6 +159,7 @@ def test_each_of_the_teachers_terms_compares_its_own_maps(make_task, make_batch)
         "depth_single": plain_l1(teacher.depth, batch.single_scan),
         "radar_depth": plain_l1(teacher.radar_depth, batch.dense),
         "confidence": of_confidence(batch.boxes),
+        "inter_depth": inter_depth_l1(teacher.inter_depths, batch.dense),
         "smoothness": smoothness(teacher.depth, batch.image),
     }
     assert not torch.equal(of_confidence(batch.boxes), of_confidence(0 * batch.boxes))

@@ -1,0 +1,319 @@
+"""The ablation's teacher in a file that a repository can hold, and back.
+
+    python experiments/ablation/kept_teacher.py keep RUN       # of a teacher, into teacher/
+    python experiments/ablation/kept_teacher.py restore RUN    # a new folder
+
+A teacher in float32 has 249 MB. Kept are its large tensors as integers, rounded to a share of each
+output channel's standard deviation, and compressed by LZMA: integers near 0 are frequent and take
+few bits. The share is the smallest that fits. Rounded, the teacher learns a little more, on the
+samples and by the losses that it learned from before: its forward pass sees rounded parameters, and
+their gradient moves the ones behind them. Then the running statistics of batch normalisation are
+estimated anew.
+
+What is restored is not the teacher that was trained, but the one that the arms learn from; its
+error is measured like any other's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import hashlib
+import lzma
+import shutil
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from lircdepth_core.dataset.augmentation import InputSpec
+from lircdepth_core.dataset.reader import Batch, TrainingBatches
+from lircdepth_core.distillation.tasks import TeacherTask
+from lircdepth_core.errors import InputError
+from lircdepth_core.inference.model_description import StoredWeights, format_description
+from lircdepth_core.inference.model_files import (
+    DESCRIPTION_FILE,
+    build_network,
+    load_network,
+    read_description,
+    write_model,
+)
+from lircdepth_core.network.parameters import load_parameters
+from lircdepth_core.network.teacher import Teacher
+from lircdepth_core.training.command import TeacherTraining
+from lircdepth_core.training.config import Data
+from lircdepth_core.training.config_files import read_config
+
+HERE = Path(__file__).resolve().parent
+FOLDER = HERE / "teacher"
+PACKED_FILE = "weights.safetensors.xz"
+CONFIG_FILE = "config.yaml"
+LOG_FILE = "log.jsonl"
+"""Of the teacher's training: beside the model folder of a run, and beside the packed file."""
+MODEL = "model"
+"""The model folder of a run."""
+MAX_BYTES = 30_000_000
+MAX_UNPACKED_BYTES = 300_000_000
+SMALLEST_SHARE = 0.25
+ROOM = 0.97
+"""Of the bytes, before it learns more: integers that have moved compress differently."""
+
+STEPS, LEARNING_RATE = 300, 1e-4
+"""With rounded parameters: updates, and the rate that falls to 0 over them."""
+STATISTICS_BATCHES = 128
+"""Training batches that batch normalisation's statistics are estimated from."""
+
+CARD = "The teacher of docs/ablation.md, as it is kept: see experiments/ablation/kept_teacher.py.\n"
+LARGE = 1024
+"""Elements from which a tensor is rounded; smaller ones stay as they are."""
+
+FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 6, "lc": 0, "lp": 0, "pb": 0}]
+"""Of LZMA: the integers before one say nothing about it."""
+
+State = dict[str, Tensor]
+
+
+def steps_of(state: State, share: float) -> State:
+    """What one integer stands for, of each channel of the large tensors.
+
+    Args:
+        state: of a network; float32 and int64.
+        share: of the standard deviation of a channel (the first axis).
+
+    Returns:
+        float32 (channels, 1, ...) by the tensors' names.
+    """
+    steps: State = {}
+    for name, value in state.items():
+        if value.dim() < 2 or value.numel() < LARGE:
+            continue
+        axes = tuple(range(1, value.dim()))
+        deviation = value.std(axes, keepdim=True, unbiased=False)
+        # No value may leave 8 bits, however far out it lies.
+        steps[name] = torch.maximum(share * deviation, value.abs().amax(axes, keepdim=True) / 127)
+    return steps
+
+
+def integers(value: Tensor, steps: Tensor) -> Tensor:
+    """A tensor in units of its channels' steps, within 8 bits, as floats."""
+    return (value / steps.clamp_min(1e-30)).round().clamp(-127, 127)
+
+
+def rounded(state: State, steps: State) -> State:
+    """The tensors of a network, large ones as integers and their steps.
+
+    Returns:
+        `name.integers` int8 in the tensor's shape and `name.steps` of those that have steps, all
+        others as they are.
+    """
+    kept: State = {}
+    for name, value in state.items():
+        if name in steps:
+            kept[f"{name}.steps"] = steps[name]
+            kept[f"{name}.integers"] = integers(value, steps[name]).to(torch.int8)
+        else:
+            kept[name] = value
+    return kept
+
+
+def restored(kept: State) -> State:
+    """The tensors that `rounded` was given, but for what it rounded away."""
+    state: State = {}
+    for name, value in kept.items():
+        if name.endswith(".integers"):
+            whole = name.removesuffix(".integers")
+            state[whole] = value.float() * kept[f"{whole}.steps"]
+        elif not name.endswith(".steps"):
+            state[name] = value
+    return state
+
+
+def pack(state: State) -> bytes:
+    """Compressed safetensors."""
+    data = safetensors.torch.save({k: v.contiguous() for k, v in state.items()})
+    return lzma.compress(data, format=lzma.FORMAT_XZ, filters=FILTERS)
+
+
+def unpack(data: bytes) -> State:
+    """What `pack` was given.
+
+    Raises:
+        ValueError: it unpacks to more than a teacher has, or to no safetensors.
+    """
+    decompressor = lzma.LZMADecompressor(format=lzma.FORMAT_XZ)
+    unpacked = decompressor.decompress(data, MAX_UNPACKED_BYTES)
+    if not decompressor.eof:
+        raise ValueError(f"is cut off, or unpacks to more than {MAX_UNPACKED_BYTES} bytes")
+    return safetensors.torch.load(unpacked)
+
+
+def smallest_share(state: State, max_bytes: float) -> float:
+    """The smallest share, to within 2 %, at which the packed tensors fit."""
+    share = SMALLEST_SHARE
+    while True:
+        size = len(pack(rounded(state, steps_of(state, share))))
+        print(f"an integer for {share:.3f} standard deviations: {size:,} bytes", flush=True)
+        if size <= max_bytes:
+            return share
+        share *= max(1.02, (size / max_bytes) ** 2)
+
+
+class Rounding(nn.Module):
+    """Forward a parameter's rounded value, backward the gradient as if it were not."""
+
+    def __init__(self, steps: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("steps", steps)
+
+    def forward(self, value: Tensor) -> Tensor:
+        """In and out of the same shape."""
+        nearest = integers(value, self.steps) * self.steps
+        return value + (nearest - value).detach()
+
+
+def learn_rounded(
+    task: TeacherTask, steps: State, batches: Iterable[Batch], updates: int, rate: float
+) -> None:
+    """Let a network learn with rounded parameters; they are left rounded.
+
+    Args:
+        task: its network learns.
+        steps: of the tensors that are rounded.
+        batches: at least one for each update.
+        updates: how many.
+        rate: of learning; falls linearly to 0.
+    """
+    network = task.network.train()
+    layers = [(network.get_submodule(n.rpartition(".")[0]), n.rpartition(".")[2], n) for n in steps]
+    for layer, field, name in layers:
+        parametrize.register_parametrization(layer, field, Rounding(steps[name]))
+    trained = [value for value in network.parameters() if value.requires_grad]
+    optimiser = torch.optim.AdamW(trained, lr=rate, weight_decay=0, fused=True)
+    for update, batch in enumerate(islice(batches, updates)):
+        optimiser.param_groups[0]["lr"] = rate * (1 - update / updates)
+        losses = task(batch)
+        optimiser.zero_grad()
+        losses.total.backward()
+        nn.utils.clip_grad_norm_(trained, 10.0)
+        optimiser.step()
+        if update % 20 == 0:
+            terms = ", ".join(f"{name} {value:.3f}" for name, value in losses.terms.items())
+            print(f"{update} of {updates}: {terms}", flush=True)
+    for layer, field, _ in layers:
+        parametrize.remove_parametrizations(layer, field, leave_parametrized=True)
+
+
+def estimate_statistics(network: nn.Module, batches: Iterable[Batch]) -> None:
+    """Batch normalisation's running statistics, as averages over batches."""
+    layers = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
+    momenta = [layer.momentum for layer in layers]
+    for layer in layers:
+        layer.reset_running_stats()
+        layer.momentum = None
+        layer.train()
+    with torch.inference_mode():
+        for batch in batches:
+            network(batch.image, batch.radar)
+    for layer, momentum in zip(layers, momenta, strict=True):
+        layer.momentum = momentum
+    network.eval()
+
+
+def training_batches(data: Data, seed: int) -> Iterator[Batch]:
+    """Batches like those that a run learns from, without end."""
+    spec = InputSpec(data.height, data.width, data.focal_length, data.interpolation)
+    batches = TrainingBatches(
+        data.train, spec, data.batch_size, seed=seed, dense_from=data.dense_from
+    )
+    epoch = 0
+    while True:
+        batches.set_epoch(epoch)
+        yield from batches
+        epoch += 1
+
+
+def is_kept(folder: Path) -> bool:
+    """Whether there is a teacher in a folder."""
+    return (folder / DESCRIPTION_FILE).exists()
+
+
+def keep(run: Path, folder: Path, max_bytes: int = MAX_BYTES, updates: int = STEPS) -> None:
+    """Write a teacher's packed file, a model.yaml with its hash, its configuration and its log.
+
+    Args:
+        run: folder of its training.
+        folder: that the files are written to.
+        max_bytes: of the packed file.
+        updates: with rounded parameters.
+
+    Raises:
+        InputError: the run has no teacher, or what it came to does not fit.
+    """
+    description = read_description(run / MODEL)
+    network = load_network(run / MODEL, description)
+    if not isinstance(network, Teacher):
+        raise InputError(f"{run}: a {description.network}; give a teacher's")
+    config = read_config(TeacherTraining, run / CONFIG_FILE)
+    # Another order than that which it learned in, and the samples' share of each epoch alike.
+    batches = training_batches(config.data, config.seed + 1)
+    state = network.state_dict()
+    steps = steps_of(state, smallest_share(state, ROOM * max_bytes))
+    task = TeacherTask(network.requires_grad_(True), config.loss)
+    learn_rounded(task, steps, batches, updates, LEARNING_RATE)
+    estimate_statistics(network, islice(batches, STATISTICS_BATCHES))
+    data = pack(rounded(network.state_dict(), steps))
+    print(f"packed: {len(data):,} bytes", flush=True)
+    if len(data) > max_bytes:
+        raise InputError(f"{folder}: {len(data)} bytes are more than {max_bytes}")
+    weights = StoredWeights(PACKED_FILE, hashlib.sha256(data).hexdigest())
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / PACKED_FILE).write_bytes(data)
+    shutil.copyfile(run / LOG_FILE, folder / LOG_FILE)
+    configuration = (run / CONFIG_FILE).read_text().replace(str(run.resolve().parents[1]), "OUT")
+    (folder / CONFIG_FILE).write_text(configuration)
+    text = format_description(dataclasses.replace(description, weights=weights))
+    (folder / DESCRIPTION_FILE).write_text(text, encoding="utf-8")
+
+
+def restore(folder: Path, run: Path) -> None:
+    """Write the run folder of a teacher that was kept: its model, configuration and log.
+
+    Raises:
+        InputError: the file has another hash than model.yaml states, or the model folder exists.
+    """
+    description = read_description(folder)
+    weights = description.weights
+    assert isinstance(weights, StoredWeights)
+    path = folder / weights.file
+    data = path.read_bytes()
+    if hashlib.sha256(data).hexdigest() != weights.sha256:
+        raise InputError(f"{path}: has another SHA-256 than {DESCRIPTION_FILE} states")
+    network = build_network(description)
+    load_parameters(network, restored(unpack(data)), str(path))
+    run.mkdir(parents=True, exist_ok=True)
+    write_model(run / MODEL, network, description, CARD)
+    for file in (CONFIG_FILE, LOG_FILE):
+        shutil.copyfile(folder / file, run / file)
+
+
+def main() -> None:
+    """See the top of this file."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    keeping = verbs.add_parser("keep", help="a trained teacher")
+    keeping.add_argument("run", type=Path, help="folder of its training")
+    restoring = verbs.add_parser("restore", help="the teacher that is kept here")
+    restoring.add_argument("run", type=Path, help="a new folder")
+    args = parser.parse_args()
+    if args.verb == "restore":
+        restore(FOLDER, args.run)
+    else:
+        keep(args.run, FOLDER)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""A network's file of rounded tensors, and the network that comes back."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+SCRIPT = Path(__file__).resolve().parents[2] / "experiments" / "ablation" / "kept_teacher.py"
+
+
+@pytest.fixture(scope="module")
+def kept():
+    spec = importlib.util.spec_from_file_location("kept_teacher", SCRIPT)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def state():
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(32, 64, 3, 3, generator=generator)
+    weight[1] *= 100.0  # channels of other scales
+    weight[2] = 0.0
+    weight[3, 0, 0, 0] = 1000.0  # farther out than 127 steps
+    return {
+        "conv.weight": weight,
+        "conv.bias": torch.randn(32, generator=generator),
+        "norm.num_batches_tracked": torch.tensor(7),
+    }
+
+
+def test_large_tensors_come_back_within_half_a_step_of_each_channel(kept, state):
+    back = kept.restored(kept.unpack(kept.pack(kept.rounded(state, kept.steps_of(state, 0.25)))))
+    assert back.keys() == state.keys()
+    off = (back["conv.weight"] - state["conv.weight"]).abs().amax((1, 2, 3))
+    deviation = state["conv.weight"].std((1, 2, 3), unbiased=False)
+    usual = [i for i in range(32) if i != 3]
+    assert (off[usual] <= 0.126 * deviation[usual]).all()
+    assert (off[2], off[3] <= 1000 / 127 / 2 + 1e-4) == (0, True)
+
+
+def test_small_tensors_come_back_as_they_were(kept, state):
+    back = kept.restored(kept.unpack(kept.pack(kept.rounded(state, kept.steps_of(state, 0.25)))))
+    for name in ("conv.bias", "norm.num_batches_tracked"):
+        assert torch.equal(back[name], state[name])
+
+
+def test_the_share_is_the_smallest_that_fits(kept, state):
+    limit = 8_000
+    share = kept.smallest_share(state, limit)
+    assert len(kept.pack(kept.rounded(state, kept.steps_of(state, share)))) <= limit
+    assert len(kept.pack(kept.rounded(state, kept.steps_of(state, share / 1.05)))) > limit
+
+
+@pytest.mark.parametrize("damage", ["cut off", "too large"])
+def test_a_damaged_file_is_refused(kept, state, damage, monkeypatch):
+    data = kept.pack(kept.rounded(state, kept.steps_of(state, 0.25)))
+    if damage == "cut off":
+        data = data[:-20]
+    else:
+        monkeypatch.setattr(kept, "MAX_UNPACKED_BYTES", 1000)
+    with pytest.raises(ValueError, match="cut off, or unpacks to more"):
+        kept.unpack(data)
+
+
+class OneWeight(nn.Module):
+    """Minimises |sum of w - 10|, as a task does."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def __call__(self, batch):
+        return SimpleNamespace(total=(self.network.weight.sum() - batch).abs(), terms={})
+
+
+def test_what_learns_rounded_ends_rounded_and_better_than_when_it_began(kept):
+    torch.manual_seed(0)
+    network = nn.Linear(64, 32, bias=False)
+    state = {name: value.clone() for name, value in network.state_dict().items()}
+    steps = {"weight": kept.steps_of(state, 1.0)["weight"]}
+    begun = kept.restored(kept.rounded(state, steps))["weight"].sum().item()
+    kept.learn_rounded(OneWeight(network), steps, [10.0] * 100, 100, 1e-3)
+    assert list(network.state_dict()) == ["weight"]
+    in_steps = network.weight.detach() / steps["weight"]
+    torch.testing.assert_close(in_steps, in_steps.round())
+    assert abs(network.weight.sum().item() - 10) < 0.2 * abs(begun - 10)
+    again = kept.restored(kept.rounded(network.state_dict(), steps))
+    torch.testing.assert_close(again["weight"], network.weight.detach())
+
+
+def test_statistics_are_those_of_what_is_seen(kept):
+    class Network(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norm = nn.BatchNorm2d(1)
+
+        def forward(self, image, radar):
+            return self.norm(image)
+
+    class Seen:
+        def __init__(self, mean):
+            self.image, self.radar = mean + torch.tensor([[[[-1.0, 1.0]]]]), None
+
+    network = Network().eval()
+    kept.estimate_statistics(network, [Seen(2.0), Seen(4.0)])
+    assert network.norm.running_mean.item() == pytest.approx(3.0)
+    assert network.norm.running_var.item() == pytest.approx(2.0)  # of 1 and 3: N - 1
+    assert not network.norm.training
+    assert network.norm.momentum == 0.1
+
+
+def test_the_teacher_that_is_kept_fits_its_network_and_its_description(kept, kept_teacher):
+    description = kept.read_description(kept_teacher)
+    data = (kept_teacher / description.weights.file).read_bytes()
+    assert len(data) <= 30_000_000
+    assert hashlib.sha256(data).hexdigest() == description.weights.sha256
+    back = kept.restored(kept.unpack(data))
+    expected = kept.build_network(description).state_dict()
+    assert {k: v.shape for k, v in back.items()} == {k: v.shape for k, v in expected.items()}
+    assert all(torch.isfinite(value).all() for value in back.values())
