@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -119,6 +121,27 @@ def test_a_student_goes_on_bit_by_bit_and_its_best_becomes_a_model(
     depth = predictor(image, make_camera(64, 32, 200.0), RadarReturns.empty()).depth
     assert np.isfinite(depth).all()
     assert "MAE" in (folder / "README.md").read_text()
+
+
+def test_two_processes_of_torchrun_learn_together_and_write_once(config, tmp_path):
+    out = tmp_path / "two"
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = ["-m", "lircdepth_core.cli", "train", "student", "--config", config, "--out", out]
+    settings = ["teacher=null", "optimiser.precision=fp32", "length.steps=1"]
+    settings += [f"loss.{name}=0" for name in DISTILLATION]
+    done = subprocess.run(
+        [sys.executable, *torchrun, *map(str, command), "--device", "cpu", "--set", *settings],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    events = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    assert [event["event"] for event in events] == ["start", "step", "validation", "end"]
+    assert (events[0]["ranks"], events[0]["images_per_step"]) == (2, 2)
+    assert done.stdout.count("model: the best, of step 1") == 1
+    assert read_description(out / "model").trained
 
 
 def test_denormals_are_flushed_while_a_network_learns(config, tmp_path, monkeypatch):

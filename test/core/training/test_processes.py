@@ -7,7 +7,9 @@ import multiprocessing
 import os
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,14 +18,13 @@ from training_rig import run_tiny
 from lircdepth_core.errors import InputError
 from lircdepth_core.training import learner
 from lircdepth_core.training.checkpoints import Checkpoints, read_checkpoint
+from lircdepth_core.training.processes import joined
 
 REFUSED = 3
 
 
-def rank(
-    number: int, port: int, config: Path, out: Path, changes: list[str], max_steps: int | None
-) -> None:
-    """One of two processes, in the environment that torchrun gives."""
+def as_rank(number: int, port: int) -> None:
+    """Take the environment that torchrun gives one of two processes."""
     os.environ |= {
         "RANK": str(number),
         "LOCAL_RANK": str(number),
@@ -31,6 +32,13 @@ def rank(
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(port),
     }
+
+
+def rank(
+    number: int, port: int, config: Path, out: Path, changes: list[str], max_steps: int | None
+) -> None:
+    """One of two processes that learn."""
+    as_rank(number, port)
     try:
         run_tiny(config, out, changes, max_steps=max_steps)
     except InputError as error:
@@ -41,13 +49,17 @@ def rank(
 def run_two(
     config: Path, out: Path, changes: list[str], max_steps: int | None = None, exit_code: int = 0
 ) -> None:
+    in_two(rank, (config, out, changes, max_steps), exit_code)
+
+
+def in_two(target: Callable[..., None], arguments: tuple[Any, ...], exit_code: int = 0) -> None:
+    """Two processes do the same, each given its number, a port for both, and the arguments."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     context = multiprocessing.get_context("fork")
     processes = [
-        context.Process(target=rank, args=(number, port, config, out, changes, max_steps))
-        for number in (0, 1)
+        context.Process(target=target, args=(number, port, *arguments)) for number in (0, 1)
     ]
     for process in processes:
         process.start()
@@ -106,6 +118,25 @@ def test_a_run_goes_on_with_other_processes_that_make_the_same_updates(tiny_conf
     assert_same_parameters(tmp_path / "one", tmp_path / "other")
     with pytest.raises(InputError, match="updates with 4 images, now it would be 2"):
         run_tiny(tiny_config, tmp_path / "other", ["length.steps=5"])
+
+
+def average(number: int, port: int, out: Path) -> None:
+    """One of two processes whose running means are its number."""
+    as_rank(number, port)
+    norm = torch.nn.BatchNorm2d(1)
+    norm.running_mean.fill_(number)
+    norm.num_batches_tracked.fill_(7)
+    with joined("cpu") as processes:
+        processes.average_statistics(norm)
+    torch.save(norm.state_dict(), out / f"{number}.pt")
+
+
+def test_running_statistics_become_the_mean_of_all_processes(tmp_path):
+    in_two(average, (tmp_path,))
+    for number in (0, 1):
+        norm = torch.load(tmp_path / f"{number}.pt")
+        assert (norm["running_mean"].item(), norm["running_var"].item()) == (0.5, 1.0)
+        assert norm["num_batches_tracked"].item() == 7  # a number of batches, and no mean
 
 
 def test_what_is_not_finite_in_one_process_stops_all_with_its_name(
