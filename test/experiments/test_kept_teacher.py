@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import math
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -52,11 +53,16 @@ def test_small_tensors_come_back_as_they_were(kept, state):
         assert torch.equal(back[name], state[name])
 
 
-def test_the_share_is_the_smallest_that_fits(kept, state):
-    limit = 8_000
+def test_the_share_is_the_smallest_that_should_fit_and_does(kept):
+    state = {"conv.weight": torch.randn(256, 512, 3, 3, generator=torch.Generator().manual_seed(1))}
+    limit = 500_000
     share = kept.smallest_share(state, limit)
-    assert len(kept.pack(kept.rounded(state, kept.steps_of(state, share)))) <= limit
-    assert len(kept.pack(kept.rounded(state, kept.steps_of(state, share / 1.05)))) > limit
+    below, above = (kept.rounded(state, kept.steps_of(state, s)) for s in (share, share / 1.05))
+    assert kept.packed_bytes(below) <= limit < kept.packed_bytes(above)
+    assert len(kept.pack(below)) == pytest.approx(kept.packed_bytes(below), rel=0.02)
+    # A normal distribution in steps of its deviation has log2(sqrt(2 pi e) / share) bits.
+    bits = math.log2(math.sqrt(2 * math.pi * math.e) / share)
+    assert kept.packed_bytes(below) == pytest.approx(bits * 256 * 512 * 9 / 8, rel=0.01)
 
 
 @pytest.mark.parametrize("damage", ["cut off", "too large"])
