@@ -1,7 +1,9 @@
 """The ablation's teacher in a file that a repository can hold, and back.
 
-    python experiments/ablation/kept_teacher.py keep RUN       # of a teacher, into teacher/
-    python experiments/ablation/kept_teacher.py restore RUN    # a new folder
+    python experiments/ablation/kept_teacher.py keep RUN FOLDER
+    python experiments/ablation/kept_teacher.py restore FOLDER RUN
+
+RUN is the folder of a teacher's training, FOLDER one of `teachers/`.
 
 A teacher in float32 has 249 MB. Kept are its large tensors as integers, rounded to a share of each
 output channel's standard deviation, and packed by Huffman's code (1 % above their entropy; LZMA
@@ -19,10 +21,11 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import hashlib
+import json
 import shutil
 import zlib
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 
 import safetensors.torch
@@ -30,7 +33,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from lircdepth_core.dataset.augmentation import InputSpec
 from lircdepth_core.dataset.reader import Batch, TrainingBatches
 from lircdepth_core.distillation.tasks import TeacherTask
 from lircdepth_core.errors import InputError
@@ -47,13 +49,16 @@ from lircdepth_core.network.teacher import Teacher
 from lircdepth_core.training.command import TeacherTraining
 from lircdepth_core.training.config import Data
 from lircdepth_core.training.config_files import read_config
+from lircdepth_core.training.disturbed_batches import DisturbedBatches
+from lircdepth_core.training.freed_memory import keep_freed_memory
+from lircdepth_core.training.learner import moved
+from lircdepth_core.training.precision import denormals_flushed
 
-HERE = Path(__file__).resolve().parent
-FOLDER = HERE / "teacher"
 PACKED_FILE = "weights.safetensors.gz"
 CONFIG_FILE = "config.yaml"
 LOG_FILE = "log.jsonl"
-"""Of the teacher's training: beside the model folder of a run, and beside the packed file."""
+"""Of the teacher's training: beside the model folder of a run, and beside the packed file. The kept
+log has no validations: they are of the teacher before it was rounded."""
 MODEL = "model"
 """The model folder of a run."""
 MAX_BYTES = 30_000_000
@@ -150,7 +155,10 @@ def unpack(data: bytes) -> State:
     unpacked = unpacker.decompress(data, MAX_UNPACKED_BYTES)
     if not unpacker.eof:
         raise ValueError(f"is cut off, or unpacks to more than {MAX_UNPACKED_BYTES} bytes")
-    return safetensors.torch.load(unpacked)
+    try:
+        return safetensors.torch.load(unpacked)
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"holds no safetensors ({error})") from error
 
 
 def packed_bytes(kept: State) -> float:
@@ -200,9 +208,13 @@ def learn_rounded(
         rate: of learning; falls linearly to 0.
     """
     network = task.network.train()
-    layers = [(network.get_submodule(n.rpartition(".")[0]), n.rpartition(".")[2], n) for n in steps]
-    for layer, field, name in layers:
-        parametrize.register_parametrization(layer, field, Rounding(steps[name]))
+    nn.utils.convert_conv2d_weight_memory_format(network, torch.channels_last)
+    layers = []
+    for name, value in list(network.named_parameters()):
+        if name in steps and value.requires_grad:
+            layer, field = network.get_submodule(name.rpartition(".")[0]), name.rpartition(".")[2]
+            parametrize.register_parametrization(layer, field, Rounding(steps[name]))
+            layers.append((layer, field))
     trained = [value for value in network.parameters() if value.requires_grad]
     optimiser = torch.optim.AdamW(trained, lr=rate, weight_decay=0, fused=True)
     for update, batch in enumerate(islice(batches, updates)):
@@ -215,7 +227,7 @@ def learn_rounded(
         if update % 20 == 0:
             terms = ", ".join(f"{name} {value:.3f}" for name, value in losses.terms.items())
             print(f"{update} of {updates}: {terms}", flush=True)
-    for layer, field, _ in layers:
+    for layer, field in layers:
         parametrize.remove_parametrizations(layer, field, leave_parametrized=True)
 
 
@@ -236,16 +248,15 @@ def estimate_statistics(network: nn.Module, batches: Iterable[Batch]) -> None:
 
 
 def training_batches(data: Data, seed: int) -> Iterator[Batch]:
-    """Batches like those that a run learns from, without end."""
-    spec = InputSpec(data.height, data.width, data.focal_length, data.interpolation)
+    """Batches as a run learns from, without end."""
     batches = TrainingBatches(
-        data.train, spec, data.batch_size, seed=seed, dense_from=data.dense_from
+        data.train, data.spec, data.batch_size, seed=seed, dense_from=data.dense_from
     )
-    epoch = 0
-    while True:
-        batches.set_epoch(epoch)
-        yield from batches
-        epoch += 1
+    source = DisturbedBatches(batches, data, seed)
+    for epoch in count():
+        source.set_epoch(epoch)
+        for batch in source:
+            yield moved(batch, torch.device("cpu"))
 
 
 def is_kept(folder: Path) -> bool:
@@ -263,20 +274,27 @@ def keep(run: Path, folder: Path, max_bytes: int = MAX_BYTES, updates: int = STE
         updates: with rounded parameters.
 
     Raises:
-        InputError: the run has no teacher, or what it came to does not fit.
+        InputError: the run has no teacher or did not come to its end, or what the teacher came to
+            does not fit.
     """
     description = read_description(run / MODEL)
     network = load_network(run / MODEL, description)
     if not isinstance(network, Teacher):
         raise InputError(f"{run}: a {description.network}; give a teacher's")
+    events = [json.loads(line) for line in (run / LOG_FILE).read_text().splitlines()]
+    if events[-1]["event"] != "end" or events[-1]["stopped_by"]:
+        raise InputError(f"{run}: did not come to its end; let it go on first")
+    # The ResNets' classifiers serve for nothing.
+    for value in network.parameters():
+        if not value.requires_grad and value.numel() >= LARGE:
+            value.zero_()
     config = read_config(TeacherTraining, run / CONFIG_FILE)
-    # Another order than that which it learned in, and the samples' share of each epoch alike.
-    batches = training_batches(config.data, config.seed + 1)
+    batches = training_batches(config.data, config.seed + 1)  # in another order than before
     state = network.state_dict()
     share = smallest_share(state, ROOM * max_bytes)
     print(f"an integer for {share:.3f} standard deviations", flush=True)
     steps = steps_of(state, share)
-    task = TeacherTask(network.requires_grad_(True), config.loss)
+    task = TeacherTask(network, config.loss)
     learn_rounded(task, steps, batches, updates, LEARNING_RATE)
     estimate_statistics(network, islice(batches, STATISTICS_BATCHES))
     data = pack(rounded(network.state_dict(), steps))
@@ -286,10 +304,15 @@ def keep(run: Path, folder: Path, max_bytes: int = MAX_BYTES, updates: int = STE
     weights = StoredWeights(PACKED_FILE, hashlib.sha256(data).hexdigest())
     folder.mkdir(parents=True, exist_ok=True)
     (folder / PACKED_FILE).write_bytes(data)
-    shutil.copyfile(run / LOG_FILE, folder / LOG_FILE)
+    learned = events[-1]["image_steps"] + updates * config.data.batch_size
+    log = [event for event in events if event["event"] != "validation"]
+    log[-1] |= {"image_steps": learned}
+    (folder / LOG_FILE).write_text("".join(json.dumps(event) + "\n" for event in log))
     configuration = (run / CONFIG_FILE).read_text().replace(str(run.resolve().parents[1]), "OUT")
     (folder / CONFIG_FILE).write_text(configuration)
-    text = format_description(dataclasses.replace(description, weights=weights))
+    seen = dataclasses.replace(description.input, crop=None)
+    description = dataclasses.replace(description, name="kept_teacher", weights=weights, input=seen)
+    text = format_description(description)
     (folder / DESCRIPTION_FILE).write_text(text, encoding="utf-8")
 
 
@@ -309,24 +332,26 @@ def restore(folder: Path, run: Path) -> None:
     network = build_network(description)
     load_parameters(network, restored(unpack(data)), str(path))
     run.mkdir(parents=True, exist_ok=True)
-    write_model(run / MODEL, network, description, CARD)
     for file in (CONFIG_FILE, LOG_FILE):
         shutil.copyfile(folder / file, run / file)
+    write_model(run / MODEL, network, description, CARD)
 
 
 def main() -> None:
     """See the top of this file."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     verbs = parser.add_subparsers(dest="verb", required=True)
-    keeping = verbs.add_parser("keep", help="a trained teacher")
-    keeping.add_argument("run", type=Path, help="folder of its training")
-    restoring = verbs.add_parser("restore", help="the teacher that is kept here")
-    restoring.add_argument("run", type=Path, help="a new folder")
+    for verb, fields in (("keep", ("run", "folder")), ("restore", ("folder", "run"))):
+        arguments = verbs.add_parser(verb)
+        for field in fields:
+            arguments.add_argument(field, type=Path)
     args = parser.parse_args()
     if args.verb == "restore":
-        restore(FOLDER, args.run)
-    else:
-        keep(args.run, FOLDER)
+        restore(args.folder, args.run)
+        return
+    keep_freed_memory()
+    with denormals_flushed():
+        keep(args.run, args.folder)
 
 
 if __name__ == "__main__":

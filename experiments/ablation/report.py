@@ -51,13 +51,13 @@ def baselines_of(plan: dict[str, Any]) -> Baselines:
 
 
 def read_results(plan: dict[str, Any], folder: Path) -> Results:
-    """All that is there of arms that are compared, in the order of the plan."""
+    """All that is there of arms that are compared or teach, in the order of the plan."""
     found: Results = defaultdict(dict)
     for path in folder.glob("*.json"):
         figures = json.loads(path.read_text())
         found[figures["arm"]][figures["seed"]] = figures
     baselines = baselines_of(plan)
-    shown = baselines.keys() | set(baselines.values())
+    shown = {*baselines, *baselines.values(), plan["teacher"].rpartition("-")[0]}
     results = {
         arm: dict(sorted(found[arm].items()))
         for arm in plan["arms"]
@@ -81,7 +81,8 @@ def check_comparable(results: Results, arm: str, baseline: str) -> None:
         if ours["network"] != theirs["network"]:
             may = {name for name in differing if name.startswith(MAY_DIFFER_BETWEEN_NETWORKS)}
             differing -= may - set(LABELS)
-        differing |= {name for name in ("precision", "image_steps") if ours[name] != theirs[name]}
+        seen = ("precision", "image_steps", "steps_per_epoch", "images")
+        differing |= {name for name in seen if ours.get(name) != theirs.get(name)}
         if differing:
             raise ValueError(
                 f"{arm}-{ours['seed']} and {baseline}-{theirs['seed']} differ in "
@@ -211,10 +212,8 @@ def draw(results: Results, picture: Path) -> None:
     for number, (arm, runs) in enumerate(results.items()):
         colour = f"C{number}"
         for seed, run in runs.items():
-            steps, errors = zip(*run["validation_mae"], strict=True)
             left.plot(
-                steps,
-                errors,
+                *np.array(run["validation_mae"]).reshape(-1, 2).T,
                 color=colour,
                 alpha=0.8,
                 label=arm if seed == min(runs) else None,

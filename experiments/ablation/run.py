@@ -21,12 +21,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import kept_teacher
 import numpy as np
 import yaml
 
 from lircdepth_core.inference.model_description import Crop
 from lircdepth_core.inference.model_files import read_description, write_description
+from lircdepth_core.result_files import write_atomically
+from lircdepth_core.training.command import TeacherTraining
+from lircdepth_core.training.config_files import differences, read_config
 
 HERE = Path(__file__).resolve().parent
 CONFIGS = HERE.parents[1] / "config"
@@ -47,6 +49,7 @@ class Run:
         teacher: the run that it learns from, if it distils.
         start: the run whose parameters it goes on from, if it does not begin from nothing.
         kept_from: the run that it is packed from instead of trained, see kept_teacher.py.
+        kept_in: the folder that it is packed into, below this file's.
         tested: whether it is an arm of the comparison; else only others go on from it.
     """
 
@@ -57,6 +60,7 @@ class Run:
     teacher: str | None = None
     start: str | None = None
     kept_from: str | None = None
+    kept_in: str | None = None
     tested: bool = True
 
     @property
@@ -67,7 +71,7 @@ class Run:
     @property
     def needs(self) -> set[str]:
         """The runs that are made before it."""
-        packed_from = None if kept_teacher.is_kept(kept_teacher.FOLDER) else self.kept_from
+        packed_from = self.kept_from if self.kept_in and not is_kept(self.kept_in) else None
         return {name for name in (self.teacher, self.start, packed_from) if name}
 
 
@@ -76,7 +80,9 @@ def planned_runs(plan: dict[str, Any]) -> list[Run]:
     runs = []
     for arm, entry in plan["arms"].items():
         network = entry.get("network", "student")
-        settings = (*plan["settings"], *entry["settings"])
+        # One that is packed has the settings of the one that it is packed from.
+        trained = plan["arms"][entry["kept_from"]] if "kept_from" in entry else entry
+        settings = (*plan["settings"], *trained["settings"])
         distils = not all(f"loss.{stream}=0" in settings for stream in STREAMS)
         start, kept_from = entry.get("goes_on_from"), entry.get("kept_from")
         runs += [
@@ -88,6 +94,7 @@ def planned_runs(plan: dict[str, Any]) -> list[Run]:
                 teacher=plan["teacher"] if network == "student" and distils else None,
                 start=f"{start}-{seed}" if start else None,
                 kept_from=f"{kept_from}-{seed}" if kept_from else None,
+                kept_in=entry.get("kept_in"),
                 tested=entry.get("tested", True),
             )
             for seed in entry["seeds"]
@@ -122,15 +129,20 @@ def waves(runs: list[Run]) -> Iterator[list[Run]]:
         left = [run for run in left if run not in wave]
 
 
-def lircdepth(*arguments: Any, log: Path) -> None:
-    """Run a verb of the command line; its output goes to the end of a file."""
+def python(*arguments: Any, log: Path) -> None:
+    """Run a program; its output goes to the end of a file."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a") as file:
-        command = [sys.executable, "-m", "lircdepth_core.cli", *map(str, arguments)]
+        command = [sys.executable, *map(str, arguments)]
         done = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, check=False)
     if done.returncode:
         last = log.read_text().strip().splitlines()[-1:]
-        raise RuntimeError(f"lircdepth {arguments[0]}: {' '.join(last)} ({log})")
+        raise RuntimeError(f"{' '.join(command[1:4])}: {' '.join(last)} ({log})")
+
+
+def lircdepth(*arguments: Any, log: Path) -> None:
+    """Run a verb of the command line, as `python` does."""
+    python("-m", "lircdepth_core.cli", *arguments, log=log)
 
 
 def make_data(plan: dict[str, Any], out: Path, processes: int | None) -> None:
@@ -153,6 +165,11 @@ def make_data(plan: dict[str, Any], out: Path, processes: int | None) -> None:
         make(split)
 
 
+def is_kept(folder: str) -> bool:
+    """Whether a teacher is there, in a folder below this file's."""
+    return (HERE / folder / "model.yaml").exists()
+
+
 def model_of(name: str, out: Path) -> Path:
     """The folder that a run's model is written to in its end."""
     return out / "runs" / name / "model"
@@ -162,8 +179,8 @@ def is_trained(name: str, out: Path) -> bool:
     """Whether a run has come to its end; one that validates writes a model before."""
     if not (model_of(name, out).exists() and (out / "runs" / name / "log.jsonl").exists()):
         return False
-    last = events_of(name, out)[-1]
-    return last["event"] == "end" and last["stopped_by"] is None
+    events = events_of(name, out)
+    return bool(events) and events[-1]["event"] == "end" and events[-1]["stopped_by"] is None
 
 
 def plan_of(name: str) -> Path:
@@ -180,27 +197,54 @@ def train(run: Run, out: Path, device: str, workers: int) -> None:
     """Train a network, if it is not."""
     if is_trained(run.name, out):
         return
-    if run.kept_from:
-        if not kept_teacher.is_kept(kept_teacher.FOLDER):
-            kept_teacher.keep(out / "runs" / run.kept_from, kept_teacher.FOLDER)
-        kept_teacher.restore(kept_teacher.FOLDER, out / "runs" / run.name)
+    folder, log = out / "runs" / run.name, out / "logs" / f"{run.name}.log"
+    if run.kept_in:
+        script, kept = HERE / "kept_teacher.py", HERE / run.kept_in
+        if not is_kept(run.kept_in):
+            python(script, "keep", out / "runs" / str(run.kept_from), kept, log=log)
+        check_kept(run, kept)
+        python(script, "restore", kept, folder, log=log)
         return
-    settings = [
-        *run.settings,
-        f"seed={run.seed}",
-        f"data.train=[{out / 'samples' / 'train'}]",
-        f"data.validation=[{out / 'samples' / 'validation'}]",
-        f"data.workers={workers}",
-    ]
+    settings = [*run.settings, *settings_here(run, str(out)), f"data.workers={workers}"]
     if run.network == "student":
         settings.append(f"teacher={model_of(run.teacher, out) if run.teacher else 'null'}")
     if run.start:
         settings.append(f"start.model={model_of(run.start, out)}")
-    lircdepth(
-        *("train", run.network, "--config", CONFIGS / f"train_{run.network}_scratch.yaml"),
-        *("--out", out / "runs" / run.name, "--device", device, "--set", *settings),
-        log=out / "logs" / f"{run.name}.log",
+    command = ("train", run.network, "--config", config_of(run), "--out", folder)
+    lircdepth(*command, "--device", device, "--set", *settings, log=log)
+
+
+def config_of(run: Run) -> Path:
+    """The file whose fields its settings change."""
+    return CONFIGS / f"train_{run.network}_scratch.yaml"
+
+
+def settings_here(run: Run, out: str) -> list[str]:
+    """What a run's seed and the folder add to its settings."""
+    samples = {split: f"data.{split}=[{out}/samples/{split}]" for split in ("train", "validation")}
+    return [f"seed={run.seed}", *samples.values()]
+
+
+def check_kept(run: Run, folder: Path) -> None:
+    """See that what is kept learned what the plan says now.
+
+    Raises:
+        ValueError: it names the folder and the fields.
+    """
+    kept = read_config(TeacherTraining, folder / "config.yaml")
+    planned = read_config(
+        TeacherTraining, config_of(run), [*run.settings, *settings_here(run, "OUT")]
     )
+    differing = [
+        name
+        for name in differences(kept, planned)
+        if not name.startswith(("record.", "data.workers"))
+    ]
+    if differing:
+        raise ValueError(
+            f"{folder}: was trained with another {', '.join(differing)} than the plan has now; "
+            "move it away to train another"
+        )
 
 
 def test(run: Run, rows: Crop, results: Path, out: Path, device: str) -> None:
@@ -225,7 +269,7 @@ def test(run: Run, rows: Crop, results: Path, out: Path, device: str) -> None:
     figures |= training_figures(run, out)
     figures |= test_figures(evaluation)
     results.mkdir(parents=True, exist_ok=True)
-    (results / f"{run.name}.json").write_text(json.dumps(figures, indent=1) + "\n")
+    write_atomically(results / f"{run.name}.json", json.dumps(figures, indent=1))
 
 
 def training_figures(run: Run, out: Path) -> dict[str, Any]:
@@ -237,7 +281,7 @@ def training_figures(run: Run, out: Path) -> dict[str, Any]:
     events = events_of(run.name, out)
     start = next(event for event in events if event["event"] == "start")
     steps = [event for event in events if event["event"] == "step"]
-    before = last_step(events_of(run.start, out))["image_steps"] if run.start else 0
+    before = events_of(run.start, out)[-1]["image_steps"] if run.start else 0
     curve = [
         (before + event["step"] * start["images_per_step"], round(event["mae"], 4))
         for event in events
@@ -249,7 +293,8 @@ def training_figures(run: Run, out: Path) -> dict[str, Any]:
         "torch": start["torch"],
         "precision": start["precision"],
         "threads": start["threads"],
-        "image_steps": before + last_step(events)["image_steps"],
+        "steps_per_epoch": start["steps_per_epoch"],
+        "image_steps": before + events[-1]["image_steps"],
         "median_images_per_second": float(np.median([s["images_per_second"] for s in steps])),
         "median_share_waiting": float(np.median([s["wait_share"] for s in steps])),
         "validation_mae": curve,
@@ -260,11 +305,6 @@ def events_of(name: str, out: Path) -> list[dict[str, Any]]:
     """What a run's log tells."""
     lines = (out / "runs" / name / "log.jsonl").read_text().splitlines()
     return [json.loads(line) for line in lines]
-
-
-def last_step(events: list[dict[str, Any]]) -> dict[str, Any]:
-    """Of a run's events."""
-    return next(event for event in reversed(events) if event["event"] == "step")
 
 
 def test_figures(evaluation: Path) -> dict[str, Any]:
@@ -318,6 +358,9 @@ def main() -> int:
         run.name for run in every if run.tested and not (results / f"{run.name}.json").exists()
     }
     runs = with_needed(every, wanted, lambda name: is_trained(name, out))
+    if not runs and not args.data_only:
+        print(f"nothing to do: all figures are in {results}")
+        return 0
     make_data(plan, out, args.processes)
     if args.data_only:
         return 0
@@ -331,7 +374,9 @@ def main() -> int:
         # What waits for another run would wait in the pool and hold a place.
         for wave in waves(runs):
             jobs = {run.name: pool.submit(make, run) for run in wave if not run.needs & failed}
-            failed |= {run.name for run in wave} - jobs.keys()
+            for name in {run.name for run in wave} - jobs.keys():
+                failed.add(name)
+                print(f"{name}: left out, a run that it needs failed", file=sys.stderr, flush=True)
             for name, job in jobs.items():
                 if job.exception():
                     failed.add(name)

@@ -10,7 +10,8 @@ import pytest
 @pytest.fixture
 def kept_teacher() -> Path:
     """Folder of the ablation's kept teacher, which is not there before it is trained."""
-    folder = Path(__file__).resolve().parents[2] / "experiments" / "ablation" / "teacher"
+    folder = Path(__file__).resolve().parents[2] / "experiments" / "ablation" / "teachers"
+    folder /= "128x64"
     if not (folder / "model.yaml").exists():
         pytest.skip("no teacher is kept yet; experiments/ablation/run.py makes it")
     return folder

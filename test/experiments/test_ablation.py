@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import importlib.util
 import json
 import math
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+
+from lircdepth_core.training.config_files import format_config
 
 FOLDER = Path(__file__).resolve().parents[2] / "experiments" / "ablation"
 PLANS = {path.stem: yaml.safe_load(path.read_text()) for path in FOLDER.glob("plans/*.yaml")}
@@ -158,7 +161,7 @@ def test_a_run_brings_those_that_it_needs_and_that_are_not_trained():
 @pytest.mark.parametrize("kept", [False, True])
 def test_the_teacher_is_trained_only_where_none_is_kept(kept, monkeypatch):
     script = load("run")
-    monkeypatch.setattr(script.kept_teacher, "is_kept", lambda folder: kept)
+    monkeypatch.setattr(script, "is_kept", lambda folder: kept)
     runs = script.planned_runs(PLANS["128x64"])
     nothing_there = script.with_needed(runs, {"all-1"}, lambda name: False)
     first = [] if kept else ["teacher_8000-0"]
@@ -173,9 +176,24 @@ def test_what_is_kept_of_the_teacher_stands_for_its_run_in_a_new_folder(tmp_path
     script.train(kept, tmp_path, "cpu", 0)
     assert script.is_trained(kept.name, tmp_path)
     figures = script.training_figures(kept, tmp_path)
-    assert figures["image_steps"] == 8000
+    assert figures["image_steps"] == 8800  # 200 updates of four with rounded parameters
     assert figures["configuration"]["data"]["train"] == ["OUT/samples/train"]
-    assert figures["validation_mae"][-1][0] == 8000
+    assert figures["validation_mae"] == []  # they were of the teacher before that
+
+
+def test_a_kept_teacher_of_another_plan_is_refused(tmp_path):
+    script = load("run")
+    kept = next(each for each in script.planned_runs(PLANS["128x64"]) if each.kept_in)
+    config = script.read_config(
+        script.TeacherTraining,
+        script.config_of(kept),
+        [*kept.settings, *script.settings_here(kept, "OUT"), "data.workers=7"],
+    )
+    (tmp_path / "config.yaml").write_text(format_config(config))
+    script.check_kept(kept, tmp_path)
+    now = dataclasses.replace(kept, settings=(*kept.settings, "loss.inter_depth=0"))
+    with pytest.raises(ValueError, match=r"was trained with another loss\.inter_depth than"):
+        script.check_kept(now, tmp_path)
 
 
 def test_what_goes_on_from_a_run_starts_with_its_parameters_and_counts_its_images(
@@ -191,7 +209,14 @@ def test_what_goes_on_from_a_run_starts_with_its_parameters_and_counts_its_image
     assert second.needs == {"teacher_12000-0", "hints-0"}
     script.train(second, tmp_path, "cpu", 0)
     assert f"start.model={tmp_path / 'runs' / 'hints-0' / 'model'}" in commands[0]
-    start = {"device": "cpu", "torch": "2", "precision": "bf16", "threads": 1, "images_per_step": 4}
+    start = {
+        "device": "cpu",
+        "torch": "2",
+        "precision": "bf16",
+        "threads": 1,
+        "images_per_step": 4,
+        "steps_per_epoch": 9,
+    }
     step = {"image_steps": 1000, "images_per_second": 1.0, "wait_share": 0.0}
     for name in (second.name, second.start):
         folder = tmp_path / "runs" / name
@@ -199,6 +224,7 @@ def test_what_goes_on_from_a_run_starts_with_its_parameters_and_counts_its_image
         (folder / "config.yaml").write_text("seed: 0\n")
         events = [{"event": "start", **start}, {"event": "step", **step}]
         events.append({"event": "validation", "step": 250, "mae": 9.0})
+        events.append({"event": "end", "image_steps": 1000})
         (folder / "log.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
     figures = script.training_figures(second, tmp_path)
     assert figures["image_steps"] == 2000
@@ -226,6 +252,8 @@ def test_a_run_that_was_stopped_is_not_trained(tmp_path):
     model = tmp_path / "runs" / "none-0" / "model"
     model.mkdir(parents=True)  # a validation wrote it
     log = model.parent / "log.jsonl"
+    log.write_text("")
+    assert not script.is_trained("none-0", tmp_path)
     log.write_text('{"event": "start"}\n{"event": "end", "stopped_by": "Ctrl-C"}\n')
     assert not script.is_trained("none-0", tmp_path)
     log.write_text(log.read_text() + '{"event": "end", "stopped_by": null}\n')
@@ -241,12 +269,20 @@ def test_figures_tell_the_configuration_without_the_place_of_the_data(tmp_path):
     folder = tmp_path / "runs" / "none-0"
     folder.mkdir(parents=True)
     (folder / "config.yaml").write_text(f"seed: 0\ndata: {{train: [{tmp_path}/samples/train]}}\n")
-    start = {"device": "cpu", "torch": "2", "precision": "bf16", "threads": 1, "images_per_step": 4}
+    start = {
+        "device": "cpu",
+        "torch": "2",
+        "precision": "bf16",
+        "threads": 1,
+        "images_per_step": 4,
+        "steps_per_epoch": 9,
+    }
     step = {"image_steps": 4, "images_per_second": 1.0, "wait_share": 0.0}
     events = [
         {"event": "start", **start},
         {"event": "step", **step},
         {"event": "validation", "step": 1, "mae": 2.5},
+        {"event": "end", "image_steps": 4},
     ]
     (folder / "log.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
     script = load("run")

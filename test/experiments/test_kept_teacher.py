@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import importlib.util
+import json
 import math
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+import yaml
+from described_model import describe_model
 from torch import nn
+from training_rig import write_shards
+
+from lircdepth_core.errors import InputError
+from lircdepth_core.inference.model_files import write_model
+from lircdepth_core.network.sparse_conv import SparseConv
+from lircdepth_core.network.teacher import Teacher
 
 SCRIPT = Path(__file__).resolve().parents[2] / "experiments" / "ablation" / "kept_teacher.py"
 
@@ -65,26 +75,26 @@ def test_the_share_is_the_smallest_that_should_fit_and_does(kept):
     assert kept.packed_bytes(below) == pytest.approx(bits * 256 * 512 * 9 / 8, rel=0.01)
 
 
-@pytest.mark.parametrize("damage", ["cut off", "too large"])
-def test_a_damaged_file_is_refused(kept, state, damage, monkeypatch):
+def test_a_damaged_file_is_refused(kept, state, monkeypatch):
     data = kept.pack(kept.rounded(state, kept.steps_of(state, 0.25)))
-    if damage == "cut off":
-        data = data[:-20]
-    else:
-        monkeypatch.setattr(kept, "MAX_UNPACKED_BYTES", 1000)
     with pytest.raises(ValueError, match="cut off, or unpacks to more"):
+        kept.unpack(data[:-20])
+    with pytest.raises(ValueError, match="holds no safetensors"):
+        kept.unpack(gzip.compress(b"something else"))
+    monkeypatch.setattr(kept, "MAX_UNPACKED_BYTES", 1000)
+    with pytest.raises(ValueError, match="cut off, or unpacks to more than 1000"):
         kept.unpack(data)
 
 
-class OneWeight(nn.Module):
-    """Minimises |sum of w - 10|, as a task does."""
+class SumOfWeights:
+    """Brings the sum of a network's weights to the batch's number, as a task does."""
 
     def __init__(self, network):
-        super().__init__()
         self.network = network
 
     def __call__(self, batch):
-        return SimpleNamespace(total=(self.network.weight.sum() - batch).abs(), terms={})
+        total = sum(value.sum() for value in self.network.parameters())
+        return SimpleNamespace(total=(total - batch).abs(), terms={})
 
 
 def test_what_learns_rounded_ends_rounded_and_better_than_when_it_began(kept):
@@ -93,13 +103,25 @@ def test_what_learns_rounded_ends_rounded_and_better_than_when_it_began(kept):
     state = {name: value.clone() for name, value in network.state_dict().items()}
     steps = {"weight": kept.steps_of(state, 1.0)["weight"]}
     begun = kept.restored(kept.rounded(state, steps))["weight"].sum().item()
-    kept.learn_rounded(OneWeight(network), steps, [10.0] * 100, 100, 1e-3)
+    kept.learn_rounded(SumOfWeights(network), steps, [10.0] * 100, 100, 1e-3)
     assert list(network.state_dict()) == ["weight"]
     in_steps = network.weight.detach() / steps["weight"]
     torch.testing.assert_close(in_steps, in_steps.round())
     assert abs(network.weight.sum().item() - 10) < 0.2 * abs(begun - 10)
     again = kept.restored(kept.rounded(network.state_dict(), steps))
     torch.testing.assert_close(again["weight"], network.weight.detach())
+
+
+def test_what_does_not_train_does_not_learn_rounded_either(kept):
+    network = SparseConv(4, 16, 7)
+    steps = kept.steps_of(network.state_dict(), 1.0)
+    assert list(steps) == ["conv.weight"]
+    before = network.conv.weight.detach().clone()
+    with torch.no_grad():
+        batch = sum(value.sum() for value in network.parameters()) + 1
+    kept.learn_rounded(SumOfWeights(network), steps, [batch] * 3, 3, 1e-2)
+    assert not torch.equal(network.conv.weight, before)
+    assert (network.sparsity.weight == 1).all()
 
 
 def test_statistics_are_those_of_what_is_seen(kept):
@@ -132,3 +154,58 @@ def test_the_teacher_that_is_kept_fits_its_network_and_its_description(kept, kep
     expected = kept.build_network(description).state_dict()
     assert {k: v.shape for k, v in back.items()} == {k: v.shape for k, v in expected.items()}
     assert all(torch.isfinite(value).all() for value in back.values())
+
+
+@pytest.fixture
+def run(tmp_path):
+    """The folder of a teacher's run, which began and came to its end at once."""
+    for split, first in (("train", 0), ("validation", 100)):
+        write_shards(tmp_path / "samples" / split, [2], first=first)
+    data = {
+        "train": [f"{tmp_path}/samples/train"],
+        "validation": [f"{tmp_path}/samples/validation"],
+        **{"truth": "exact", "height": 32, "width": 64, "focal_length": 200, "batch_size": 1},
+    }
+    run = tmp_path / "runs" / "one"
+    run.mkdir(parents=True)
+    config = {"data": data, "length": {"steps": 1}, "optimiser": {"learning_rate": 1e-3}}
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    events = [{"event": "start"}, {"event": "validation", "mae": 1.0}]
+    events.append({"event": "end", "stopped_by": None, "image_steps": 1})
+    (run / "log.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+    description = describe_model(network="teacher", uncertainty_trained=False)
+    write_model(run / "model", Teacher(), description, "")
+    return run
+
+
+def test_a_teacher_learns_rounded_and_comes_back_as_it_was_kept(kept, run, tmp_path, monkeypatch):
+    folder, back = tmp_path / "kept", tmp_path / "runs" / "back"
+    monkeypatch.setattr(kept, "STATISTICS_BATCHES", 2)
+    kept.keep(run, folder, max_bytes=40_000_000, updates=1)
+    assert (folder / "weights.safetensors.gz").stat().st_size < 40_000_000
+    assert str(tmp_path) not in (folder / "config.yaml").read_text()
+    kept.restore(folder, back)
+    events = [json.loads(line) for line in (back / "log.jsonl").read_text().splitlines()]
+    assert [event["event"] for event in events] == ["start", "end"]
+    assert events[-1]["image_steps"] == 2
+    before, after = (
+        kept.load_network(at / "model", kept.read_description(at / "model")).state_dict()
+        for at in (run, back)
+    )
+    assert before.keys() == after.keys()
+    name = "encoder.base_model.layer4.0.conv1.weight"
+    in_steps = after[name] / kept.steps_of(before, kept.SMALLEST_SHARE)[name]
+    torch.testing.assert_close(in_steps, in_steps.round(), atol=1e-3, rtol=0)
+    assert 0 < (after[name] - before[name]).abs().mean() < 0.1 * before[name].std()
+    assert not after["encoder.base_model.fc.weight"].any()
+
+    (folder / "weights.safetensors.gz").write_bytes(b"another")
+    with pytest.raises(InputError, match="has another SHA-256"):
+        kept.restore(folder, tmp_path / "runs" / "damaged")
+
+
+def test_a_run_that_was_stopped_is_not_kept(kept, run, tmp_path):
+    log = run / "log.jsonl"
+    log.write_text(log.read_text().replace("null", '"Ctrl-C"'))
+    with pytest.raises(InputError, match="did not come to its end; let it go on first"):
+        kept.keep(run, tmp_path / "kept")
