@@ -147,8 +147,7 @@ class Learner:
         # With a scaler this is how it finds its scale: it leaves the update out.
         self._left_out = 0 if finite else self._left_out + 1
         if self._left_out > (_LONGEST_SEARCH if self._scaler.is_enabled() else 0):
-            name = _not_finite_gradient(self.network)
-            raise NotFiniteError(f"the gradient of {name} is not finite")
+            raise NotFiniteError(_not_finite_gradient(self.network))
         if self._config.clip_norm is not None:
             nn.utils.clip_grads_with_norm_(trained, self._config.clip_norm, total_norm)
         self._scaler.step(self._optimiser)
@@ -254,8 +253,10 @@ def _not_finite_term(terms: Mapping[str, Tensor], keys: list[str]) -> str:
 
 
 def _not_finite_gradient(network: nn.Module) -> str:
-    return next(
-        name
-        for name, parameter in network.named_parameters()
-        if parameter.grad is not None and not torch.isfinite(parameter.grad).all()
-    )
+    """Which gradient is not finite, or makes the norm of all overflow, in words."""
+    gradients = {n: p.grad for n, p in network.named_parameters() if p.grad is not None}
+    for name, gradient in gradients.items():
+        if not torch.isfinite(gradient).all():
+            return f"the gradient of {name} is not finite"
+    largest = max(gradients, key=lambda name: float(gradients[name].abs().max()))
+    return f"the gradient's norm overflows; the largest is that of {largest}"

@@ -24,9 +24,9 @@ from lircdepth_core.training.meter import Meter
 from lircdepth_core.training.optimiser import learning_rate
 from lircdepth_core.training.processes import Processes
 from lircdepth_core.training.records import Records, progress_line
-from lircdepth_core.training.run_folder import CHECKPOINT_FOLDER, keep_config
+from lircdepth_core.training.run_folder import CHECKPOINT_FOLDER, check_folder, keep_config
 from lircdepth_core.training.stopping import Stop
-from lircdepth_core.training.validation import validate
+from lircdepth_core.training.validation import Validation, check_truth, validate
 
 
 @dataclass(frozen=True)
@@ -111,8 +111,10 @@ def train(
             names it, its samples, and the last good checkpoint; or the disk is full.
     """
     stop = Stop(time_limit, max_steps)
-    keep_config(config, out, processes)
+    check_folder(config, out)
     run = _Run(config, task, out, processes, stop, report)
+    # Only now: what cannot begin has not claimed the folder.
+    keep_config(config, out, processes)
     with stop.heeding_signals():
         return run.go()
 
@@ -151,6 +153,8 @@ class _Run:
             rank=processes.rank,
             ranks=processes.ranks,
         )
+        # Now, and not when it has learned until the first validation.
+        check_truth(self._validation, data.truth, processes)
         self._images_per_step = data.batch_size * processes.ranks * config.optimiser.accumulate
         self._steps_per_epoch = self._batches.samples // self._images_per_step
         if not self._steps_per_epoch:
@@ -214,7 +218,7 @@ class _Run:
         with self._naming_the_step():
             self._learner.begin(step, self._learning_rate(step))
             for number in range(1, accumulate + 1):
-                with self._meter.waiting():
+                with self._processes.together(), self._meter.waiting():
                     batch = next(batches, None)
                 if batch is None:
                     return False
@@ -253,6 +257,11 @@ class _Run:
         step = self._progress.step
         means = self._meter.take(self._processes, self._images_per_step)
         left = self._meter.seconds_left(self._total_steps - step)
+        with self._processes.together():
+            self._record_step(means, left)
+
+    def _record_step(self, means: dict[str, float], left: float) -> None:
+        step = self._progress.step
         if self._records:
             values = {
                 "epoch": self._progress.epoch,
@@ -277,6 +286,11 @@ class _Run:
         is_best = by_error and (before is None or result.mae < before.mae)
         if is_best or not by_error:
             self._advance(chosen=Chosen(step, result.mae, result.rmse, result.images))
+        with self._processes.together():
+            self._record_validation(result, is_best)
+
+    def _record_validation(self, result: Validation, is_best: bool) -> None:
+        step = self._progress.step
         if self._records:
             self._records.write("validation", step, dataclasses.asdict(result))
             self._report(
@@ -286,12 +300,13 @@ class _Run:
 
     def _write_checkpoint(self) -> None:
         self._learner.gather()
-        if self._processes.leads:
-            tensors, values = self._learner.state()
-            values["progress"] = dataclasses.asdict(self._progress)
-            values["images_per_step"] = self._images_per_step
-            self._checkpoints.write(self._progress.step, Checkpoint(tensors, values))
-            self._mark_chosen()
+        with self._processes.together():
+            if self._processes.leads:
+                tensors, values = self._learner.state()
+                values["progress"] = dataclasses.asdict(self._progress)
+                values["images_per_step"] = self._images_per_step
+                self._checkpoints.write(self._progress.step, Checkpoint(tensors, values))
+                self._mark_chosen()
 
     def _mark_chosen(self) -> None:
         """Keep the checkpoint just written or read as the chosen one, if it is."""
@@ -300,20 +315,24 @@ class _Run:
 
     def _resume(self) -> bool:
         """Go on from the newest checkpoint; whether there is one."""
-        path = self._checkpoints.newest()
-        if path is None:
-            return False
-        try:
-            self._restore(read_checkpoint(path), path)
-        except (KeyError, TypeError, AttributeError) as error:
+        with self._processes.together():
+            path = self._checkpoints.newest()
+            try:
+                if path is not None:
+                    self._restore(read_checkpoint(path), path)
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                raise InputError(
+                    f"{path}: not a checkpoint of such a run ({first_line(error)}); delete it to "
+                    "go on from another"
+                ) from error
+        if not self._processes.agree(self._progress.step):
             raise InputError(
-                f"{path}: not a checkpoint of such a run ({first_line(error)}); delete it to go on "
-                "from another"
-            ) from error
-        self._processes.wait()
-        if self._processes.leads:
+                f"{self._out}: the processes do not find the same checkpoint there; give an --out "
+                "that all of them share"
+            )
+        if path is not None and self._processes.leads:
             self._mark_chosen()
-        return True
+        return path is not None
 
     def _restore(self, checkpoint: Checkpoint, path: Path) -> None:
         images = checkpoint.values["images_per_step"]

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from lircdepth_core.errors import InputError
 from lircdepth_core.inference.device import choose_device, cuda_devices
 
 # Kept until the process ends. An error's traceback can keep DDP alive longer than anything else
@@ -54,6 +55,28 @@ class Processes:
     def any(self, flag: bool) -> bool:
         """Whether it is so in any process."""
         return bool(self.sum(torch.tensor([float(flag)]))[0])
+
+    def agree(self, number: int) -> bool:
+        """Whether it is the same in all processes."""
+        mean = float(self.sum(torch.tensor([number], dtype=torch.float64))[0]) / self.ranks
+        return not self.any(number != mean)
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """All leave the block, or all end: none waits for one that cannot go on.
+
+        Processes may not wait for each other within the block.
+
+        Raises:
+            InputError: that of the block, or that another process had one.
+        """
+        fault: InputError | None = None
+        try:
+            yield
+        except InputError as error:
+            fault = error
+        if self.any(fault is not None):
+            raise fault or InputError("another process could not go on; see its error")
 
     def sum(self, values: Tensor) -> Tensor:
         """The sum over processes."""

@@ -25,12 +25,11 @@ _UNFINISHED = "config.new"  # left by a process killed just then
 Config = TypeVar("Config", bound=TrainingConfig)
 
 
-def keep_config(config: TrainingConfig, out: Path, processes: Processes) -> None:
-    """Write the configuration into the folder, or see that it is the one that is there.
+def check_folder(config: TrainingConfig, out: Path) -> None:
+    """See that the folder is new, or that of a run with this configuration.
 
     Raises:
-        InputError: the folder cannot be made or written to, holds something else, or a run of
-            another configuration.
+        InputError: it holds something else, or a run of another configuration.
     """
     path = out / CONFIG_FILE
     if path.exists():
@@ -46,6 +45,15 @@ def keep_config(config: TrainingConfig, out: Path, processes: Processes) -> None
             )
     elif out.is_dir() and any(found.name != _UNFINISHED for found in out.iterdir()):
         raise InputError(f"{out}: holds something else; give a new --out")
+
+
+def keep_config(config: TrainingConfig, out: Path, processes: Processes) -> None:
+    """Write the configuration into the folder.
+
+    Raises:
+        InputError: the folder cannot be made or written to.
+    """
+    path = out / CONFIG_FILE
     processes.wait()  # no process may find what the leading one writes
     if processes.leads:
         with output_folder(out):

@@ -34,6 +34,23 @@ class Validation:
     rmse: float
 
 
+def check_truth(batches: Iterable[Batch], truth: str, processes: Processes) -> None:
+    """See that there is something to validate with, as far as the first image that has truth.
+
+    Args:
+        batches: of validation, this process's.
+        truth: `exact`, `dense` or `single_scan`.
+        processes: of which one must find some.
+
+    Raises:
+        InputError: no image has such truth, or a sample cannot be read or is too small.
+    """
+    with processes.together():
+        found = any(_compared(getattr(batch, truth).numpy()).any() for batch in batches)
+    if not processes.any(found):
+        raise _without_truth(truth)
+
+
 def validate(
     network: nn.Module, batches: Iterable[Batch], truth: str, processes: Processes
 ) -> Validation:
@@ -46,12 +63,13 @@ def validate(
         processes: whose results are put together.
 
     Raises:
-        InputError: no image has such truth, or a predicted depth is not finite.
+        InputError: no image has such truth, a predicted depth is not finite, or a sample cannot be
+            read.
     """
     training = network.training
     network.eval()
     totals = np.zeros(1 + len(DEPTH_METRICS))
-    with torch.no_grad():
+    with torch.no_grad(), processes.together():
         for batch in batches:
             here = moved(batch, processes.device)
             predicted = network(here.image, here.radar).depth.float().cpu().numpy()
@@ -62,16 +80,25 @@ def validate(
                         f"the depth of validation sample {key} is not finite; lower the learning "
                         "rate"
                     )
-                valid = (true_depth > 0) & (true_depth <= VALIDATION_CAP)
+                valid = _compared(true_depth)
                 if valid.any():
                     totals[0] += 1
                     totals[1:] += depth_metrics(depth[valid], true_depth[valid])
     network.train(training)
     images, *sums = processes.sum(torch.from_numpy(totals)).tolist()
     if not images:
-        raise InputError(
-            f"data.truth: no validation sample has {truth} depth up to {VALIDATION_CAP:g} m; "
-            "choose another"
-        )
+        raise _without_truth(truth)
     means = dict(zip(DEPTH_METRICS, (value / images for value in sums), strict=True))
     return Validation(int(images), means["mae"], means["rmse"])
+
+
+def _without_truth(truth: str) -> InputError:
+    return InputError(
+        f"data.truth: no validation sample has {truth} depth up to {VALIDATION_CAP:g} m; "
+        "choose another"
+    )
+
+
+def _compared(true_depth: np.ndarray) -> np.ndarray:
+    """Which pixels of maps of truth in metres are compared."""
+    return (true_depth > 0) & (true_depth <= VALIDATION_CAP)

@@ -16,8 +16,10 @@ import torch
 from training_rig import run_tiny
 
 from lircdepth_core.errors import InputError
-from lircdepth_core.training import learner
+from lircdepth_core.training import learner, loop
 from lircdepth_core.training.checkpoints import Checkpoints, read_checkpoint
+from lircdepth_core.training.data import load
+from lircdepth_core.training.disturbed_batches import DisturbedBatches
 from lircdepth_core.training.processes import joined
 
 REFUSED = 3
@@ -118,6 +120,38 @@ def test_a_run_goes_on_with_other_processes_that_make_the_same_updates(tiny_conf
     assert_same_parameters(tmp_path / "one", tmp_path / "other")
     with pytest.raises(InputError, match="updates with 4 images, now it would be 2"):
         run_tiny(tiny_config, tmp_path / "other", ["length.steps=5"])
+
+
+@pytest.mark.parametrize("of", ["training", "validation"])
+def test_a_sample_that_one_process_cannot_read_stops_all_with_its_name(
+    of, tiny_config, tmp_path, monkeypatch
+):
+    def damaged(source, workers, device):
+        training = isinstance(source, DisturbedBatches)
+        if os.environ["RANK"] == "1" and training == (of == "training"):
+            raise InputError("scene-1.tar: sample-7 is damaged")
+            yield
+        yield from load(source, workers, device)
+
+    monkeypatch.setattr(loop, "load", damaged)
+    out = tmp_path / "run"
+    run_two(tiny_config, out, ["length.steps=2"], exit_code=REFUSED)
+    assert (out / "error-1").read_text() == "scene-1.tar: sample-7 is damaged"
+    assert (out / "error-0").read_text() == "another process could not go on; see its error"
+
+
+def test_processes_that_find_other_checkpoints_do_not_go_on(tiny_config, tmp_path, monkeypatch):
+    out = tmp_path / "run"
+    run_two(tiny_config, out, ["length.steps=4"], max_steps=3)
+    real = Checkpoints.newest
+
+    def newest(checkpoints):
+        return None if os.environ.get("RANK") == "1" else real(checkpoints)
+
+    monkeypatch.setattr(Checkpoints, "newest", newest)
+    run_two(tiny_config, out, ["length.steps=4"], exit_code=REFUSED)
+    for number in (0, 1):
+        assert "do not find the same checkpoint" in (out / f"error-{number}").read_text()
 
 
 def average(number: int, port: int, out: Path) -> None:

@@ -202,6 +202,16 @@ def test_fp16_stops_when_no_scale_makes_the_gradient_finite(monkeypatch):
         update(30)
 
 
+def test_a_gradient_whose_norm_overflows_names_the_largest():
+    learner = Learner(FailingTask(TinyNetwork(), "gradient"), Optimiser(), ALONE, 0)
+    learner.begin(0, 1e-3)
+    for parameter in learner.network.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    learner.network.decoder.weight.grad = torch.full_like(learner.network.decoder.weight, 1e25)
+    with pytest.raises(NotFiniteError, match=r"norm overflows; the largest is .* decoder\.weight"):
+        learner.finish()
+
+
 def test_a_validation_depth_that_is_not_finite_names_its_sample(tiny_config):
     data = read_config(TrainingConfig, tiny_config).data
     batches = TrainingBatches(data.validation, data.spec, 2, training=False)
@@ -381,7 +391,21 @@ def test_a_damaged_checkpoint_is_refused(tiny_config, tmp_path):
 def test_what_cannot_work_is_refused_at_once(change, words, tiny_config, tiny_data, tmp_path):
     with pytest.raises(InputError, match=words):
         run(tiny_task(), tiny_config, tmp_path / "out", change.format(data=tiny_data))
-    assert not (tmp_path / "out" / "checkpoints").exists()
+    assert not (tmp_path / "out").exists()
+
+
+def test_truth_that_no_validation_sample_has_is_told_before_anything_is_learned(
+    tiny_config, tmp_path, monkeypatch
+):
+    real = TrainingBatches.__iter__
+
+    def without_single_scan(batches):
+        return (batch._replace(single_scan=0 * batch.single_scan) for batch in real(batches))
+
+    monkeypatch.setattr(TrainingBatches, "__iter__", without_single_scan)
+    with pytest.raises(InputError, match="no validation sample has single_scan depth up to 80 m"):
+        run(tiny_task(), tiny_config, tmp_path / "out", "data.truth=single_scan")
+    run(tiny_task(), tiny_config, tmp_path / "out", "length.steps=1")
 
 
 def test_a_folder_below_a_file_is_refused(tiny_config, tmp_path):
