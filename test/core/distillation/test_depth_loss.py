@@ -83,7 +83,9 @@ def test_a_missing_channel_axis_is_refused():
 
 
 def test_intermediate_depths_count_each_scale_alike_as_depths_of_0_to_100_m():
-    d8 = maps([0.12, 0.20, -5.0, 0.9])  # planar guidance behind the camera counts as 0 m
-    d4, d2 = maps([0.10, 0.20, 0.33, 0.9]), maps([0.10, 0.20, 70.0, 0.9])  # and far beyond as 100
-    found = inter_depth_l1((d8, d4, d2), DENSE)
-    assert found.tolist() == pytest.approx([((2 + 33) / 3 + 0 + 67 / 3) / 3])
+    truth = torch.cat([DENSE, maps([0, 0, 0, 50])])
+    d8 = maps([0.12, 0.20, -5.0, 0.9], [0.5] * 4)  # planar guidance behind the camera counts as 0 m
+    d4 = maps([0.10, 0.20, 0.33, 0.9], [0.5] * 4)
+    d2 = maps([0.10, 0.20, 70.0, 0.9], [0.2] * 4)  # and far beyond as 100 m
+    found = inter_depth_l1((d8, d4, d2), truth)
+    assert found.tolist() == pytest.approx([((2 + 33) / 3 + 0 + 67 / 3) / 3, 30 / 3])

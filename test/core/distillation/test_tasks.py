@@ -27,16 +27,22 @@ STUDENT_TERMS = {
     "smoothness", "uncertainty",
 }  # fmt: skip
 DISTILLED = {"image_feature", "radar_feature", "structure", "inter_depth"}
-TEACHER_TERMS = {"depth_dense", "depth_single", "radar_depth", "confidence", "smoothness"}
+TEACHER_TERMS = {
+    "depth_dense", "depth_single", "radar_depth", "confidence", "inter_depth", "smoothness",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def make_task(stand_in):
-    """A task on stand-ins, "student" or "teacher"; keywords change its configuration."""
+    """A task on stand-ins with every term; keywords change its configuration.
+
+    Of a "student" or a "teacher", whose intermediate depths are taught, as published ones are not.
+    """
 
     def make(kind, **changes):
         if kind == "teacher":
-            return TeacherTask(stand_in(TeacherOutput), TeacherTaskConfig(**changes))
+            config = TeacherTaskConfig(**{"inter_depth": 1.0} | changes)
+            return TeacherTask(stand_in(TeacherOutput), config)
         config = StudentTaskConfig(**changes)
         return StudentTask(stand_in(StudentOutput), stand_in(TeacherOutput, seed=1), config)
 
@@ -105,8 +111,16 @@ def test_a_term_of_weight_zero_is_left_out(kind, make_task, make_batch):
         losses = make_task(kind, **{name: 0.0})(batch)
         assert set(losses.per_sample) == set(every) - {name}
         only = {other: 0.0 for other in every if other != name}
-        losses = make_task(kind, **only, **{name: 3.0})(batch)
+        task = make_task(kind, **only, **{name: 3.0})
+        losses = task(batch)
         assert losses.total.item() == pytest.approx(3 * every[name].mean().item())
+        (slope,) = torch.autograd.grad(losses.total, task.network.mix.weight)
+        assert slope.abs().max() > 0
+
+
+def test_the_published_teachers_intermediate_depths_are_not_taught(stand_in, make_batch):
+    terms = TeacherTask(stand_in(TeacherOutput), TeacherTaskConfig())(make_batch()).terms
+    assert set(terms) == TEACHER_TERMS - {"inter_depth"}
 
 
 def test_settings_reach_the_losses(make_task, make_batch):
@@ -149,8 +163,8 @@ def test_each_of_the_students_own_terms_compares_its_own_maps(make_task, make_ba
 
 
 def test_each_of_the_teachers_terms_compares_its_own_maps(make_task, make_batch):
-    config = TeacherTaskConfig(inter_depth=1.0)
-    task, batch = make_task("teacher", inter_depth=1.0), make_batch()
+    config = TeacherTaskConfig()
+    task, batch = make_task("teacher"), make_batch()
     teacher = task.network(batch.image, batch.radar)
     confidence = ConfidenceLoss(config.match_tolerance, config.window_rows, config.window_columns)
     of_confidence = partial(confidence, teacher.confidence, batch.dense, batch.returns)
@@ -238,6 +252,24 @@ def test_gradient_reaches_all_of_the_student_and_nothing_of_the_teacher(
     # In eval mode, so its running statistics stay.
     assert all(torch.equal(buffer, before[name]) for name, buffer in teacher.named_buffers())
     assert task.network is student
+
+
+@pytest.mark.parametrize(
+    ("term", "parts"),
+    [
+        ("image_feature", ["encoder.conv_image"]),
+        ("radar_feature", ["encoder_radar.conv_radar"]),
+        ("structure", ["decoder.upconv5", "decoder.upconv1", "decoder.conv1"]),
+        ("inter_depth", ["decoder.scale8", "decoder.scale4", "decoder.scale2"]),
+        ("smoothness", ["decoder.get_depth"]),
+    ],
+)
+def test_each_term_alone_reaches_what_it_teaches(term, parts, student, teacher, make_batch):
+    weights = {name: float(name == term) for name in STUDENT_TERMS}
+    task = StudentTask(student.train(), teacher, StudentTaskConfig(**weights))
+    task(make_batch(2, 64, 96)).total.backward()
+    unreached = without_gradient(student)
+    assert [name for name in unreached if name.startswith(tuple(parts))] == []
 
 
 def test_gradient_reaches_all_of_the_teacher(teacher, make_batch):
