@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 from collections.abc import Callable, Iterator
 from itertools import accumulate, islice
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -128,9 +129,10 @@ class TrainingBatches(IterableDataset[Batch]):
         self._epoch, self._first_batch = 0, 0
         self._open: dict[int, SeekableShard] = {}
         if training and sum(self._counts) < batch_size * self._ranks:
+            places = [source] if isinstance(source, str | Path) else source
             raise InputError(
-                f"{source}: {sum(self._counts)} samples give no batch of {batch_size} to each of "
-                f"{self._ranks} ranks; take a smaller batch or more data"
+                f"{', '.join(map(str, places))}: {sum(self._counts)} samples give no batch of "
+                f"{batch_size} to each of {self._ranks} ranks; take a smaller batch or more data"
             )
 
     @property

@@ -54,7 +54,7 @@ class Task(Protocol):
     """What a training loop drives.
 
     Attributes:
-        network: what is trained, saved and wrapped for DDP: `task.network = DDP(task.network)`.
+        network: what is trained and saved.
     """
 
     network: nn.Module

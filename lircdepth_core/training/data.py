@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from lircdepth_core.dataset.reader import Batch
 from lircdepth_core.dataset.shards import Shard, find_shards
-from lircdepth_core.errors import InputError
+from lircdepth_core.errors import InputError, naming
 
 _SECONDS_AFTER_SIGTERM = 60
 
@@ -63,13 +63,16 @@ def check_apart(train: tuple[str, ...], validation: tuple[str, ...]) -> None:
     Raises:
         InputError: there is one, or there are no shards.
     """
-    trained = find_shards(train)
+    with naming("data.train"):
+        trained = find_shards(train)
+    with naming("data.validation"):
+        validated = find_shards(validation)
     places = set(map(_place, trained))
     by_size: dict[int | None, list[Shard]] = defaultdict(list)
     for shard in trained:
         by_size[_size(shard)].append(shard)
     by_size[None] = []  # not here to be looked into
-    for shard in find_shards(validation):
+    for shard in validated:
         if _place(shard) in places:
             raise InputError(
                 f"data.validation: {shard.location} is in data.train too; give other scenes"

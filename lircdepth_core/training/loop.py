@@ -155,6 +155,7 @@ class _Run:
         )
         # Now, and not when it has learned until the first validation.
         check_truth(self._validation, data.truth, processes)
+        self._samples = None if self._batches.streams else self._batches.samples
         self._images_per_step = data.batch_size * processes.ranks * config.optimiser.accumulate
         self._steps_per_epoch = self._batches.samples // self._images_per_step
         if not self._steps_per_epoch:
@@ -305,6 +306,7 @@ class _Run:
                 tensors, values = self._learner.state()
                 values["progress"] = dataclasses.asdict(self._progress)
                 values["images_per_step"] = self._images_per_step
+                values["samples"] = self._samples
                 self._checkpoints.write(self._progress.step, Checkpoint(tensors, values))
                 self._mark_chosen()
 
@@ -320,6 +322,8 @@ class _Run:
             try:
                 if path is not None:
                     self._restore(read_checkpoint(path), path)
+            except InputError:
+                raise
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 raise InputError(
                     f"{path}: not a checkpoint of such a run ({first_line(error)}); delete it to "
@@ -340,6 +344,12 @@ class _Run:
             raise InputError(
                 f"{path}: of updates with {images} images, now it would be "
                 f"{self._images_per_step}; change accumulate or the number of processes"
+            )
+        samples = checkpoint.values.get("samples")  # checkpoints of before do not tell
+        if samples not in (None, self._samples):
+            raise InputError(
+                f"{path}: of a run on {samples} training samples, now there are {self._samples}; "
+                "give the same data to go on, or a new --out"
             )
         self._learner.restore(checkpoint.tensors, checkpoint.values, str(path))
         progress = dict(checkpoint.values["progress"])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from lircdepth_core.errors import InputError
+from lircdepth_core.errors import InputError, naming
 from lircdepth_core.inference import ModelDescription, find_model, load_published
 from lircdepth_core.inference.model_files import load_network, read_description
 from lircdepth_core.inference.published import PUBLISHED
@@ -44,7 +44,8 @@ def starting_network(
         if Path(start.model).is_file():
             if kind not in PUBLISHED:
                 raise InputError(f"start.model: no {kind} was published; give a model folder")
-            return load_published(start.model, kind), None
+            with naming("start.model"):
+                return load_published(start.model, kind), None
         folder, description = _described(start.model, (kind,), "start.model")
         known = load_network(folder, description)
         assert isinstance(known, StudentNetwork | Teacher)
@@ -87,7 +88,8 @@ def load_teacher(
         InputError: it cannot be read, is not trained, or learned another focal length.
     """
     if Path(source).is_file():
-        return load_published(source, "teacher")
+        with naming("teacher"):
+            return load_published(source, "teacher")
     folder, description = _described(source, kinds, "teacher")
     if not description.trained:
         raise InputError(f"teacher: {source} is not trained; train it first")
@@ -114,8 +116,9 @@ def _student_backbone(source: str) -> MobileNetV2:
 
 def _described(source: str, kinds: tuple[str, ...], field: str) -> tuple[Path, ModelDescription]:
     """A model folder, if it is of one of these kinds."""
-    folder = find_model(source)
-    description = read_description(folder)
+    with naming(field):
+        folder = find_model(source)
+        description = read_description(folder)
     if description.network not in kinds:
         wanted = " or ".join(f"a {kind}" for kind in kinds)
         raise InputError(f"{field}: {source} is a {description.network}; give {wanted}")
@@ -132,7 +135,8 @@ def _load_imagenet(backbone: MobileNetV2 | ResNet, files: ImageNet, name: str) -
             f"start.imagenet.{name}: {path}: no such file; get torchvision's from "
             "https://download.pytorch.org/models/, or give null to start from nothing"
         )
-    load_imagenet(backbone, path)
+    with naming(f"start.imagenet.{name}"):
+        load_imagenet(backbone, path)
 
 
 def _refuse(kind: str, **files: str | None) -> None:

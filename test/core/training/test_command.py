@@ -293,7 +293,7 @@ def test_what_would_change_the_depth_is_refused(changes, words):
         (["teacher={teacher}", "data.focal_length=300"], "learned with a focal length of 200 px"),
         (["teacher={teacher}", "start.model={teacher}"], "is a teacher; give a student"),
         (["teacher={teacher}", "teacher_precision=fp16"], "teacher_precision: fp16 on cpu"),
-        (["teacher=nowhere"], "model nowhere: no model.yaml"),
+        (["teacher=nowhere"], "teacher: model nowhere: no model.yaml"),
         (["teacher={teacher}", "start.imagenet.resnet18=r.pth"], "start.imagenet.resnet18"),
         (["teacher={teacher}", "start.imagenet.mobilenet_v2=m.pth"], "m.pth: "),
     ],

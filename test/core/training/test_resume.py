@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
-from training_rig import run_tiny
+from training_rig import CONFIG, run_tiny
 
 from lircdepth_core.errors import InputError
 from lircdepth_core.training.checkpoints import Checkpoints, read_checkpoint
@@ -143,12 +144,29 @@ def test_a_log_that_is_damaged_is_gone_on_with(tiny_config, tmp_path):
     assert events(out)[-1][1] == 6
 
 
+def test_a_run_does_not_go_on_with_other_samples(tiny_data, tmp_path):
+    shutil.copytree(tiny_data, tmp_path / "data")
+    config, out = tmp_path / "tiny.yaml", tmp_path / "out"
+    config.write_text(CONFIG.format(folder=tmp_path / "data"))
+    run_tiny(config, out, max_steps=3)
+    index = tmp_path / "data" / "train" / "index.json"
+    fewer = json.loads(index.read_text())
+    del fewer["shards"][0]
+    index.write_text(json.dumps(fewer))
+    with pytest.raises(
+        InputError, match=r"^\S+3\.safetensors: of a run on 11 training samples, now"
+    ):
+        run_tiny(config, out)
+
+
 def test_a_run_does_not_go_on_in_another_precision(tiny_config, tmp_path, monkeypatch):
     out, auto = tmp_path / "out", ["optimiser.precision=auto"]
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
     run_tiny(tiny_config, out, auto, max_steps=3)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
-    with pytest.raises(InputError, match=r"a run in fp32, here .*auto is bf16; go on"):
+    with pytest.raises(
+        InputError, match=r"^\S+3\.safetensors: of a run in fp32, here .*auto is bf16; go on"
+    ):
         run_tiny(tiny_config, out, auto)
     monkeypatch.undo()

@@ -385,7 +385,8 @@ def test_a_damaged_checkpoint_is_refused(tiny_config, tmp_path):
         ("data.batch_size=12", "smaller batch"),
         ("optimiser.accumulate=6", "11 samples are less than the 12 images of an update"),
         ("optimiser.precision=fp16", "fp16 on cpu; take auto, bf16"),
-        ("data.train=[{data}/nowhere/*.tar]", "no shards there"),
+        ("data.train=[{data}/nowhere/*.tar]", r"^data\.train: .*no shards there"),
+        ("data.validation=[{data}/nowhere]", r"^data\.validation: .*nowhere"),
     ],
 )
 def test_what_cannot_work_is_refused_at_once(change, words, tiny_config, tiny_data, tmp_path):
