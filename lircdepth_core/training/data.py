@@ -8,6 +8,7 @@ import signal
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -43,7 +44,9 @@ def load(dataset: IterableDataset[Batch], workers: int, device: torch.device) ->
         generator=torch.Generator(),
     )
     try:
-        yield from loader
+        with _threads_that_can_be_forked():
+            batches = iter(loader)
+        yield from batches
     except InputError as error:
         # A worker's error comes with its traceback before it.
         message = str(error).strip().rpartition(f"{InputError.__name__}: ")[2]
@@ -95,6 +98,15 @@ def _size(shard: Shard) -> int | None:
         return Path(shard.location).stat().st_size if shard.is_local else None
     except OSError:
         return None
+
+
+@contextmanager
+def _threads_that_can_be_forked() -> Iterator[None]:
+    """Without OpenCV's threads: a forked process has none of them, and would wait for them."""
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)  # ends them
+    yield
+    cv2.setNumThreads(threads)
 
 
 def _prepare_worker(number: int) -> None:

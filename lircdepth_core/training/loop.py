@@ -154,7 +154,8 @@ class _Run:
             ranks=processes.ranks,
         )
         # Now, and not when it has learned until the first validation.
-        check_truth(self._validation, data.truth, processes)
+        batches = load(self._validation, data.workers, processes.device)
+        check_truth(batches, data.truth, processes)
         self._samples = None if self._batches.streams else self._batches.samples
         self._images_per_step = data.batch_size * processes.ranks * config.optimiser.accumulate
         self._steps_per_epoch = self._batches.samples // self._images_per_step

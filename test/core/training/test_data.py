@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -46,6 +48,30 @@ def test_a_fault_of_the_program_is_not_hidden():
 def test_a_loader_process_that_dies_is_said():
     with pytest.raises(InputError, match=r"a loader process died.*lower data\.workers"):
         next(load(Failing(None), 1, CPU))
+
+
+BLURRED = """
+import time
+import cv2, numpy, torch
+from torch.utils.data import IterableDataset
+from lircdepth_core.training.data import load
+
+class One(IterableDataset):
+    def __iter__(self):
+        yield "loaded"
+
+cv2.setNumThreads(2)
+cv2.GaussianBlur(numpy.zeros((2000, 2000, 3), numpy.uint8), (31, 31), 9)  # its threads begin
+time.sleep(1)  # and sleep
+print(next(load(One(), 1, torch.device("cpu"))), cv2.getNumThreads())
+"""
+
+
+def test_a_loader_process_does_not_wait_for_opencvs_threads_which_it_has_not():
+    done = subprocess.run(
+        [sys.executable, "-c", BLURRED], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stdout.split() == ["loaded", "2"], done.stderr
 
 
 def test_shards_by_another_path_are_the_same(tiny_data, monkeypatch):
