@@ -44,6 +44,7 @@ def rank(
     try:
         run_tiny(config, out, changes, max_steps=max_steps)
     except InputError as error:
+        out.mkdir(parents=True, exist_ok=True)
         (out / f"error-{number}").write_text(str(error))
         sys.exit(REFUSED)
 
@@ -122,13 +123,16 @@ def test_a_run_goes_on_with_other_processes_that_make_the_same_updates(tiny_conf
         run_tiny(tiny_config, tmp_path / "other", ["length.steps=5"])
 
 
-@pytest.mark.parametrize("of", ["training", "validation"])
+@pytest.mark.parametrize("of", ["the first look", "training", "validation"])
 def test_a_sample_that_one_process_cannot_read_stops_all_with_its_name(
     of, tiny_config, tmp_path, monkeypatch
 ):
+    uses = []
+
     def damaged(source, workers, device):
-        training = isinstance(source, DisturbedBatches)
-        if os.environ["RANK"] == "1" and training == (of == "training"):
+        validates = "validation" if "the first look" in uses else "the first look"
+        uses.append("training" if isinstance(source, DisturbedBatches) else validates)
+        if os.environ["RANK"] == "1" and uses[-1] == of:
             raise InputError("scene-1.tar: sample-7 is damaged")
             yield
         yield from load(source, workers, device)
