@@ -46,6 +46,7 @@ from lircdepth_core.inference.model_files import (
 )
 from lircdepth_core.network.parameters import load_parameters
 from lircdepth_core.network.teacher import Teacher
+from lircdepth_core.training.batch_statistics import estimate_statistics
 from lircdepth_core.training.command import TeacherTraining
 from lircdepth_core.training.config import Data
 from lircdepth_core.training.config_files import read_config
@@ -53,12 +54,10 @@ from lircdepth_core.training.disturbed_batches import DisturbedBatches
 from lircdepth_core.training.freed_memory import keep_freed_memory
 from lircdepth_core.training.learner import moved
 from lircdepth_core.training.precision import denormals_flushed
+from lircdepth_core.training.records import LOG_FILE
+from lircdepth_core.training.run_folder import CONFIG_FILE
 
 PACKED_FILE = "weights.safetensors.gz"
-CONFIG_FILE = "config.yaml"
-LOG_FILE = "log.jsonl"
-"""Of the teacher's training: beside the model folder of a run, and beside the packed file. The kept
-log has no validations: they are of the teacher before it was rounded."""
 MODEL = "model"
 """The model folder of a run."""
 MAX_BYTES = 30_000_000
@@ -231,22 +230,6 @@ def learn_rounded(
         parametrize.remove_parametrizations(layer, field, leave_parametrized=True)
 
 
-def estimate_statistics(network: nn.Module, batches: Iterable[Batch]) -> None:
-    """Batch normalisation's running statistics, as averages over batches."""
-    layers = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm2d)]
-    momenta = [layer.momentum for layer in layers]
-    for layer in layers:
-        layer.reset_running_stats()
-        layer.momentum = None
-        layer.train()
-    with torch.inference_mode():
-        for batch in batches:
-            network(batch.image, batch.radar)
-    for layer, momentum in zip(layers, momenta, strict=True):
-        layer.momentum = momentum
-    network.eval()
-
-
 def training_batches(data: Data, seed: int) -> Iterator[Batch]:
     """Batches as a run learns from, without end."""
     batches = TrainingBatches(
@@ -259,13 +242,10 @@ def training_batches(data: Data, seed: int) -> Iterator[Batch]:
             yield moved(batch, torch.device("cpu"))
 
 
-def is_kept(folder: Path) -> bool:
-    """Whether there is a teacher in a folder."""
-    return (folder / DESCRIPTION_FILE).exists()
-
-
 def keep(run: Path, folder: Path, max_bytes: int = MAX_BYTES, updates: int = STEPS) -> None:
     """Write a teacher's packed file, a model.yaml with its hash, its configuration and its log.
+
+    The log is without validations: they are of the teacher before it was rounded.
 
     Args:
         run: folder of its training.

@@ -28,6 +28,7 @@ from lircdepth_core.dataset.augmentation import InputSpec
 from lircdepth_core.dataset.reader import TrainingBatches
 from lircdepth_core.inference.model_description import Crop, StoredWeights
 from lircdepth_core.inference.model_files import load_network, read_description, write_model
+from lircdepth_core.training.batch_statistics import estimate_statistics
 
 HERE = Path(__file__).resolve().parent
 ABLATION = HERE.parent / "ablation" / "run.py"
@@ -178,17 +179,11 @@ def with_fresh_statistics(
         description.input.focal_length,
         description.input.interpolation,
     )
-    for layer in network.modules():
-        if isinstance(layer, torch.nn.BatchNorm2d):
-            layer.reset_running_stats()
-            layer.momentum = None  # the mean of all batches
-            layer.train()
     batches = TrainingBatches([str(folder) for folder in data], spec, 4, dense_from="exact")
-    with torch.no_grad():
-        for batch in itertools.islice(batches, STATISTICS_BATCHES):
-            network(batch.image, torch.zeros_like(batch.radar))
+    without_radar = (each._replace(radar=torch.zeros_like(each.radar)) for each in batches)
+    estimate_statistics(network, itertools.islice(without_radar, STATISTICS_BATCHES))
     shutil.rmtree(folder, ignore_errors=True)
-    write_model(folder, network.eval(), description, (trained / "README.md").read_text())
+    write_model(folder, network, description, (trained / "README.md").read_text())
     return folder
 
 

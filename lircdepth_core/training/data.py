@@ -105,8 +105,10 @@ def _threads_that_can_be_forked() -> Iterator[None]:
     """Without OpenCV's threads: a forked process has none of them, and would wait for them."""
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)  # ends them
-    yield
-    cv2.setNumThreads(threads)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads)
 
 
 def _prepare_worker(number: int) -> None:

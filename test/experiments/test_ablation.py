@@ -18,6 +18,15 @@ from lircdepth_core.training.config_files import format_config
 FOLDER = Path(__file__).resolve().parents[2] / "experiments" / "ablation"
 PLANS = {path.stem: yaml.safe_load(path.read_text()) for path in FOLDER.glob("plans/*.yaml")}
 PLAN = PLANS["224x128"]
+START = {
+    "device": "cpu",
+    "torch": "2",
+    "precision": "bf16",
+    "threads": 1,
+    "images_per_step": 4,
+    "steps_per_epoch": 9,
+}
+"""What a run says when it begins."""
 BASELINES = {"all": "none", "structure": "none"}
 each_plan = pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
 
@@ -209,20 +218,12 @@ def test_what_goes_on_from_a_run_starts_with_its_parameters_and_counts_its_image
     assert second.needs == {"teacher_12000-0", "hints-0"}
     script.train(second, tmp_path, "cpu", 0)
     assert f"start.model={tmp_path / 'runs' / 'hints-0' / 'model'}" in commands[0]
-    start = {
-        "device": "cpu",
-        "torch": "2",
-        "precision": "bf16",
-        "threads": 1,
-        "images_per_step": 4,
-        "steps_per_epoch": 9,
-    }
     step = {"image_steps": 1000, "images_per_second": 1.0, "wait_share": 0.0}
     for name in (second.name, second.start):
         folder = tmp_path / "runs" / name
         folder.mkdir(parents=True)
         (folder / "config.yaml").write_text("seed: 0\n")
-        events = [{"event": "start", **start}, {"event": "step", **step}]
+        events = [{"event": "start", **START}, {"event": "step", **step}]
         events.append({"event": "validation", "step": 250, "mae": 9.0})
         events.append({"event": "end", "image_steps": 1000})
         (folder / "log.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
@@ -269,17 +270,9 @@ def test_figures_tell_the_configuration_without_the_place_of_the_data(tmp_path):
     folder = tmp_path / "runs" / "none-0"
     folder.mkdir(parents=True)
     (folder / "config.yaml").write_text(f"seed: 0\ndata: {{train: [{tmp_path}/samples/train]}}\n")
-    start = {
-        "device": "cpu",
-        "torch": "2",
-        "precision": "bf16",
-        "threads": 1,
-        "images_per_step": 4,
-        "steps_per_epoch": 9,
-    }
     step = {"image_steps": 4, "images_per_second": 1.0, "wait_share": 0.0}
     events = [
-        {"event": "start", **start},
+        {"event": "start", **START},
         {"event": "step", **step},
         {"event": "validation", "step": 1, "mae": 2.5},
         {"event": "end", "image_steps": 4},

@@ -124,27 +124,6 @@ def test_what_does_not_train_does_not_learn_rounded_either(kept):
     assert (network.sparsity.weight == 1).all()
 
 
-def test_statistics_are_those_of_what_is_seen(kept):
-    class Network(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.norm = nn.BatchNorm2d(1)
-
-        def forward(self, image, radar):
-            return self.norm(image)
-
-    class Seen:
-        def __init__(self, mean):
-            self.image, self.radar = mean + torch.tensor([[[[-1.0, 1.0]]]]), None
-
-    network = Network().eval()
-    kept.estimate_statistics(network, [Seen(2.0), Seen(4.0)])
-    assert network.norm.running_mean.item() == pytest.approx(3.0)
-    assert network.norm.running_var.item() == pytest.approx(2.0)  # of 1 and 3: N - 1
-    assert not network.norm.training
-    assert network.norm.momentum == 0.1
-
-
 def test_the_teacher_that_is_kept_fits_its_network_and_its_description(kept, kept_teacher):
     description = kept.read_description(kept_teacher)
     data = (kept_teacher / description.weights.file).read_bytes()
