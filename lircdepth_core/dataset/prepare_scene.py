@@ -12,7 +12,7 @@ import numpy as np
 
 from lircdepth_core.dataset.data_files import file_size, reading_files
 from lircdepth_core.dataset.prepare_options import PrepareOptions
-from lircdepth_core.dataset.sample_files import SAMPLE_FORMAT
+from lircdepth_core.dataset.sample_files import SAMPLE_FORMAT, shard_key
 from lircdepth_core.dataset.sample_maker import SampleMaker, exact_file
 from lircdepth_core.dataset.scene_tables import Scene
 from lircdepth_core.dataset.shard_writer import ShardWriter
@@ -46,7 +46,7 @@ def prepare_scene(dataroot: Path, scene: Scene, out: Path, options: PrepareOptio
     try:
         for frame in frames:
             for camera, shard in shards.items():
-                shard.add(f"{scene.name}__{frame.token}__{camera}", samples.files(frame, camera))
+                shard.add(shard_key(scene.name, frame.token, camera), samples.files(frame, camera))
         record = {
             "scene": scene.name,
             "fingerprint": fingerprint(dataroot, scene, options),

@@ -38,6 +38,16 @@ DEPTH_SCALE = 256.0
 _JPEG_QUALITY = 95
 
 
+def shard_key(scene: str, keyframe: str, channel: str) -> str:
+    """What a sample's files are called in its shard, before their extensions."""
+    return f"{scene}__{keyframe}__{channel}"
+
+
+def keyframe_of(key: str) -> str:
+    """Scene and keyframe of a key in a shard: the same for all its cameras."""
+    return key.rpartition("__")[0] or key
+
+
 def encode_sample(
     sample: Sample, *, jpeg: bytes | None = None, exact: bytes | None = None
 ) -> dict[str, bytes]:

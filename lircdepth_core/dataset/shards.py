@@ -189,6 +189,25 @@ def read_shard(shard: Shard) -> Iterator[tuple[str, dict[str, bytes]]]:
         time.sleep(attempt)
 
 
+def first_key(shard: Shard) -> str:
+    """The key of the first sample of a shard on disk, without reading further.
+
+    Raises:
+        InputError: it is missing, damaged or empty.
+    """
+    try:
+        with (
+            open_input_file(Path(shard.location), sys.maxsize) as file,
+            _open_tar(file, "r:") as tar,
+        ):
+            member = tar.next()
+    except _TAR_ERRORS as error:
+        raise _unreadable(shard, error) from error
+    if member is None:
+        raise _unreadable(shard, EOFError("no samples"))
+    return member.name.partition(".")[0]
+
+
 def check_size(shard: Shard) -> None:
     """See that a shard on disk can hold as many samples as its index says, without reading it.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Collection, Mapping
@@ -94,6 +95,15 @@ def load_parameters(
         listed = " ".join(listed.split())  # a name may hold anything
         raise InputError(f"{name}: give the parameters of this network; {listed}")
     module.load_state_dict(parameters, strict=False)
+
+
+def parameters_hash(network: nn.Module) -> str:
+    """SHA-256 of all parameters and buffers, 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for name, value in network.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def shape(value: object) -> str:

@@ -22,6 +22,7 @@ from lircdepth_core.errors import InputError
 from lircdepth_core.extras import not_installed
 from lircdepth_core.inference.model_description import NetworkInput
 from lircdepth_core.network import NETWORKS, StudentNetwork
+from lircdepth_core.network.parameters import parameters_hash
 from lircdepth_core.training.config import Precision, TrainingConfig
 from lircdepth_core.training.config_files import read_config
 from lircdepth_core.training.freed_memory import keep_freed_memory
@@ -114,7 +115,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--device",
         default="auto",
-        help="auto, cpu, cuda or cuda:N; under torchrun each process takes its own CUDA device "
+        help="auto, cpu, cuda or cuda:N; under torchrun cuda, each process takes its own device "
         "(default: %(default)s)",
     )
 
@@ -165,7 +166,7 @@ def _train_student(config: StudentTraining, args: argparse.Namespace, processes:
                     f"its depth with {before.input.focal_length:g} px, give this"
                 )
             seen = before.input
-    teacher, teacher_dtype = None, None
+    teacher, teacher_dtype, teacher_hash = None, None, None
     if config.loss.distils:
         if config.teacher is None:
             raise InputError(
@@ -181,11 +182,17 @@ def _train_student(config: StudentTraining, args: argparse.Namespace, processes:
                 f"loss.inter_depth: {config.teacher} is a student, whose intermediate depths are "
                 "depths only if it was taught so; give 0"
             )
+        teacher_hash = parameters_hash(teacher)
         teacher.to(processes.device)
         nn.utils.convert_conv2d_weight_memory_format(teacher, torch.channels_last)
     task = StudentTask(network, teacher, config.loss, teacher_dtype)
     head = config.loss.uncertainty > 0 or (before is not None and before.uncertainty_trained)
-    return _train(config, task, args, processes, uncertainty_trained=head, seen=seen)
+    return _train(
+        *(config, task, args, processes),
+        uncertainty_trained=head,
+        seen=seen,
+        teacher_hash=teacher_hash,
+    )
 
 
 def _train_teacher(config: TeacherTraining, args: argparse.Namespace, processes: Processes) -> int:
@@ -203,6 +210,7 @@ def _train(
     *,
     uncertainty_trained: bool,
     seen: NetworkInput,
+    teacher_hash: str | None = None,
 ) -> int:
     try:
         from lircdepth_core.training.export import export_chosen
@@ -217,6 +225,7 @@ def _train(
         processes,
         time_limit=None if args.time_limit is None else 60 * args.time_limit,
         max_steps=args.max_steps,
+        teacher=teacher_hash,
         report=report,
     )
     if not processes.leads:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import filecmp
 import os
 import signal
 import threading
-from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import contextmanager, suppress
 
 import cv2
 import torch
@@ -17,7 +14,8 @@ from threadpoolctl import threadpool_limits
 from torch.utils.data import DataLoader, IterableDataset
 
 from lircdepth_core.dataset.reader import Batch
-from lircdepth_core.dataset.shards import Shard, find_shards
+from lircdepth_core.dataset.sample_files import keyframe_of
+from lircdepth_core.dataset.shards import Shard, find_shards, first_key
 from lircdepth_core.errors import InputError, naming
 
 _SECONDS_AFTER_SIGTERM = 60
@@ -61,43 +59,33 @@ def load(dataset: IterableDataset[Batch], workers: int, device: torch.device) ->
 
 
 def check_apart(train: tuple[str, ...], validation: tuple[str, ...]) -> None:
-    """Refuse shards that are both trained on and validated on, also as a copy under another name.
+    """Refuse scenes that are both trained on and validated on.
+
+    A scene is known by the first keyframe of its shards on disk, so also as a copy, packed anew or
+    seen by another camera. Of shards behind URLs only the address is looked at.
 
     Raises:
         InputError: there is one, or there are no shards.
     """
     with naming("data.train"):
-        trained = find_shards(train)
+        trained = {_first_keyframe(shard): shard for shard in find_shards(train)}
     with naming("data.validation"):
-        validated = find_shards(validation)
-    places = set(map(_place, trained))
-    by_size: dict[int | None, list[Shard]] = defaultdict(list)
-    for shard in trained:
-        by_size[_size(shard)].append(shard)
-    by_size[None] = []  # not here to be looked into
-    for shard in validated:
-        if _place(shard) in places:
+        validated = {_first_keyframe(shard): shard for shard in find_shards(validation)}
+    for keyframe, shard in validated.items():
+        if other := trained.get(keyframe):
             raise InputError(
-                f"data.validation: {shard.location} is in data.train too; give other scenes"
+                f"data.validation: {shard.location} is of a scene that is in data.train too "
+                f"({other.location}); give other scenes"
             )
-        for other in by_size[_size(shard)]:
-            if filecmp.cmp(shard.location, other.location, shallow=False):
-                raise InputError(
-                    f"data.validation: {shard.location} is a copy of {other.location} in "
-                    "data.train; give other scenes"
-                )
 
 
-def _place(shard: Shard) -> str:
-    return str(Path(shard.location).resolve()) if shard.is_local else shard.location
-
-
-def _size(shard: Shard) -> int | None:
-    """Bytes; None for one from elsewhere, or that is missing, which is told when it is read."""
-    try:
-        return Path(shard.location).stat().st_size if shard.is_local else None
-    except OSError:
-        return None
+def _first_keyframe(shard: Shard) -> str:
+    """Of a shard's first sample; the shard's place, if it cannot be read here."""
+    if shard.is_local:
+        # One that is missing or damaged is told when it is read.
+        with suppress(InputError):
+            return keyframe_of(first_key(shard))
+    return shard.location
 
 
 @contextmanager

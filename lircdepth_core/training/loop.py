@@ -25,7 +25,7 @@ from lircdepth_core.training.optimiser import learning_rate
 from lircdepth_core.training.processes import Processes
 from lircdepth_core.training.records import Records, progress_line
 from lircdepth_core.training.run_folder import CHECKPOINT_FOLDER, check_folder, keep_config
-from lircdepth_core.training.stopping import Stop
+from lircdepth_core.training.stopping import REASONS, Stop
 from lircdepth_core.training.validation import Validation, check_truth, validate
 
 
@@ -88,6 +88,7 @@ def train(
     *,
     time_limit: float | None = None,
     max_steps: int | None = None,
+    teacher: str | None = None,
     report: Callable[[str], None] = print,
 ) -> Outcome:
     """Train a task's network, from the newest checkpoint in `out` if there is one.
@@ -104,6 +105,7 @@ def train(
         time_limit: seconds, after which it stops with a checkpoint.
         max_steps: step after which it stops with a checkpoint; the learning rate keeps to
             `config.length`.
+        teacher: SHA-256 of the weights that the task learns from; a run does not go on with others.
         report: takes lines for the user, in the leading process.
 
     Raises:
@@ -112,7 +114,7 @@ def train(
     """
     stop = Stop(time_limit, max_steps)
     check_folder(config, out)
-    run = _Run(config, task, out, processes, stop, report)
+    run = _Run(config, task, out, processes, stop, teacher, report)
     # Only now: what cannot begin has not claimed the folder.
     keep_config(config, out, processes)
     with stop.heeding_signals():
@@ -129,10 +131,11 @@ class _Run:
         out: Path,
         processes: Processes,
         stop: Stop,
+        teacher: str | None,
         report: Callable[[str], None],
     ) -> None:
         self._config, self._out, self._processes = config, out, processes
-        self._stop, self._report = stop, report
+        self._stop, self._teacher, self._report = stop, teacher, report
         data = config.data
         check_apart(data.train, data.validation)
         self._batches = TrainingBatches(
@@ -250,10 +253,11 @@ class _Run:
         return stopped_by
 
     def _agreed_stop(self, step: int) -> str | None:
+        """Why the run must stop, the same in all processes: a signal may reach only one."""
         reason = self._stop.reason(step)
-        if self._processes.any(reason is not None):
-            return reason or "another process"
-        return None
+        given = torch.tensor([float(reason == known) for known in REASONS])
+        processes = self._processes.sum(given).tolist()
+        return next((known for known, n in zip(REASONS, processes, strict=True) if n), None)
 
     def _log(self) -> None:
         step = self._progress.step
@@ -308,6 +312,7 @@ class _Run:
                 values["progress"] = dataclasses.asdict(self._progress)
                 values["images_per_step"] = self._images_per_step
                 values["samples"] = self._samples
+                values["teacher"] = self._teacher
                 self._checkpoints.write(self._progress.step, Checkpoint(tensors, values))
                 self._mark_chosen()
 
@@ -351,6 +356,11 @@ class _Run:
             raise InputError(
                 f"{path}: of a run on {samples} training samples, now there are {self._samples}; "
                 "give the same data to go on, or a new --out"
+            )
+        if checkpoint.values.get("teacher", self._teacher) != self._teacher:
+            raise InputError(
+                f"{path}: of a run with other parameters of its teacher; give the same teacher to "
+                "go on, or a new --out"
             )
         self._learner.restore(checkpoint.tensors, checkpoint.values, str(path))
         progress = dict(checkpoint.values["progress"])

@@ -106,16 +106,21 @@ def joined(device: str) -> Iterator[Processes]:
     """Join the processes that torchrun started, if it did; gloo on the CPU, nccl on CUDA.
 
     Args:
-        device: `auto`, `cpu`, `cuda` or `cuda:N`; under torchrun each process takes the CUDA
-            device of its local rank.
+        device: `auto`, `cpu`, `cuda` or, of the only process, `cuda:N`; of several, each takes the
+            CUDA device of its local rank.
 
     Raises:
-        InputError: the device is not there.
+        InputError: the device is not there, or all processes would be on one.
     """
     ranks = int(os.environ.get("WORLD_SIZE", "1"))
     if "RANK" not in os.environ or ranks == 1:
         yield Processes(0, 1, _usable(device))
         return
+    if device.startswith("cuda:"):
+        raise InputError(
+            f"--device {device}: all {ranks} processes would use this one; give cuda, and which "
+            "of them in the variable CUDA_VISIBLE_DEVICES"
+        )
     if device in ("auto", "cuda") and cuda_devices():
         device = f"cuda:{os.environ['LOCAL_RANK']}"
     chosen = _usable(device)

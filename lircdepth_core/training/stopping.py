@@ -14,6 +14,9 @@ SIGNALS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
 TIME_LIMIT = "time limit"
 MAX_STEPS = "max steps"
 
+REASONS = (*SIGNALS.values(), TIME_LIMIT, MAX_STEPS)
+"""Why a run stops, the one that counts first."""
+
 
 class Stop:
     """Whether a run should stop, and why.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -30,7 +31,7 @@ from lircdepth_core.inference.model_files import (
     write_description,
     write_model,
 )
-from lircdepth_core.network import SmallStudent, Student
+from lircdepth_core.network import SmallStudent, Student, Teacher
 from lircdepth_core.radar import RadarReturns
 from lircdepth_core.training.checkpoints import read_checkpoint
 from lircdepth_core.training.command import StudentTraining
@@ -176,6 +177,44 @@ def test_a_teacher_learns_and_then_teaches(config, tmp_path):
     step = run("student", f"teacher={model}", "loss.uncertainty=0")
     assert all(step[name] > 0 for name in DISTILLATION)
     assert not read_description(tmp_path / "student" / "model").uncertainty_trained
+
+
+def test_a_distilled_run_goes_on_with_its_teacher_and_its_average_becomes_a_model(
+    config, tmp_path, capsys
+):
+    folder = tmp_path / "teacher"
+
+    def write_teacher(seed: int) -> None:
+        torch.manual_seed(seed)
+        described = describe_model(
+            network="teacher", uncertainty_trained=False, weights=StoredWeights("", "")
+        )
+        shutil.rmtree(folder, ignore_errors=True)
+        write_model(folder, Teacher(), described, "card")
+
+    def run(out: str, *more: str) -> int:
+        arguments = ["train", "student", "--config", str(config), "--out", str(tmp_path / out)]
+        changes = (f"teacher={folder}", "optimiser.ema_decay=0.5")
+        return cli.main([*arguments, "--set", *changes, *more])
+
+    write_teacher(1)
+    assert run("whole") == 0
+    assert run("parts", "--max-steps", "1") == 0
+    write_teacher(2)
+    assert run("parts") == 2
+    assert "of a run with other parameters of its teacher; give the same" in capsys.readouterr().err
+    write_teacher(1)
+    assert run("parts") == 0
+    one, other = (
+        read_checkpoint(tmp_path / out / "checkpoints" / "step-000000002.safetensors").tensors
+        for out in ("parts", "whole")
+    )
+    assert one.keys() == other.keys()
+    assert all(torch.equal(value, other[name]) for name, value in one.items())
+    model = tmp_path / "whole" / "model"
+    stored = load_network(model, read_description(model)).state_dict()
+    assert all(torch.equal(v, other[f"average.module.{k}"]) for k, v in stored.items())
+    assert not all(torch.equal(v, other[f"network.{k}"]) for k, v in stored.items())
 
 
 def test_a_small_student_starts_from_a_student_and_learns_from_it(config, tmp_path, capsys):

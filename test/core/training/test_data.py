@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator
 
 import pytest
@@ -77,17 +79,31 @@ def test_a_loader_process_does_not_wait_for_opencvs_threads_which_it_has_not():
 def test_shards_by_another_path_are_the_same(tiny_data, monkeypatch):
     monkeypatch.chdir(tiny_data)
     check_apart((str(tiny_data / "train"),), (str(tiny_data / "validation"),))
-    with pytest.raises(InputError, match=r"is in data\.train too"):
+    with pytest.raises(InputError, match=r"scene-1\.tar is of a scene that is in data\.train"):
         check_apart((str(tiny_data / "train"),), ("train/scene-1.tar",))
 
 
-def test_a_copy_of_a_shard_is_not_validated_on(tiny_data, tmp_path):
-    train = tiny_data / "train"
-    copy = tmp_path / "other.tar"
-    content = (train / "scene-1.tar").read_bytes()
-    copy.write_bytes(content)
-    with pytest.raises(InputError, match=r"other\.tar is a copy of .*scene-1\.tar in data\.train"):
-        check_apart((str(train),), (str(copy),))
-    as_large = tmp_path / "another.tar"
-    as_large.write_bytes(content[:600] + bytes([content[600] ^ 1]) + content[601:])
-    check_apart((str(train),), (str(as_large),))
+def test_a_scene_is_not_validated_on_as_a_copy_packed_anew_or_from_another_camera(tmp_path):
+    def shard(name: str, *keys: str) -> str:
+        path = tmp_path / f"{name}.tar"
+        with tarfile.open(path, "w") as tar:
+            for key in keys:
+                tar.addfile(tarfile.TarInfo(f"{key}.json"), io.BytesIO())
+        return str(path)
+
+    train = shard("train", "scene-1__a1__CAM_FRONT", "scene-1__a2__CAM_FRONT")
+    same_name_other_drive = shard("drive", "scene-1__b1__CAM_FRONT")
+    check_apart((train,), (same_name_other_drive,))
+    for name, key in (
+        ("packed_anew", "scene-1__a1__CAM_FRONT"),
+        ("camera", "scene-1__a1__CAM_BACK"),
+    ):
+        with pytest.raises(InputError, match=rf"{name}\.tar is of a scene .*train\.tar\)"):
+            check_apart((train,), (same_name_other_drive, shard(name, key)))
+
+
+def test_what_cannot_be_read_or_is_elsewhere_is_told_when_it_is_read(tmp_path):
+    (tmp_path / "damaged.tar").write_bytes(b"no tar")
+    check_apart((str(tmp_path / "damaged.tar"),), ("http://localhost:1/scene.tar",))
+    with pytest.raises(InputError, match=r"http://localhost:1/scene\.tar is of a scene"):
+        check_apart(("http://localhost:1/scene.tar",), ("http://localhost:1/scene.tar",))

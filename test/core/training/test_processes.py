@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from lircdepth_core.training.checkpoints import Checkpoints, read_checkpoint
 from lircdepth_core.training.data import load
 from lircdepth_core.training.disturbed_batches import DisturbedBatches
 from lircdepth_core.training.processes import joined
+from lircdepth_core.training.stopping import Stop
 
 REFUSED = 3
 
@@ -156,6 +158,36 @@ def test_processes_that_find_other_checkpoints_do_not_go_on(tiny_config, tmp_pat
     run_two(tiny_config, out, ["length.steps=4"], exit_code=REFUSED)
     for number in (0, 1):
         assert "do not find the same checkpoint" in (out / f"error-{number}").read_text()
+
+
+def stopped(number: int, port: int, config: Path, out: Path) -> None:
+    """One of two processes; the second gets a signal."""
+    as_rank(number, port)
+    outcome = run_tiny(config, out)
+    (out / f"stopped-{number}").write_text(str(outcome.stopped_by))
+
+
+def test_a_signal_to_one_process_stops_all_with_the_same_reason(tiny_config, tmp_path, monkeypatch):
+    out = tmp_path / "run"
+    real = Stop.reason
+
+    def reason(stop, step):
+        if os.environ["RANK"] == "1" and step == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return real(stop, step)
+
+    monkeypatch.setattr(Stop, "reason", reason)
+    in_two(stopped, (tiny_config, out))
+    assert [(out / f"stopped-{number}").read_text() for number in (0, 1)] == ["SIGTERM"] * 2
+    assert logged(out, "end", "step") == [3]
+
+
+def test_a_device_for_all_processes_is_refused(monkeypatch):
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    words = r"--device cuda:1: all 2 processes.* give cuda"
+    with pytest.raises(InputError, match=words), joined("cuda:1"):
+        pass
 
 
 def average(number: int, port: int, out: Path) -> None:

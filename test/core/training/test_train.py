@@ -381,7 +381,7 @@ def test_a_damaged_checkpoint_is_refused(tiny_config, tmp_path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ("data.validation=[{data}/train/scene-1.tar]", "scene-1.tar is in data.train too"),
+        ("data.validation=[{data}/train/scene-1.tar]", "scene-1.tar is of a scene that"),
         ("data.batch_size=12", "smaller batch"),
         ("optimiser.accumulate=6", "11 samples are less than the 12 images of an update"),
         ("optimiser.precision=fp16", "fp16 on cpu; take auto, bf16"),
