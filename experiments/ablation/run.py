@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import yaml
+from sparse_labels import make_sparse
 
 from lircdepth_core.inference.model_description import Crop
 from lircdepth_core.inference.model_files import read_description, write_description
@@ -51,6 +52,7 @@ class Run:
         kept_from: the run that it is packed from instead of trained, see kept_teacher.py.
         kept_in: the folder that it is packed into, below this file's.
         tested: whether it is an arm of the comparison; else only others go on from it.
+        learns_from: the samples that it is trained on.
     """
 
     arm: str
@@ -62,6 +64,7 @@ class Run:
     kept_from: str | None = None
     kept_in: str | None = None
     tested: bool = True
+    learns_from: str = "train"
 
     @property
     def name(self) -> str:
@@ -96,6 +99,7 @@ def planned_runs(plan: dict[str, Any]) -> list[Run]:
                 kept_from=f"{kept_from}-{seed}" if kept_from else None,
                 kept_in=entry.get("kept_in"),
                 tested=entry.get("tested", True),
+                learns_from=entry.get("learns_from", "train"),
             )
             for seed in entry["seeds"]
         ]
@@ -146,7 +150,7 @@ def lircdepth(*arguments: Any, log: Path) -> None:
 
 
 def make_data(plan: dict[str, Any], out: Path, processes: int | None) -> None:
-    """Drives and samples of the three splits."""
+    """Drives and samples of the three splits, and those with few labels if the plan has any."""
     workers = ("--workers", processes) if processes else ()
     data = plan["data"]
 
@@ -163,6 +167,8 @@ def make_data(plan: dict[str, Any], out: Path, processes: int | None) -> None:
 
     for split in ("train", "validation", "test"):
         make(split)
+    if points := data.get("sparse_points"):
+        make_sparse(out / "samples" / "train", out / "samples" / "train_sparse", points)
 
 
 def is_kept(folder: str) -> bool:
@@ -221,8 +227,9 @@ def config_of(run: Run) -> Path:
 
 def settings_here(run: Run, out: str) -> list[str]:
     """What a run's seed and the folder add to its settings."""
-    samples = {split: f"data.{split}=[{out}/samples/{split}]" for split in ("train", "validation")}
-    return [f"seed={run.seed}", *samples.values()]
+    splits = {"train": run.learns_from, "validation": "validation"}
+    samples = [f"data.{split}=[{out}/samples/{name}]" for split, name in splits.items()]
+    return [f"seed={run.seed}", *samples]
 
 
 def check_kept(run: Run, folder: Path) -> None:

@@ -10,9 +10,12 @@ import math
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
+from training_rig import write_shards
 
+from lircdepth_core.dataset.shards import read_samples
 from lircdepth_core.training.config_files import format_config
 
 FOLDER = Path(__file__).resolve().parents[2] / "experiments" / "ablation"
@@ -138,6 +141,7 @@ def test_students_that_are_compared_differ_in_their_losses_alone(plan):
             assert sum(steps) == int(last_of(theirs.settings, "length.image_steps"))
             for phase in phases:
                 assert phase.seed == theirs.seed
+                assert phase.learns_from == theirs.learns_from
                 assert but_losses(phase) == but_losses(theirs)
 
 
@@ -259,6 +263,40 @@ def test_a_run_that_was_stopped_is_not_trained(tmp_path):
     assert not script.is_trained("none-0", tmp_path)
     log.write_text(log.read_text() + '{"event": "end", "stopped_by": null}\n')
     assert script.is_trained("none-0", tmp_path)
+
+
+def test_sparse_labels_are_points_of_the_scan_and_the_same_whenever_they_are_drawn():
+    sparse = load("sparse_labels").sparse
+    scan = np.zeros((6, 8), np.float32)
+    scan[1:4, ::2] = np.arange(12).reshape(3, 4) + 5
+    thinned = sparse(scan, 5, "scene-1__a__CAM_FRONT")
+    assert np.count_nonzero(thinned) == 5
+    assert (thinned[thinned > 0] == scan[thinned > 0]).all()
+    assert (thinned == sparse(scan, 5, "scene-1__a__CAM_FRONT")).all()
+    assert (thinned != sparse(scan, 5, "scene-1__b__CAM_FRONT")).any()
+    assert (sparse(scan, 99, "") == scan).all()
+
+
+def test_samples_with_sparse_labels_are_the_same_else(tmp_path):
+    write_shards(tmp_path / "all", [2, 1])
+    script = load("sparse_labels")
+    script.make_sparse(tmp_path / "all", tmp_path / "sparse", 7)
+    before, after = (list(read_samples(tmp_path / name)) for name in ("all", "sparse"))
+    assert len(before) == len(after) == 3
+    for one, other in zip(before, after, strict=True):
+        assert one.key == other.key
+        assert (one.image == other.image).all()
+        assert (one.exact == other.exact).all()
+        assert np.count_nonzero(other.single_scan) == 7 < np.count_nonzero(one.single_scan)
+
+
+def test_an_arm_learns_from_the_samples_that_the_plan_names():
+    script = load("run")
+    arms = {each.arm: each for each in script.planned_runs(PLANS["128x64"])}
+    assert "data.train=[OUT/samples/train]" in script.settings_here(arms["none"], "OUT")
+    sparse = script.settings_here(arms["none_sparse"], "OUT")
+    assert "data.train=[OUT/samples/train_sparse]" in sparse
+    assert "data.validation=[OUT/samples/validation]" in sparse
 
 
 @each_plan
