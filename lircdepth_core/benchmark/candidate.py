@@ -160,14 +160,17 @@ class PlainNetwork:
 def _serve(connection: Connection, candidate: Candidate) -> None:
     """Answer questions until the other side ends the process."""
     try:
-        backend = _open(candidate)
-        image, radar = example(candidate.rows, candidate.columns)
-        backend(image, radar)
+        _answer_all(connection, candidate)
     # The other side reports it: ONNX Runtime's and OpenVINO's own errors are plain Exceptions.
     except Exception as error:  # noqa: BLE001
         kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
         connection.send(("error", kind + " ".join(str(error).split())))
-        return
+
+
+def _answer_all(connection: Connection, candidate: Candidate) -> None:
+    backend = _open(candidate)
+    image, radar = example(candidate.rows, candidate.columns)
+    backend(image, radar)
     connection.send(("done", None))
 
     def run(times: int) -> list[float]:

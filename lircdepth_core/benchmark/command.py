@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
@@ -27,6 +27,9 @@ from lircdepth_core.network import SIZE_MULTIPLE
 from lircdepth_core.output_folder import output_folder
 from lircdepth_core.result_files import write_atomically
 from lircdepth_core.text_table import Table
+
+if TYPE_CHECKING:
+    from lircdepth_core.dataset.sample import Sample
 
 RESULTS_FILE = "bench.json"
 PLOT_FILE = "bench.png"
@@ -123,11 +126,15 @@ def _measure_and_tell(
     args: argparse.Namespace, folder: Path, device: str, names: list[str]
 ) -> tuple[list[Speed], dict[str, Any] | None]:
     """The speeds, and the stages around the network with the fastest back end at the first size."""
+    samples = _samples(args)  # those that are not there are told at once
     speeds = measure(
         folder, device, names, args.sizes, args.runs, partial(print, file=sys.stderr, flush=True)
     )
-    if args.samples:
-        speeds = _with_errors(speeds, args, folder, device)
+    errors: dict[str, tuple[float, float]] = {}
+    failures: list[str] = []
+    if samples:
+        errors, failures = _errors(speeds, samples, folder, device)
+        speeds = [_with_error(speed, errors) for speed in speeds]
     print(", ".join(f"{key}: {value}" for key, value in machine(device).items()))
     for width, height in args.sizes:
         chosen = [speed for speed in speeds if (speed.width, speed.height) == (width, height)]
@@ -135,6 +142,8 @@ def _measure_and_tell(
         for speed in chosen:
             if speed.failure:
                 print(f"  {speed.failure}")
+    for failure in failures:
+        print(f"  {failure}")
     print(_NOTE)
     return speeds, _stages(speeds, args, folder, device)
 
@@ -161,32 +170,40 @@ def _stages(
     return {"backend": backend, "image": f"{WIDTH}x{HEIGHT}", "seconds": stages}
 
 
-def _with_errors(
-    speeds: list[Speed], args: argparse.Namespace, folder: Path, device: str
-) -> list[Speed]:
-    """The speeds with each back end's error on samples; the baseline is torch's own."""
-    from lircdepth_core.evaluation.sampled_error import (
-        SampledError,
-        sampled_error,
-        spread_samples,
-    )
+def _samples(args: argparse.Namespace) -> list[Sample]:
+    """Those that the command asks for; none if it asks for none."""
+    if not args.samples:
+        return []
+    from lircdepth_core.evaluation.sampled_error import spread_samples
 
-    samples = spread_samples(args.samples, args.images)
-    errors = {BASELINE: SampledError(np.nan, np.nan)}
+    return spread_samples(args.samples, args.images)
+
+
+def _errors(
+    speeds: list[Speed], samples: list[Sample], folder: Path, device: str
+) -> tuple[dict[str, tuple[float, float]], list[str]]:
+    """Each back end's MAE and share within sigma, and which fail at it; the baseline is torch."""
+    from lircdepth_core.evaluation.sampled_error import sampled_error
+
+    errors: dict[str, tuple[float, float]] = {}
+    failures = []
     for name in {speed.backend: None for speed in speeds if not speed.failure}:
-        if name not in errors:
-            print(f"{name} on {len(samples)} samples", file=sys.stderr, flush=True)
-            errors[name] = sampled_error(folder, device, name, samples)
-    return [
-        replace(
-            speed,
-            error=errors[speed.backend].mae,
-            within_sigma=errors[speed.backend].within_sigma,
-        )
-        if speed.backend in errors
-        else speed
-        for speed in speeds
-    ]
+        if name == BASELINE:
+            continue
+        print(f"{name} on {len(samples)} samples", file=sys.stderr, flush=True)
+        try:
+            found = sampled_error(folder, device, name, samples)
+        # What was measured before is not to be lost, and libraries have errors of their own.
+        except Exception as error:  # noqa: BLE001
+            failures.append(f"{name} on the samples: {' '.join(str(error).split())[:300]}")
+        else:
+            errors[name] = (found.mae, found.within_sigma)
+    return errors, failures
+
+
+def _with_error(speed: Speed, errors: dict[str, tuple[float, float]]) -> Speed:
+    mae, within_sigma = errors.get(speed.backend, (np.nan, np.nan))
+    return replace(speed, error=mae, within_sigma=within_sigma)
 
 
 def table(speeds: Sequence[Speed], title: str) -> Table:
@@ -215,9 +232,11 @@ def _row(speed: Speed) -> tuple[str, ...]:
 
 
 def plot(speeds: Sequence[Speed], path: Path) -> None:
-    """Median and 95 % latency of each back end, a panel per size."""
+    """Median and 95 % latency of each back end, a panel per size; no picture if all failed."""
     matplotlib.use("Agg")
     good = [speed for speed in speeds if not speed.failure]
+    if not good:
+        return
     sizes = sorted({(speed.width, speed.height) for speed in good})
     figure = Figure(figsize=(5 * len(sizes), 1.2 + 0.35 * len(good) / len(sizes)))
     panels = figure.subplots(1, len(sizes), squeeze=False)[0]

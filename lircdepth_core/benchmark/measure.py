@@ -82,18 +82,35 @@ def measure(
     """
     found = []
     for width, height in sizes:
-        operations = count_operations(model, height, width)
-        with CandidateProcess(Candidate(BASELINE, model, device, height, width)) as baseline:
-            peak = baseline.matrix_multiply_rate()
-            reference = baseline.depths()
-            for name in (BASELINE, *backends):
-                report(f"{name} at {width}x{height}")
-                candidate = Candidate(name, model, device, height, width)
-                try:
-                    speed = _against(baseline, candidate, runs, reference, operations / peak)
-                except InputError as error:
-                    speed = Speed(name, width, height, str(error))
-                found.append(speed)
+        try:
+            found += _at_size(model, device, backends, (width, height), runs, report)
+        except InputError as error:  # the baseline's, which all are measured against
+            found += [Speed(name, width, height, str(error)) for name in (BASELINE, *backends)]
+    return found
+
+
+def _at_size(
+    model: Path,
+    device: str,
+    backends: Sequence[str],
+    size: tuple[int, int],
+    runs: int,
+    report: Callable[[str], None],
+) -> list[Speed]:
+    width, height = size
+    operations = count_operations(model, height, width)
+    found = []
+    with CandidateProcess(Candidate(BASELINE, model, device, height, width)) as baseline:
+        peak = baseline.matrix_multiply_rate()
+        reference = baseline.depths()
+        for name in (BASELINE, *backends):
+            report(f"{name} at {width}x{height}")
+            candidate = Candidate(name, model, device, height, width)
+            try:
+                speed = _against(baseline, candidate, runs, reference, operations / peak)
+            except InputError as error:
+                speed = Speed(name, width, height, str(error))
+            found.append(speed)
     return found
 
 

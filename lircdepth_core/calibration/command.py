@@ -81,6 +81,8 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"--pixels-per-image {args.pixels_per_image}: give 1 or more")
     if not 0 <= args.bad_exposures <= 1:
         raise InputError(f"--bad-exposures {args.bad_exposures:g}: give a number from 0 to 1")
+    if args.seed < 0:
+        raise InputError(f"--seed {args.seed}: give 0 or more")
     folder = find_model(args.model)
     description = read_description(folder)
     if not (description.trained and description.uncertainty_trained):

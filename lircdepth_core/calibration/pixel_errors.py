@@ -89,7 +89,7 @@ def collect_errors(
         progress: called after every image.
 
     Raises:
-        InputError: a sample lacks this truth, or none has a pixel of it.
+        InputError: a sample lacks this truth or comes twice, or none has a pixel of it.
         NonFiniteError: the network answered with NaN or infinity; names the sample.
     """
     numbers: dict[str, int] = {}
@@ -98,11 +98,15 @@ def collect_errors(
     skipped: list[str] = []
     notes: dict[str, None] = {}
     images = 0
+    seen: set[str] = set()
 
     def damaged(error: InputError) -> None:
         skipped.append(str(error))
 
     for number, sample in source(lambda number: True, damaged):
+        if sample.key in seen:
+            raise InputError(f"{sample.key}: comes twice in the data; give every shard once")
+        seen.add(sample.key)
         scene = numbers.setdefault(sample.scene, len(numbers))
         rng = np.random.default_rng([seed, number])
         lights = np.random.default_rng([seed, number, 1])

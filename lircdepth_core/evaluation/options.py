@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,12 +70,18 @@ class EvaluationOptions:
     @property
     def range_edges(self) -> np.ndarray:
         """(R + 1,) metres from 0 to the last cap; the last bin may be narrower."""
-        return np.append(np.arange(0, self.caps[-1], self.range_step), self.caps[-1])
+        return np.append(self._steps[:-1], self.caps[-1])
 
     @property
     def prediction_edges(self) -> np.ndarray:
         """(P + 1,) metres from 0 to infinity, the last bin from the last cap or beyond."""
-        return np.append(np.arange(0, self.caps[-1] + self.range_step, self.range_step), np.inf)
+        return np.append(self._steps, np.inf)
+
+    @property
+    def _steps(self) -> np.ndarray:
+        """Metres from 0 to the first step at the last cap or beyond."""
+        count = math.ceil(self.caps[-1] / self.range_step - 1e-9)  # a rounding is no step
+        return self.range_step * np.arange(count + 1)
 
 
 def _increasing(values: tuple[float, ...]) -> bool:

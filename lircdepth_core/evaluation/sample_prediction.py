@@ -26,9 +26,19 @@ def predict_sample(
 
     Raises:
         InputError: see `Predictor`.
-        NonFiniteError: the network answered with NaN or infinity; names the sample.
+        NonFiniteError: the network answered with NaN or infinity, in depth or in part of the
+            uncertainty; names the sample.
     """
     try:
-        return predictor(sample.image if image is None else image, sample.camera, radar)
+        prediction = predictor(sample.image if image is None else image, sample.camera, radar)
     except NonFiniteError as error:
         raise NonFiniteError(f"sample {sample.key}: {error}") from error
+    if predictor.model.calibration is None:  # else the predictor has seen to it
+        known = np.isfinite(prediction.expected_uncertainty[np.isfinite(prediction.depth)])
+        if known.any() and not known.all():
+            raise NonFiniteError(
+                f"sample {sample.key}: the network: uncertainty is not finite at "
+                f"{known.size - known.sum()} of {known.size} pixels; give another device or back "
+                "end, or train its head again"
+            )
+    return prediction

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from lircdepth_core.dataset.sample import Sample
-from lircdepth_core.dataset.shards import find_shards, read_samples
+from lircdepth_core.dataset.shards import find_shards, numbered_samples
 from lircdepth_core.errors import InputError
 
 _UNUSED = ("accumulated.png", "dense.png")
@@ -45,18 +45,7 @@ class PreparedSamples:
         Raises:
             InputError: there are no shards.
         """
-        latest = 0
-
-        def asked(number: int) -> bool:
-            nonlocal latest
-            latest = number
-            return wanted(number)
-
-        for sample in read_samples(
-            self.locations, wanted=asked, leave_out=_UNUSED, damaged=damaged
-        ):
-            # Whether a sample is wanted is the last question before it comes.
-            yield latest, sample
+        return numbered_samples(self.locations, wanted=wanted, leave_out=_UNUSED, damaged=damaged)
 
     def count(self) -> int | None:
         """Number of samples, None if an index does not say it."""

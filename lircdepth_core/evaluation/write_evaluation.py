@@ -65,7 +65,7 @@ def write_evaluation(
         device=device,
         backend=backend,
         max_network_pixels=max_network_pixels,
-        report=partial(print, file=sys.stderr),
+        report=_tell,
     )
     source = PreparedSamples(tuple(data))
     with output_folder(out):
@@ -91,6 +91,11 @@ def write_evaluation(
         write_atomically(out / RESULTS_FILE, text)
         write_atomically(out / PAGE_FILE, report_page(found, pictures, frame_truth))
     return found
+
+
+def _tell(text: str) -> None:
+    """To the user; picklable, as all that loads a model in a worker is."""
+    print(text, file=sys.stderr, flush=True)
 
 
 def _counted(total: int | None) -> Callable[[], None]:

@@ -28,7 +28,7 @@ from lircdepth_core.inference.model_description import (
 from lircdepth_core.input_file import read_input_file
 from lircdepth_core.network import NETWORKS
 from lircdepth_core.network.parameters import load_parameters
-from lircdepth_core.result_files import writing
+from lircdepth_core.result_files import write_atomically, writing
 from lircdepth_core.unfinished_folder import unfinished_folder
 
 DESCRIPTION_FILE = "model.yaml"
@@ -193,11 +193,7 @@ def write_description(folder: Path, description: ModelDescription) -> None:
     """
     text = format_description(description)
     parse_description(text)
-    path = folder / DESCRIPTION_FILE
-    temporary = path.with_suffix(".yaml.new")
-    with writing(path):
-        temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    write_atomically(folder / DESCRIPTION_FILE, text.rstrip("\n"))
 
 
 def add_int8(folder: Path, description: ModelDescription, quantised: Path) -> ModelDescription:

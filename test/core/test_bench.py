@@ -11,8 +11,8 @@ import pytest
 from lircdepth_core import cli
 from lircdepth_core.benchmark import command
 from lircdepth_core.benchmark.candidate import BASELINE, Candidate, CandidateProcess, peak_memory
-from lircdepth_core.benchmark.measure import Speed, as_record, count_operations
-from lircdepth_core.errors import InputError
+from lircdepth_core.benchmark.measure import Speed, as_record, count_operations, measure
+from lircdepth_core.errors import InputError, NonFiniteError
 from lircdepth_core.inference.model_files import find_model
 
 
@@ -96,6 +96,59 @@ def test_what_fails_does_not_end_the_rest(model, monkeypatch, tmp_path, capsys):
     assert "fails" not in measured
 
 
+def test_samples_that_are_not_there_are_told_before_anything_is_measured(tmp_path, capsys):
+    arguments = ["--backends", "torch", "--samples", str(tmp_path / "nowhere")]
+    assert cli.main(["bench", "models/lircdepth", *arguments]) == 2
+    (error,) = capsys.readouterr().err.splitlines()
+    assert "nowhere" in error
+
+
+def test_a_back_end_that_fails_on_the_samples_leaves_the_speeds(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("webdataset", reason="needs the extra 'train'")
+    from training_rig import write_shards
+
+    from lircdepth_core.evaluation import sampled_error
+
+    def overflow(folder, device, backend, samples):
+        raise NonFiniteError("sample a: the network: depth is not finite")
+
+    monkeypatch.setattr(sampled_error, "sampled_error", overflow)
+    write_shards(tmp_path / "samples", [1])
+    arguments = ["--backends", "torch", "--sizes", "32x32", "--runs", "1"]
+    samples = ["--samples", str(tmp_path / "samples"), "--out", str(tmp_path / "out")]
+    assert cli.main(["bench", "models/lircdepth", *arguments, *samples]) == 0
+    text = capsys.readouterr().out
+    assert "torch on the samples: sample a: the network: depth is not finite" in text
+    record = json.loads((tmp_path / "out" / "bench.json").read_text())
+    speeds = {speed["backend"]: speed for speed in record["speeds"]}
+    assert speeds["torch"]["p50"] > 0
+    assert speeds["torch"]["error"] is None
+
+
+def test_an_error_at_work_is_said_by_the_process(model):
+    words = "baseline: TypeError: .* cannot be interpreted as an integer"
+    candidate = CandidateProcess(Candidate(BASELINE, model, "cpu", 32, 32))
+    with candidate, pytest.raises(InputError, match=words):
+        candidate.run("often")
+
+
+def test_a_baseline_that_fails_at_one_size_leaves_the_others(model, monkeypatch):
+    real = CandidateProcess.matrix_multiply_rate
+    asked = []
+
+    def lost(process):
+        asked.append(process)
+        if len(asked) == 2:
+            raise InputError("baseline: its process ended with status -9")
+        return real(process)
+
+    monkeypatch.setattr(CandidateProcess, "matrix_multiply_rate", lost)
+    found = measure(model, "cpu", ["torch"], [(32, 32), (64, 32)], 1, lambda text: None)
+    assert [(speed.backend, speed.width, bool(speed.failure)) for speed in found] == [
+        (BASELINE, 32, False), ("torch", 32, False), (BASELINE, 64, True), ("torch", 64, True),
+    ]  # fmt: skip
+
+
 def test_what_cannot_be_loaded_is_said_by_the_process(model):
     with pytest.raises(InputError, match=r"tensorrt: .*onnxruntime"):
         CandidateProcess(Candidate("tensorrt", model, "cuda:0", 32, 32))
@@ -143,3 +196,8 @@ def test_the_plot_shows_each_size(tmp_path):
     speeds = [Speed(name, 32, 32, p50=0.1, p95=0.2) for name in ("torch", "other")]
     command.plot([*speeds, Speed("bad", 32, 32, "fails")], tmp_path / "plot.png")
     assert np.std(cv2.imread(str(tmp_path / "plot.png"))) > 5
+
+
+def test_where_all_failed_there_is_no_plot(tmp_path):
+    command.plot([Speed("bad", 32, 32, "fails")], tmp_path / "plot.png")
+    assert not list(tmp_path.iterdir())

@@ -120,6 +120,8 @@ def test_an_untrained_model_is_refused_and_stays_as_it_is(
         (["--cap", "101"], "--cap 101: "),
         (["--pixels-per-image", "0"], "--pixels-per-image 0: "),
         (["--bad-exposures", "1.5"], "--bad-exposures 1.5: "),
+        (["--seed", "-1"], "--seed -1: give 0 or more"),
+        (["{shards}"], "comes twice in the data; give every shard once"),
         (["--cap", "1"], "no sample has a pixel with exact depth up to 1 m"),
     ],
 )
@@ -130,7 +132,8 @@ def test_a_wrong_argument_is_named(
     shards: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    command = ["calibrate", str(model), str(shards), "--truth", "exact", *arguments]
+    given = [argument.format(shards=shards) for argument in arguments]
+    command = ["calibrate", str(model), str(shards), *given, "--truth", "exact"]
     assert main(command) == 2
     assert complaint in capsys.readouterr().err
 

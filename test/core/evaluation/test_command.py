@@ -225,6 +225,23 @@ def test_the_model_of_this_repository(shards: Path, tmp_path: Path) -> None:
     assert found["model"]["network"] == "student"
 
 
+def test_two_processes_load_the_model_each(shards: Path, tmp_path: Path) -> None:
+    arguments = ["--device", "cpu", "--radar", "--frames", "0", "--workers", "2"]
+    out = tmp_path / "out"
+    assert main(["evaluate", MODEL, str(shards / "b.tar"), *arguments, "--out", str(out)]) == 0
+    assert json.loads((out / "evaluation.json").read_text())["data"]["images"] == 2
+
+
+def test_what_is_to_be_known_of_depth_stands_on_the_page_too(
+    shards: Path, tmp_path: Path, loads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note = "focal length reduced to 0.508 of what the model asks for"
+    monkeypatch.setattr(Predictor, "camera_notes", lambda predictor, camera: (note,))
+    arguments = ["--radar", "--frames", "0", "--out", str(tmp_path / "out")]
+    assert main(["evaluate", "any", str(shards), *arguments]) == 0
+    assert note in (tmp_path / "out" / "evaluation.html").read_text()
+
+
 def _fail(error: InputError) -> None:
     pytest.fail(str(error))
 

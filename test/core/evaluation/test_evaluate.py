@@ -147,6 +147,24 @@ def test_a_sample_that_the_network_answers_in_nan_is_named() -> None:
         collect_errors(_source(*samples), predictor, truth="exact", cap=80.0, pixels_per_image=10)
 
 
+class HalfUnsure(BrightnessNetwork):
+    """Its uncertainty is no number in some columns."""
+
+    def forward(self, image: torch.Tensor, radar: torch.Tensor) -> SimpleNamespace:
+        answer = super().forward(image, radar)
+        answer.uncertainty[..., :3] = torch.nan
+        return answer
+
+
+def test_an_uncertainty_that_is_no_number_in_places_is_not_ranked() -> None:
+    predictor = Predictor(brightness_model(calibrated=False).model, HalfUnsure(), device="cpu")
+    said = (
+        r"scene-0/sample-0/CAM_FRONT: the network: uncertainty is not finite at \d+ of \d+ pixels"
+    )
+    with pytest.raises(NonFiniteError, match=said):
+        evaluate(_source(make_sample(0)), predictor, OPTIONS)
+
+
 def test_scenes_without_annotation_have_no_content() -> None:
     plain = make_sample(0, annotated=False, boxes=np.zeros((0, 4), np.float32))
     for samples, contents in (
@@ -226,6 +244,17 @@ def test_data_that_cannot_be_evaluated(samples: tuple[Sample, ...], message: str
 def test_data_of_which_nothing_can_be_read() -> None:
     with pytest.raises(InputError, match=r"no sample that can be read; lost.tar: cannot"):
         evaluate(MadeSamples(2, lost=range(2)), brightness_model(), OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("cap", "step", "last"),
+    [(4.9, 0.7, 4.2), (42.0, 1.4, 40.6), (80.0, 10.0, 70.0), (5.0, 2.0, 4.0)],
+)
+def test_the_last_range_is_no_sliver(cap: float, step: float, last: float) -> None:
+    options = EvaluationOptions(caps=(cap,), range_step=step)
+    assert options.range_edges[-2:].tolist() == pytest.approx([last, cap])
+    assert options.range_edges[-1] == cap
+    assert options.prediction_edges[-2] == pytest.approx(last + step)
 
 
 @pytest.mark.parametrize(
