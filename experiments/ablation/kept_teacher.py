@@ -60,6 +60,8 @@ from lircdepth_core.training.run_folder import CONFIG_FILE
 PACKED_FILE = "weights.safetensors.gz"
 MODEL = "model"
 """The model folder of a run."""
+RESTORED_FROM = "kept.yaml"
+"""In a run's folder, model.yaml of the teacher that was kept."""
 MAX_BYTES = 30_000_000
 MAX_UNPACKED_BYTES = 300_000_000
 SMALLEST_SHARE = 0.25
@@ -314,6 +316,7 @@ def restore(folder: Path, run: Path) -> None:
     run.mkdir(parents=True, exist_ok=True)
     for file in (CONFIG_FILE, LOG_FILE):
         shutil.copyfile(folder / file, run / file)
+    shutil.copyfile(folder / DESCRIPTION_FILE, run / RESTORED_FROM)
     write_model(run / MODEL, network, description, CARD)
 
 

@@ -37,6 +37,8 @@ MAY_DIFFER_BETWEEN_NETWORKS = ("learns", "optimiser.learning_rate", "start.image
 LABELS = ("loss.depth_dense", "loss.depth_single")
 """Of losses, what no two may differ in."""
 
+BY_SCENE = "exact_mae_80_by_scene"
+
 Results = dict[str, dict[int, dict[str, Any]]]
 """Figures by arm and seed."""
 
@@ -65,6 +67,9 @@ def read_results(plan: dict[str, Any], folder: Path) -> Results:
     }
     for arm in results.keys() & baselines.keys():
         check_comparable(results, arm, baselines[arm])
+    every = [figures for runs in results.values() for figures in runs.values()]
+    if len({figures["teacher_weights"] for figures in every if figures.get("teacher_weights")}) > 1:
+        raise ValueError(f"{folder}: its students learned from different teachers")
     return results
 
 
@@ -81,8 +86,10 @@ def check_comparable(results: Results, arm: str, baseline: str) -> None:
         if ours["network"] != theirs["network"]:
             may = {name for name in differing if name.startswith(MAY_DIFFER_BETWEEN_NETWORKS)}
             differing -= may - set(LABELS)
-        seen = ("precision", "image_steps", "steps_per_epoch", "images")
+        seen = ("precision", "image_steps", "steps_per_epoch", "images", "data")
         differing |= {name for name in seen if ours.get(name) != theirs.get(name)}
+        if ours[BY_SCENE].keys() != theirs[BY_SCENE].keys():
+            differing.add("test scenes")
         if differing:
             raise ValueError(
                 f"{arm}-{ours['seed']} and {baseline}-{theirs['seed']} differ in "
@@ -127,15 +134,16 @@ def gain_of_scenes(results: Results, arm: str, baseline: str) -> dict[str, float
     many images.
     """
     both = pairs(results, arm, baseline)
-    whole = np.mean([mae(theirs) for _, theirs in both])
-    by_scene = "exact_mae_80_by_scene"
     return {
         scene: float(
-            np.mean([theirs[by_scene][scene] - ours[by_scene][scene] for ours, theirs in both])
-            * 100
-            / whole
+            np.mean(
+                [
+                    100 * (theirs[BY_SCENE][scene] - ours[BY_SCENE][scene]) / mae(theirs)
+                    for ours, theirs in both
+                ]
+            )
         )
-        for scene in (both[0][0][by_scene] if both else ())
+        for scene in (both[0][0][BY_SCENE] if both else ())
     }
 
 

@@ -23,13 +23,19 @@ from typing import Any
 
 import numpy as np
 import yaml
+from kept_teacher import RESTORED_FROM
 from sparse_labels import make_sparse
 
-from lircdepth_core.inference.model_description import Crop
-from lircdepth_core.inference.model_files import read_description, write_description
+from lircdepth_core.inference.model_description import Crop, StoredWeights
+from lircdepth_core.inference.model_files import (
+    DESCRIPTION_FILE,
+    read_description,
+    write_description,
+)
 from lircdepth_core.result_files import write_atomically
-from lircdepth_core.training.command import TeacherTraining
+from lircdepth_core.training.command import StudentTraining, TeacherTraining
 from lircdepth_core.training.config_files import differences, read_config
+from lircdepth_core.training.run_folder import CONFIG_FILE
 
 HERE = Path(__file__).resolve().parent
 CONFIGS = HERE.parents[1] / "config"
@@ -200,22 +206,23 @@ def results_of(plan: str) -> Path:
 
 
 def train(run: Run, out: Path, device: str, workers: int) -> None:
-    """Train a network, if it is not."""
-    if is_trained(run.name, out):
-        return
+    """Train a network, if it is not.
+
+    Raises:
+        ValueError: it is, but by another plan.
+    """
     folder, log = out / "runs" / run.name, out / "logs" / f"{run.name}.log"
+    if is_trained(run.name, out):
+        check_trained(run, out)
+        return
     if run.kept_in:
         script, kept = HERE / "kept_teacher.py", HERE / run.kept_in
         if not is_kept(run.kept_in):
             python(script, "keep", out / "runs" / str(run.kept_from), kept, log=log)
-        check_kept(run, kept)
+        check_plan(run, kept, "OUT")
         python(script, "restore", kept, folder, log=log)
         return
-    settings = [*run.settings, *settings_here(run, str(out)), f"data.workers={workers}"]
-    if run.network == "student":
-        settings.append(f"teacher={model_of(run.teacher, out) if run.teacher else 'null'}")
-    if run.start:
-        settings.append(f"start.model={model_of(run.start, out)}")
+    settings = [*settings_of(run, str(out)), f"data.workers={workers}"]
     command = ("train", run.network, "--config", config_of(run), "--out", folder)
     lircdepth(*command, "--device", device, "--set", *settings, log=log)
 
@@ -225,26 +232,47 @@ def config_of(run: Run) -> Path:
     return CONFIGS / f"train_{run.network}_scratch.yaml"
 
 
-def settings_here(run: Run, out: str) -> list[str]:
-    """What a run's seed and the folder add to its settings."""
+def settings_of(run: Run, out: str) -> list[str]:
+    """A run's settings, with what its seed, the folder and other runs add to those of the plan."""
     splits = {"train": run.learns_from, "validation": "validation"}
     samples = [f"data.{split}=[{out}/samples/{name}]" for split, name in splits.items()]
-    return [f"seed={run.seed}", *samples]
+    settings = [*run.settings, f"seed={run.seed}", *samples]
+    if run.network == "student":
+        teacher = model_of(run.teacher, Path(out)) if run.teacher else "null"
+        settings.append(f"teacher={teacher}")
+    if run.start:
+        settings.append(f"start.model={model_of(run.start, Path(out))}")
+    return settings
 
 
-def check_kept(run: Run, folder: Path) -> None:
-    """See that what is kept learned what the plan says now.
+def check_trained(run: Run, out: Path) -> None:
+    """See that a run that came to its end learned what the plan says now.
+
+    Raises:
+        ValueError: it names the folder and the fields, or the teacher that is kept now.
+    """
+    folder = out / "runs" / run.name
+    if not run.kept_in:
+        check_plan(run, folder, str(out))
+        return
+    check_plan(run, folder, "OUT")
+    now = (HERE / run.kept_in / DESCRIPTION_FILE).read_bytes()
+    if (folder / RESTORED_FROM).read_bytes() != now:
+        raise ValueError(f"{folder}: is of another teacher than {HERE / run.kept_in}; move it away")
+
+
+def check_plan(run: Run, folder: Path, out: str) -> None:
+    """See that the configuration in a folder is what the plan says now.
 
     Raises:
         ValueError: it names the folder and the fields.
     """
-    kept = read_config(TeacherTraining, folder / "config.yaml")
-    planned = read_config(
-        TeacherTraining, config_of(run), [*run.settings, *settings_here(run, "OUT")]
-    )
+    kind = TeacherTraining if run.network == "teacher" else StudentTraining
+    trained = read_config(kind, folder / CONFIG_FILE)
+    planned = read_config(kind, config_of(run), settings_of(run, out))
     differing = [
         name
-        for name in differences(kept, planned)
+        for name in differences(trained, planned)
         if not name.startswith(("record.", "data.workers"))
     ]
     if differing:
@@ -254,13 +282,21 @@ def check_kept(run: Run, folder: Path) -> None:
         )
 
 
-def test(run: Run, rows: Crop, results: Path, out: Path, device: str) -> None:
-    """Measure a network on rows of the test samples, and keep the figures, if they are not kept."""
+def test(run: Run, data: dict[str, Any], results: Path, out: Path, device: str) -> None:
+    """Measure a network on rows of the test samples, and keep the figures, if they are not kept.
+
+    Args:
+        run: that has been trained.
+        data: the plan's.
+        results: folder of the figures.
+        out: folder of the samples and runs.
+        device: as `lircdepth evaluate` takes it.
+    """
     if not run.tested or (results / f"{run.name}.json").exists():
         return
     model, evaluation = model_of(run.name, out), out / "evaluations" / run.name
     description = read_description(model)
-    seen = dataclasses.replace(description.input, crop=rows)
+    seen = dataclasses.replace(description.input, crop=Crop(**data["test_rows"]))
     write_description(model, dataclasses.replace(description, input=seen))
     lircdepth(
         *("evaluate", model, out / "samples" / "test", "--out", evaluation),
@@ -272,11 +308,20 @@ def test(run: Run, rows: Crop, results: Path, out: Path, device: str) -> None:
         "seed": run.seed,
         "network": run.network,
         "teacher": run.teacher,
+        "teacher_weights": weights_of(run.teacher, out) if run.teacher else None,
+        "data": data,
     }
     figures |= training_figures(run, out)
     figures |= test_figures(evaluation)
     results.mkdir(parents=True, exist_ok=True)
     write_atomically(results / f"{run.name}.json", json.dumps(figures, indent=1))
+
+
+def weights_of(name: str, out: Path) -> str:
+    """SHA-256 of a run's weights."""
+    weights = read_description(model_of(name, out)).weights
+    assert isinstance(weights, StoredWeights)
+    return weights.sha256
 
 
 def training_figures(run: Run, out: Path) -> dict[str, Any]:
@@ -356,7 +401,6 @@ def main() -> int:
         parser.error(f"--plan {args.plan}: no such plan; there are {known}")
     plan = yaml.safe_load(plan_of(args.plan).read_text())
     results, out = results_of(args.plan), args.out.resolve()
-    rows = Crop(**plan["data"]["test_rows"])
     every = planned_runs(plan)
     names = {run.name for run in every}
     if unknown := set(args.only or ()) - names:
@@ -374,7 +418,7 @@ def main() -> int:
 
     def make(run: Run) -> None:
         train(run, out, args.device, args.workers)
-        test(run, rows, results, out, args.device)
+        test(run, plan["data"], results, out, args.device)
 
     failed: set[str] = set()
     with ThreadPoolExecutor(args.jobs) as pool:

@@ -66,9 +66,9 @@ def run(arm: str, seed: int, mae: float) -> dict:
 
 @pytest.fixture
 def results():
-    none = {seed: run("none", seed, 10.0) for seed in range(3)}
-    every = {seed: run("all", seed, 9.9 - 0.1 * seed) for seed in range(3)}
-    return {"none": none, "all": every, "structure": {1: run("structure", 1, 9.5)}}
+    none = {seed: run("none", seed, 10.0 * (1 + seed)) for seed in range(3)}
+    every = {seed: run("all", seed, (9.9 - 0.1 * seed) * (1 + seed)) for seed in range(3)}
+    return {"none": none, "all": every, "structure": {1: run("structure", 1, 19.0)}}
 
 
 def test_the_gain_is_paired_by_seed_with_students_interval(results):
@@ -117,7 +117,8 @@ def test_every_arm_is_compared_with_one_of_the_plan_and_seeds_are_paired(plan):
     assert seeds["none"] == seeds["all"]
     assert len(seeds["all"]) >= 3
     assert [each.seed for each in runs] == sorted(each.seed for each in runs)
-    assert {each.teacher for each in runs if each.teacher} == {plan["teacher"]}
+    teachers = {each.teacher for each in runs if each.teacher}
+    assert [each.network for each in runs if each.name in teachers] == ["teacher"]
     # Whoever distils is compared with one that does not, or that distils too.
     assert {each.arm for each in runs if each.teacher and each.tested} <= baselines.keys()
 
@@ -188,25 +189,51 @@ def test_what_is_kept_of_the_teacher_stands_for_its_run_in_a_new_folder(tmp_path
     assert not script.is_trained(kept.name, tmp_path)
     script.train(kept, tmp_path, "cpu", 0)
     assert script.is_trained(kept.name, tmp_path)
+    script.train(kept, tmp_path, "cpu", 0)
     figures = script.training_figures(kept, tmp_path)
     assert figures["image_steps"] == 8800  # 200 updates of four with rounded parameters
     assert figures["configuration"]["data"]["train"] == ["OUT/samples/train"]
     assert figures["validation_mae"] == []  # they were of the teacher before that
+    (tmp_path / "runs" / kept.name / "kept.yaml").write_text("of another")
+    with pytest.raises(ValueError, match=r"kept_teacher-0: is of another teacher than .*128x64"):
+        script.train(kept, tmp_path, "cpu", 0)
 
 
 def test_a_kept_teacher_of_another_plan_is_refused(tmp_path):
     script = load("run")
     kept = next(each for each in script.planned_runs(PLANS["128x64"]) if each.kept_in)
-    config = script.read_config(
-        script.TeacherTraining,
-        script.config_of(kept),
-        [*kept.settings, *script.settings_here(kept, "OUT"), "data.workers=7"],
-    )
-    (tmp_path / "config.yaml").write_text(format_config(config))
-    script.check_kept(kept, tmp_path)
+    write_config(script, kept, tmp_path, "OUT")
+    script.check_plan(kept, tmp_path, "OUT")
     now = dataclasses.replace(kept, settings=(*kept.settings, "loss.inter_depth=0"))
     with pytest.raises(ValueError, match=r"was trained with another loss\.inter_depth than"):
-        script.check_kept(now, tmp_path)
+        script.check_plan(now, tmp_path, "OUT")
+
+
+def write_config(script, each, folder: Path, out: str) -> None:
+    """The configuration that a run's training leaves in its folder."""
+    kind = script.TeacherTraining if each.network == "teacher" else script.StudentTraining
+    settings = [*script.settings_of(each, out), "data.workers=7"]
+    config = script.read_config(kind, script.config_of(each), settings)
+    (folder / "config.yaml").write_text(format_config(config))
+
+
+def test_a_run_that_is_there_is_gone_on_with_only_if_the_plan_still_says_so(tmp_path, monkeypatch):
+    script, commands = load("run"), []
+    monkeypatch.setattr(script, "lircdepth", lambda *words, log: commands.append(words))
+    monkeypatch.setattr(script, "is_trained", lambda name, out: True)
+    each = next(r for r in script.planned_runs(PLANS["128x64"]) if r.name == "inter_depth-0")
+    folder = tmp_path / "runs" / each.name
+    folder.mkdir(parents=True)
+    write_config(script, each, folder, str(tmp_path))
+    script.train(each, tmp_path, "cpu", 0)
+    assert not commands
+    now = dataclasses.replace(each, settings=(*each.settings, "loss.inter_depth=7"))
+    with pytest.raises(
+        ValueError, match=r"inter_depth-0: was trained with another loss\.inter_depth"
+    ):
+        script.train(now, tmp_path, "cpu", 0)
+    with pytest.raises(ValueError, match=r"another teacher than"):
+        script.train(dataclasses.replace(each, teacher="other-0"), tmp_path, "cpu", 0)
 
 
 def test_what_goes_on_from_a_run_starts_with_its_parameters_and_counts_its_images(
@@ -293,8 +320,8 @@ def test_samples_with_sparse_labels_are_the_same_else(tmp_path):
 def test_an_arm_learns_from_the_samples_that_the_plan_names():
     script = load("run")
     arms = {each.arm: each for each in script.planned_runs(PLANS["128x64"])}
-    assert "data.train=[OUT/samples/train]" in script.settings_here(arms["none"], "OUT")
-    sparse = script.settings_here(arms["none_sparse"], "OUT")
+    assert "data.train=[OUT/samples/train]" in script.settings_of(arms["none"], "OUT")
+    sparse = script.settings_of(arms["none_sparse"], "OUT")
     assert "data.train=[OUT/samples/train_sparse]" in sparse
     assert "data.validation=[OUT/samples/validation]" in sparse
 
@@ -346,6 +373,27 @@ def test_what_saw_other_data_or_labels_is_not_compared(arm, changed, named):
         return
     with pytest.raises(ValueError, match=f"{arm}-0 and {baseline}-0 differ in {named}"):
         report.check_comparable(results, arm, baseline)
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"data": {"test": {"seed": 104}}}, "data"),
+        ({"exact_mae_80_by_scene": {"scene-0009": 1.0}}, "test scenes"),
+    ],
+)
+def test_what_was_tested_on_other_scenes_is_not_compared(changed, named):
+    results = {"none": {0: run("none", 0, 10.0)}, "all": {0: run("all", 0, 9.0) | changed}}
+    with pytest.raises(ValueError, match=f"all-0 and none-0 differ in {named}: "):
+        load("report").check_comparable(results, "all", "none")
+
+
+def test_students_of_two_teachers_stand_in_no_table(tmp_path):
+    for seed in (0, 1):
+        figures = run("all", seed, 9.0) | {"teacher": "one", "teacher_weights": str(seed)}
+        (tmp_path / f"all-{seed}.json").write_text(json.dumps(figures))
+    with pytest.raises(ValueError, match="learned from different teachers"):
+        load("report").read_results(PLANS["128x64"], tmp_path)
 
 
 @pytest.mark.parametrize("name", [path.name for path in FOLDER.glob("results/*")])
