@@ -9,6 +9,7 @@ OUT/NAME/real_frame the card tells of it. The card becomes MODEL/README.md.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -28,17 +29,25 @@ def card(out: Path, model: Path) -> str:
     def read(name: str) -> Any:
         return json.loads((out / name).read_text(encoding="utf-8"))
 
-    evaluation = read("evaluation/evaluation.json")
+    description = read_description(model)
+
+    def evaluated(folder: str) -> Any:
+        found = read(f"{folder}/evaluation.json")
+        if found["model"]["weights"] != dataclasses.asdict(description.weights):
+            raise SystemExit(
+                f"{out / folder}: of other weights than {model} has; evaluate it again"
+            )
+        return found
+
+    evaluation = evaluated("evaluation")
     real = None
     if (out / "real_frame").exists():
-        truth = read("real_frame/evaluation.json")["truths"]["single_scan"]
-        real = truth["by_radar"]["full"]
+        real = evaluated("real_frame")["truths"]["single_scan"]["by_radar"]["full"]
     camera_only = None
     if (out / "camera_only").exists():
         truth = read("camera_only/evaluation/evaluation.json")["truths"]["exact"]
         camera_only = truth["by_radar"]["none"]["depth"]["80"]["mae"]
     exact, scan = evaluation["truths"]["exact"], evaluation["truths"]["single_scan"]
-    description = read_description(model)
     recipe, drives = (
         yaml.safe_load((HERE / f"{name}.yaml").read_text(encoding="utf-8"))
         for name in (description.name, "drives")

@@ -16,6 +16,8 @@ import cv2
 import numpy as np
 
 from lircdepth_core.evaluation.sources import PreparedSamples
+from lircdepth_core.output_folder import output_folder
+from lircdepth_core.result_files import write_atomically
 
 CAP = 80.0
 """Metres."""
@@ -34,20 +36,21 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
 
-    train = PreparedSamples(tuple(args.train))
-    maps = [s.exact for _, s in train(lambda number: number % EVERY == 0, print)]
-    known = np.stack([np.where(depth <= CAP, depth, np.nan) for depth in maps])
-    # Row by row: a median over all pixels at once would copy everything.
-    constant = np.stack([np.nanmedian(known[:, row], axis=0) for row in range(known.shape[1])])
-    constant[np.isnan(constant)] = CAP
-    errors = []
-    for _, sample in PreparedSamples((args.test,))(lambda number: True, print):
-        valid = sample.exact <= CAP
-        if sample.exact.shape != constant.shape:
-            constant = cv2.resize(constant, sample.exact.shape[::-1])
-        errors.append(np.abs(constant - sample.exact)[valid].mean())
-    found = {"training_images": len(maps), "images": len(errors), "mae": float(np.mean(errors))}
-    args.out.write_text(json.dumps(found) + "\n")
+    with output_folder(args.out.parent):
+        train = PreparedSamples(tuple(args.train))
+        maps = [s.exact for _, s in train(lambda number: number % EVERY == 0, print)]
+        known = np.stack([np.where(depth <= CAP, depth, np.nan) for depth in maps])
+        # Row by row: a median over all pixels at once would copy everything.
+        constant = np.stack([np.nanmedian(known[:, row], axis=0) for row in range(known.shape[1])])
+        constant[np.isnan(constant)] = CAP
+        errors = []
+        for _, sample in PreparedSamples((args.test,))(lambda number: True, print):
+            valid = sample.exact <= CAP
+            if sample.exact.shape != constant.shape:
+                constant = cv2.resize(constant, sample.exact.shape[::-1])
+            errors.append(np.abs(constant - sample.exact)[valid].mean())
+        found = {"training_images": len(maps), "images": len(errors), "mae": float(np.mean(errors))}
+        write_atomically(args.out, json.dumps(found))
     print(
         f"{len(maps)} training images, {len(errors)} test images: MAE {np.mean(errors):.3f} m "
         f"up to {CAP:g} m"

@@ -14,6 +14,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -21,6 +22,8 @@ import yaml
 from lircdepth_core.evaluation.sample_prediction import predict_sample
 from lircdepth_core.evaluation.sources import PreparedSamples
 from lircdepth_core.inference import Predictor
+from lircdepth_core.output_folder import output_folder
+from lircdepth_core.result_files import write_atomically
 
 DRIVES = Path(__file__).resolve().parents[1] / "shipped_models" / "drives.yaml"
 CAP = 80.0
@@ -83,20 +86,25 @@ def main() -> None:
     parser.add_argument("drives", type=Path, help="folder of the drives and their samples")
     parser.add_argument("--out", type=Path, required=True, help="folder that gets conditions.json")
     args = parser.parse_args()
-    predictor = Predictor.load(args.model, device="cpu")
-    measured = {pair: rows(predictor, make_samples(*pair, args.drives)) for pair in CONDITIONS}
+    with output_folder(args.out):
+        told = _measured(args.model, args.drives)
+        write_atomically(args.out / "conditions.json", json.dumps(told, indent=1))
+    print(json.dumps(told["conditions"], indent=1))
+
+
+def _measured(model: Path, drives: Path) -> dict[str, Any]:
+    """What conditions.json holds; ends with an error if the streets are not the same."""
+    predictor = Predictor.load(model, device="cpu")
+    measured = {pair: rows(predictor, make_samples(*pair, drives)) for pair in CONDITIONS}
     usual, streets = measured[USUAL]
     for pair, (found, places) in measured.items():
         pairs = zip(places, streets, strict=False)
         same = [np.isclose(a, b, atol=0.1, equal_nan=True).mean() for a, b in pairs]
         print(f"{' '.join(pair)}: {np.mean(same):.1%} of the depths are those of the usual day")
         if len(found) != len(usual) or np.mean(same) < 0.9:
-            raise SystemExit(f"{args.drives}: not the same streets under {' '.join(pair)}")
+            raise SystemExit(f"{drives}: not the same streets under {' '.join(pair)}")
     told = {" ".join(pair): summary(found, usual) for pair, (found, _) in measured.items()}
-    (args.out / "conditions.json").write_text(
-        json.dumps({"images": len(usual), "conditions": told}, indent=1) + "\n"
-    )
-    print(json.dumps(told, indent=1))
+    return {"images": len(usual), "conditions": told}
 
 
 if __name__ == "__main__":

@@ -31,6 +31,8 @@ from lircdepth_core.inference.model_files import load_network, read_description
 from lircdepth_core.inference.visible_structure import structure_share
 from lircdepth_core.network import IMAGE_MEAN, IMAGE_STD, MAX_DEPTH, StudentOutput
 from lircdepth_core.network.deployment import folded
+from lircdepth_core.output_folder import output_folder
+from lircdepth_core.result_files import write_atomically
 from lircdepth_core.worker_process import end_with_parent
 
 CAP = 80.0
@@ -126,6 +128,8 @@ def rows(model: Path, samples: str, images: int | None, part: int, parts: int) -
             changed = depth_and_sigma(network, batch, output, description)
         truth = batch.exact[0, 0].numpy()
         known = (truth > 0) & (truth <= CAP)
+        if not known.any():
+            raise SystemExit(f"{samples}: {batch.keys[0]} has no exact depth up to {CAP:g} m")
         error = np.abs(output.depth[0, 0].numpy() - truth)[known]
         calibration = calibration_for(description, batch.image)
         for name, score in scores(output, batch.radar[0].numpy(), calibration).items():
@@ -148,8 +152,13 @@ def measure(model: Path, samples: str, images: int | None, workers: int) -> dict
     ) as pool:
         begun = [pool.submit(rows, model, samples, images, k, workers) for k in range(workers)]
         found = [future.result() for future in begun]
-    areas = {name: [row for part, _ in found for row in part[name]] for name in found[0][0]}
-    changes = {name: [row for _, part in found for row in part[name]] for name in found[0][1]}
+    # Of more workers than images some have seen none; the first has, if any.
+    areas = {name: [row for part, _ in found for row in part.get(name, [])] for name in found[0][0]}
+    changes = {
+        name: [row for _, part in found for row in part.get(name, [])] for name in found[0][1]
+    }
+    if not changes:
+        raise SystemExit(f"{samples}: no samples")
     return {
         "images": len(next(iter(changes.values()))),
         "ause": {
@@ -176,8 +185,11 @@ def main() -> None:
     parser.add_argument("--images", type=int, help="only so many")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (CPUs)")
     args = parser.parse_args()
-    found = measure(args.model, args.samples, args.images, args.workers)
-    args.out.write_text(json.dumps(found, indent=1) + "\n")
+    if args.images is not None and args.images < 1:
+        parser.error(f"--images {args.images}: give 1 or more")
+    with output_folder(args.out.parent):
+        found = measure(args.model, args.samples, args.images, args.workers)
+        write_atomically(args.out, json.dumps(found, indent=1))
     print(json.dumps(found, indent=1))
 
 

@@ -13,6 +13,7 @@ from lircdepth_core.errors import InputError
 from lircdepth_core.inference import MAX_NETWORK_PIXELS, Predictor
 from lircdepth_core.inference.model_files import find_model, read_description, write_description
 from lircdepth_core.network import MAX_DEPTH
+from lircdepth_core.output_folder import output_folder
 from lircdepth_core.result_files import write_atomically
 
 REPORT_FILE = "calibration.json"
@@ -95,41 +96,42 @@ def run(args: argparse.Namespace) -> int:
 
     source = PreparedSamples(tuple(args.data))
     progress, total, done = Progress("images"), source.count(), itertools.count(1)
-    predictor = Predictor.load(
-        folder, args.device, backend="torch", max_network_pixels=args.max_network_pixels
-    )
-    errors = collect_errors(
-        source,
-        predictor,
-        truth=args.truth,
-        cap=args.cap,
-        pixels_per_image=args.pixels_per_image,
-        bad_exposures=args.bad_exposures,
-        seed=args.seed,
-        progress=lambda: progress(next(done), total),
-    )
-    fitted = fit_calibrations(errors)
-    held_out = cross_validated(errors)
-    description = dataclasses.replace(
-        description, calibration=fitted.ordinary, blind_calibration=fitted.blind
-    )
-    write_description(folder, description)
-    report = {
-        "weights": dataclasses.asdict(description.weights),
-        "data": list(args.data),
-        "truth": args.truth,
-        "cap": args.cap,
-        "images": errors.images,
-        "bad_exposures": args.bad_exposures,
-        "max_network_pixels": args.max_network_pixels,
-        "notes": list(errors.notes),
-        "scenes": list(errors.scenes),
-        "pixels": len(errors.error),
-        "skipped": list(errors.skipped),
-        "held_out": held_out,
-    }
-    text = json.dumps(report, indent=1, allow_nan=False, ensure_ascii=False)
-    write_atomically(folder / REPORT_FILE, text)
+    with output_folder(folder):  # one of an installation, for example, cannot be written to
+        predictor = Predictor.load(
+            folder, args.device, backend="torch", max_network_pixels=args.max_network_pixels
+        )
+        errors = collect_errors(
+            source,
+            predictor,
+            truth=args.truth,
+            cap=args.cap,
+            pixels_per_image=args.pixels_per_image,
+            bad_exposures=args.bad_exposures,
+            seed=args.seed,
+            progress=lambda: progress(next(done), total),
+        )
+        fitted = fit_calibrations(errors)
+        held_out = cross_validated(errors)
+        description = dataclasses.replace(
+            description, calibration=fitted.ordinary, blind_calibration=fitted.blind
+        )
+        write_description(folder, description)
+        report = {
+            "weights": dataclasses.asdict(description.weights),
+            "data": list(args.data),
+            "truth": args.truth,
+            "cap": args.cap,
+            "images": errors.images,
+            "bad_exposures": args.bad_exposures,
+            "max_network_pixels": args.max_network_pixels,
+            "notes": list(errors.notes),
+            "scenes": list(errors.scenes),
+            "pixels": len(errors.error),
+            "skipped": list(errors.skipped),
+            "held_out": held_out,
+        }
+        text = json.dumps(report, indent=1, allow_nan=False, ensure_ascii=False)
+        write_atomically(folder / REPORT_FILE, text)
     print(
         f"{folder}: calibrated on {len(errors.error)} pixels of {errors.images} images, "
         f"{len(errors.scenes)} scenes"

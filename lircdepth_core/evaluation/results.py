@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -59,6 +60,7 @@ def results(evaluation: Evaluation, predictor: Predictor, data: str) -> dict[str
             "trained": model.trained,
             "uncertainty_trained": model.uncertainty_trained,
             "calibrated": model.calibration is not None,
+            "weights": dataclasses.asdict(model.weights),
             "device": predictor.device,
             "backend": predictor.backend,
             "max_network_pixels": predictor.max_network_pixels,

@@ -138,6 +138,21 @@ def test_a_wrong_argument_is_named(
     assert complaint in capsys.readouterr().err
 
 
+def test_a_model_that_cannot_be_written_to_is_told_before_anything_is_predicted(
+    model: Path,
+    shards: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def predicted(*_: object, **__: object) -> None:
+        pytest.fail("it predicted")
+
+    monkeypatch.setattr(Predictor, "__call__", predicted)
+    monkeypatch.setattr("os.access", lambda path, mode: path != model)  # root may write anywhere
+    assert main(["calibrate", str(model), str(shards), "--truth", "exact"]) == 2
+    assert f"{model}: cannot be written to" in capsys.readouterr().err
+
+
 def test_a_sample_without_the_truth_asked_for_is_named(model: Path) -> None:
     sample = dataclasses.replace(make_sample(0, camera=CAMERA), exact=None)
 

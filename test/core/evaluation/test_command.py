@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import re
@@ -21,6 +22,7 @@ from lircdepth_core.errors import InputError
 from lircdepth_core.evaluation.frames import choose_frames, thicken
 from lircdepth_core.evaluation.sources import PreparedSamples
 from lircdepth_core.inference import Predictor
+from lircdepth_core.inference.model_files import read_description
 
 MODEL = str(Path(__file__).parents[3] / "models" / "lircdepth")
 
@@ -223,6 +225,8 @@ def test_the_model_of_this_repository(shards: Path, tmp_path: Path) -> None:
     found = json.loads((out / "evaluation.json").read_text(encoding="utf-8"))
     assert found["data"]["images"] == 2
     assert found["model"]["network"] == "student"
+    weights = read_description(Path(MODEL)).weights
+    assert found["model"]["weights"] == dataclasses.asdict(weights)
 
 
 def test_two_processes_load_the_model_each(shards: Path, tmp_path: Path) -> None:
