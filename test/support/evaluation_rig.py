@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import io
+import tarfile
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,6 +15,7 @@ from described_model import describe_model
 
 from lircdepth_core.camera import Camera
 from lircdepth_core.dataset.sample import Sample
+from lircdepth_core.dataset.sample_files import encode_sample
 from lircdepth_core.errors import InputError
 from lircdepth_core.inference import Calibration, Predictor
 
@@ -55,6 +59,16 @@ def make_sample(number: int, **changes: object) -> Sample:
         "conditions": {"weather": "rain" if number % 3 else "clear"},
     }
     return Sample(**(fields | changes))  # type: ignore[arg-type]
+
+
+def write_shard(path: Path, samples: Mapping[str, Sample]) -> None:
+    """A shard of samples by their keys in it."""
+    with tarfile.open(path, "w") as tar:
+        for key, sample in samples.items():
+            for extension, data in encode_sample(sample).items():
+                member = tarfile.TarInfo(f"{key}.{extension}")
+                member.size = len(data)
+                tar.addfile(member, io.BytesIO(data))
 
 
 @dataclass(frozen=True)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import json
-import tarfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
 import torch
-from evaluation_rig import make_sample
+from evaluation_rig import make_sample, write_shard
 from torch import Tensor, nn
 
 from lircdepth_core.dataset.reader import Batch
-from lircdepth_core.dataset.sample_files import encode_sample
 from lircdepth_core.distillation import TaskLosses
 from lircdepth_core.training.config import TrainingConfig
 from lircdepth_core.training.config_files import read_config
@@ -46,14 +43,11 @@ def write_shards(folder: Path, counts: Sequence[int], first: int = 0) -> None:
     shards = []
     for shard, count in enumerate(counts):
         name = f"scene-{shard}.tar"
-        with tarfile.open(folder / name, "w") as tar:
-            for number in range(first, first + count):
-                sample = make_sample(number)
-                sample = make_sample(number, dense=sample.exact.clip(max=90))
-                for extension, data in encode_sample(sample).items():
-                    member = tarfile.TarInfo(f"sample-{number}.{extension}")
-                    member.size = len(data)
-                    tar.addfile(member, io.BytesIO(data))
+        samples = {}
+        for number in range(first, first + count):
+            exact = make_sample(number).exact
+            samples[f"sample-{number}"] = make_sample(number, dense=exact.clip(max=90))
+        write_shard(folder / name, samples)
         shards.append({"file": name, "samples": count})
         first += count
     (folder / "index.json").write_text(json.dumps({"format": 1, "shards": shards}))

@@ -1,21 +1,18 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
-import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from described_model import describe_model
-from evaluation_rig import make_sample
+from evaluation_rig import make_sample, write_shard
 
 from lircdepth_core.calibration.pixel_errors import collect_errors
 from lircdepth_core.camera import Camera
 from lircdepth_core.cli import main
-from lircdepth_core.dataset.sample_files import encode_sample
 from lircdepth_core.errors import InputError
 from lircdepth_core.evaluation.sources import PreparedSamples
 from lircdepth_core.inference import Predictor, write_model
@@ -30,12 +27,8 @@ CAMERA = Camera(np.array([[200.0, 0, 47.5], [0, 200, 31.5], [0, 0, 1]]), 96, 64)
 def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eight samples of two scenes."""
     folder = tmp_path_factory.mktemp("prepared")
-    with tarfile.open(folder / "a.tar", "w") as tar:
-        for number in range(8):
-            for extension, data in encode_sample(make_sample(number, camera=CAMERA)).items():
-                member = tarfile.TarInfo(f"{number:06d}.{extension}")
-                member.size = len(data)
-                tar.addfile(member, io.BytesIO(data))
+    samples = {f"{number:06d}": make_sample(number, camera=CAMERA) for number in range(8)}
+    write_shard(folder / "a.tar", samples)
     index = {"format": 1, "shards": [{"file": "a.tar", "samples": 8}]}
     (folder / "index.json").write_text(json.dumps(index))
     return folder

@@ -1,23 +1,20 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
 import re
 import sys
-import tarfile
 import warnings
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
-from evaluation_rig import brightness_model, make_sample
+from evaluation_rig import brightness_model, make_sample, write_shard
 
 from lircdepth_core import progress
 from lircdepth_core.camera import Camera
 from lircdepth_core.cli import main
-from lircdepth_core.dataset.sample_files import encode_sample
 from lircdepth_core.errors import InputError
 from lircdepth_core.evaluation.frames import choose_frames, thicken
 from lircdepth_core.evaluation.sources import PreparedSamples
@@ -36,13 +33,8 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("prepared")
     index = []
     for name, numbers in (("a.tar", (0, 1, 2)), ("b.tar", (3, 4))):
-        with tarfile.open(folder / name, "w") as tar:
-            for number in numbers:
-                sample = make_sample(number, camera=CAMERA)
-                for extension, data in encode_sample(sample).items():
-                    member = tarfile.TarInfo(f"{number:06d}.{extension}")
-                    member.size = len(data)
-                    tar.addfile(member, io.BytesIO(data))
+        samples = {f"{number:06d}": make_sample(number, camera=CAMERA) for number in numbers}
+        write_shard(folder / name, samples)
         index.append({"file": name, "samples": len(numbers)})
     (folder / "index.json").write_text(json.dumps({"format": 1, "shards": index}))
     return folder
