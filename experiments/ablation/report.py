@@ -11,6 +11,7 @@ import argparse
 import json
 import math
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -113,15 +114,25 @@ def mae(figures: dict[str, Any], truth: str = "exact", cap: str = "80") -> float
     return figures["test"][truth][cap]["mae"]
 
 
-def gain(results: Results, arm: str, baseline: str) -> tuple[float, float | None, int]:
-    """By how many percent an arm's MAE is below its baseline's of the same seeds.
+def mae_without_radar(figures: dict[str, Any]) -> float:
+    """Metres up to 80 m against exact depth, where the network is shown no radar."""
+    return figures["without_radar_mae_80"]
+
+
+def gain(
+    results: Results,
+    arm: str,
+    baseline: str,
+    error: Callable[[dict[str, Any]], float] = mae,
+) -> tuple[float, float | None, int]:
+    """By how many percent an arm's error is below its baseline's of the same seeds.
 
     Returns:
         The mean over seeds, half of its 95 % interval (Student's t over seeds; None for fewer than
         two), and how many seeds.
     """
     both = pairs(results, arm, baseline)
-    gains = np.array([100 * (1 - mae(ours) / mae(theirs)) for ours, theirs in both])
+    gains = np.array([100 * (1 - error(ours) / error(theirs)) for ours, theirs in both])
     if len(gains) < 2:
         return float(gains.mean()) if len(gains) else math.nan, None, len(gains)
     return float(gains.mean()), half_interval(gains), len(gains)
@@ -163,8 +174,9 @@ def table(results: Results, baselines: Baselines) -> str:
     """One line for each arm: means over its seeds."""
     lines = [
         "| arm | seeds | image-steps | MAE 50 m | MAE 70 m | MAE 80 m | RMSE 80 m | δ1 80 m | "
-        "MAE 80 m, single scan | MAE 80 m, no radar | gain over seeds | interval over scenes |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "MAE 80 m, single scan | gain over seeds | interval over scenes | MAE 80 m, no radar | "
+        "gain, no radar |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for arm, runs in results.items():
         every = list(runs.values())
@@ -180,8 +192,9 @@ def table(results: Results, baselines: Baselines) -> str:
             f"{mean('exact', '80', 'rmse'):.3f}",
             f"{100 * mean('exact', '80', 'delta1'):.1f} %",
             f"{mean('single_scan', '80', 'mae'):.3f}",
-            f"{np.mean([run['without_radar_mae_80'] for run in every]):.3f}",
             *(_gain_cells(results, arm, baselines[arm]) if arm in baselines else ("", "")),
+            f"{np.mean([mae_without_radar(run) for run in every]):.3f}",
+            _gain(results, arm, baselines[arm], mae_without_radar) if arm in baselines else "",
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -236,13 +249,19 @@ def draw(results: Results, picture: Path) -> None:
     figure.savefig(picture, dpi=110)
 
 
-def _gain_cells(results: Results, arm: str, baseline: str) -> tuple[str, str]:
-    mean, half, seeds = gain(results, arm, baseline)
+def _gain(
+    results: Results, arm: str, baseline: str, error: Callable[[dict[str, Any]], float]
+) -> str:
+    mean, half, seeds = gain(results, arm, baseline, error)
     if math.isnan(mean):
-        return "no common seed", ""
-    interval = "one seed" if half is None else f"± {half:.1f}, {seeds} seeds"
+        return "no common seed"
+    return f"{mean:+.1f} % ({'one seed' if half is None else f'± {half:.1f}, {seeds} seeds'})"
+
+
+def _gain_cells(results: Results, arm: str, baseline: str) -> tuple[str, str]:
     scenes = np.array(list(gain_of_scenes(results, arm, baseline).values()))
-    return f"{mean:+.1f} % ({interval})", f"± {half_interval(scenes):.1f}"
+    interval = f"± {half_interval(scenes):.1f}" if len(scenes) else ""
+    return _gain(results, arm, baseline, mae), interval
 
 
 def main() -> None:
