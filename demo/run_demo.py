@@ -146,7 +146,8 @@ def main(out: Path) -> int:
 
     frames = collect_frames(recorder, CalibrationPoses(calibration))
     images, answers = len(recorder.messages[IMAGE]), len(recorder.messages[DEPTH])
-    chosen = np.unique(np.linspace(0, len(frames) - 1, PICTURES).round().astype(int))
+    spread = np.linspace(0, len(frames) - 1, PICTURES if frames else 0)
+    chosen = np.unique(spread.round().astype(int))
     facts = {
         "images replayed": images,
         "images answered": answers,

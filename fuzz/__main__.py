@@ -25,6 +25,9 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", metavar="TARGET", help="their names")
     parser.add_argument("--out", type=Path, help="file for the figures, JSON")
     args = parser.parse_args()
+    known = [target.name for target in targets()]
+    if unknown := set(args.only or ()) - set(known):
+        parser.error(f"--only {', '.join(sorted(unknown))}: there are {', '.join(known)}")
     chosen = [t for t in targets() if not args.only or t.name in args.only]
     shares = sum(target.share for target in chosen)
     found: dict[str, Tally] = {}

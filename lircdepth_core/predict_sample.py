@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ import numpy as np
 from lircdepth_core.camera import Camera
 from lircdepth_core.dataset.data_files import read_image, read_returns
 from lircdepth_core.dataset.devkit import open_dataset, reading_tables
+from lircdepth_core.dataset.prepare_options import PrepareOptions
 from lircdepth_core.dataset.scene_tables import key_row, measurement
 from lircdepth_core.errors import InputError
 from lircdepth_core.inference import MAX_NETWORK_PIXELS, Prediction, Predictor
@@ -38,12 +40,14 @@ class Frame:
     Attributes:
         image: (H, W, 3) uint8 RGB.
         camera: its camera.
+        channels: the radars.
         radar: returns in the camera's optical frame at the image's stamp.
         stamp: the image's stamp in microseconds, as nuScenes counts.
     """
 
     image: np.ndarray
     camera: Camera
+    channels: tuple[str, ...]
     radar: RadarReturns
     stamp: int
 
@@ -52,7 +56,7 @@ def read_frame(
     nusc: NuScenes,
     sample_token: str,
     camera_channel: str,
-    radar_channels: list[str],
+    radar_channels: Sequence[str] | None,
     filtered: bool,
 ) -> Frame:
     """Read an image and the returns of its sample's radars.
@@ -63,7 +67,7 @@ def read_frame(
         nusc: the data set.
         sample_token: which sample.
         camera_channel: such as `CAM_FRONT`.
-        radar_channels: such as `RADAR_FRONT`.
+        radar_channels: such as `RADAR_FRONT`; None: those that look where the camera looks.
         filtered: keep only what the devkit's default filters keep.
 
     Raises:
@@ -71,8 +75,7 @@ def read_frame(
             are damaged, a file is missing, or the image has not the size of the tables.
         OSError: a file cannot be read.
     """
-    if len(set(radar_channels)) < len(radar_channels):
-        raise InputError(f"--radar {' '.join(radar_channels)}: give each radar once")
+    given = PrepareOptions(radars=None if radar_channels is None else tuple(radar_channels))
     try:
         sample = nusc.get("sample", sample_token)
     except KeyError:
@@ -85,7 +88,7 @@ def read_frame(
         if image_row.camera is None:
             raise InputError(f"--camera {camera_channel}: not a camera; give CAM_FRONT or another")
         radar_rows = []
-        for channel in radar_channels:
+        for channel in (channels := given.radars_of(camera_channel)):
             row = key_row(nusc, sample, channel)
             if row["sensor_modality"] != "radar":
                 raise InputError(f"--radar {channel}: not a radar; give RADAR_FRONT or another")
@@ -102,7 +105,8 @@ def read_frame(
         for row in radar_rows
     ]
     _, image = read_image(dataroot / image_row.file, image_row.camera)
-    return Frame(image, image_row.camera, RadarReturns.concatenate(radar), image_row.stamp)
+    returns = RadarReturns.concatenate(radar)
+    return Frame(image, image_row.camera, channels, returns, image_row.stamp)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -129,9 +133,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--radar",
         nargs="*",
-        default=["RADAR_FRONT"],
         metavar="CHANNEL",
-        help="radars that look where the camera looks; none for camera only (default: RADAR_FRONT)",
+        help="radars that look where the camera looks; none for camera only (default: those that "
+        "prepare takes for the camera)",
     )
     parser.add_argument(
         "--radar-filters",
@@ -192,7 +196,7 @@ def _predict(args: argparse.Namespace) -> int:
         "sample": args.sample,
         "camera": args.camera,
         "image_stamp_microseconds": frame.stamp,
-        "radar": args.radar,
+        "radar": list(frame.channels),
         "radar_filters": args.radar_filters,
         "radar_returns": len(frame.radar),
         **_record(predictor, prediction, depth.name, sigma.name),

@@ -50,7 +50,8 @@ class ApproximateSync:
         slop: messages whose stamps differ by less match, seconds.
         on_match: called with an image and its (topic, cloud) pairs; must not raise, since the
             synchroniser would keep its lock for ever.
-        on_unmatched: called once for each image that gets no match.
+        on_unmatched: called once for each image that gets no match; told whether more images may
+            come, or the end of synchronising is why.
         max_bytes: of data kept per topic; the newest message always is.
     """
 
@@ -59,7 +60,7 @@ class ApproximateSync:
         queue_size: int,
         slop: float,
         on_match: Callable[[Any, tuple[tuple[str, Any], ...]], None],
-        on_unmatched: Callable[[], None],
+        on_unmatched: Callable[[bool], None],
         max_bytes: int = MAX_KEPT_BYTES,
     ) -> None:
         self._queue_size = queue_size
@@ -81,16 +82,16 @@ class ApproximateSync:
         """Note an image before the synchroniser gets it."""
         stamp = self._note("image", message)
         if stamp in self._waiting:
-            self._on_unmatched()  # the synchroniser keeps one message per stamp
+            self._on_unmatched(True)  # the synchroniser keeps one message per stamp
             return
         self._waiting.append(stamp)
         while len(self._waiting) > self._queue_size:
             self._waiting.remove(min(self._waiting))  # as the synchroniser does
-            self._on_unmatched()
+            self._on_unmatched(True)
         for forgotten in self._make_room(0, message):
             if forgotten in self._waiting:
                 self._waiting.remove(forgotten)
-                self._on_unmatched()
+                self._on_unmatched(True)
 
     def saw_cloud(self, topic: str, message: Any) -> None:
         """Note a cloud of the topic of this resolved name before the synchroniser gets it."""
@@ -98,10 +99,13 @@ class ApproximateSync:
         self._make_room(1 + self._radar_names.index(topic), message)
 
     def close(self) -> None:
-        """Give up the images that still wait."""
+        """End, and give up the images that still wait."""
+        self._give_up(goes_on=False)
+
+    def _give_up(self, goes_on: bool) -> None:
         while self._waiting:
             self._waiting.popleft()
-            self._on_unmatched()
+            self._on_unmatched(goes_on)
 
     def _note(self, topic: str, message: Any) -> int:
         """The stamp; where it jumped back, the synchroniser begins anew.
@@ -110,7 +114,7 @@ class ApproximateSync:
         """
         stamp = stamp_nanoseconds(message.header.stamp)
         if jumped_back(stamp, self._last_stamps.get(topic)):
-            self.close()
+            self._give_up(goes_on=True)
             self._restart()
         self._last_stamps[topic] = stamp
         return stamp

@@ -308,9 +308,10 @@ class DepthNode(LifecycleNode):
         self._input_subscriptions.append(subscription)
         return subscription
 
-    def _drop_unmatched(self) -> None:
+    def _drop_unmatched(self, goes_on: bool) -> None:
         self._health.image_received()
-        self._health.image_dropped("no radar to synchronise with")
+        reason = "no radar to synchronise with" if goes_on else "node stopped"
+        self._health.image_dropped(reason)
 
     def _age_clock(self) -> int | None:
         """Nanoseconds of the node's clock, where image age counts by stamps."""

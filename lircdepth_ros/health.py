@@ -155,13 +155,14 @@ class Health:
         """
         with self._lock:
             begins = detail is not None and name not in self._conditions
+            news = begins and self._is_news(f"condition: {name}")
             if begins:
                 self._begun[name] += 1
             if detail is None:
                 self._conditions.pop(name, None)
             else:
                 self._conditions[name] = detail
-        if begins:
+        if news:
             self._warn(_joined(name, detail or ""))
 
     def forget_model(self) -> None:
@@ -195,6 +196,12 @@ class Health:
         """The current value of something: device, back end, radar age."""
         with self._lock:
             self._facts[name] = str(value)
+
+    def forget(self, *names: str) -> None:
+        """Facts that say nothing any more."""
+        with self._lock:
+            for name in names:
+                self._facts.pop(name, None)
 
     def _is_news(self, key: str) -> bool:
         now = self._clock()

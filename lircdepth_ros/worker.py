@@ -135,6 +135,7 @@ class DepthWorker:
         self._info: CameraInfo | None = None
         self._waiting: WaitingImages[_Inputs] = WaitingImages()
         self._poses_may_come = False
+        self._conditions: set[str] = set()  # names of those that it told
         self._unseen: list[float] = []  # times of the first, the last but one and the last image
         self._first_image: float | None = None
         self._last_stamp: int | None = None
@@ -189,6 +190,9 @@ class DepthWorker:
             self._abandoned = self._thread.is_alive()
         for _ in range(self._waiting.clear()):
             self._health.image_dropped("node stopped")
+        for name in self._conditions:
+            self._health.condition(name, None)
+        self._health.forget("notes", "radar points in the image", "radar age [ms]")
 
     def on_image(self, message: Image | CompressedImage) -> None:
         """Store an image."""
@@ -296,8 +300,6 @@ class DepthWorker:
         if inputs.error is not None:
             raise inputs.error
         started = time.monotonic()
-        for notice in inputs.notices:
-            self._health.notice(*notice)
         if self._is_too_old(job, started, values.max_image_age):
             self._health.image_dropped("older than max_image_age")
             return
@@ -335,8 +337,10 @@ class DepthWorker:
         self._stage = "publishing"
         self._publish(Answer(job.message, inputs.frame, prediction, depth, sigma))
         published = time.monotonic()
+        for notice in inputs.notices:
+            self._health.notice(*notice)
         self._health.fact("notes", "; ".join(prediction.notes))
-        self._health.condition("depth may be wrong", "; ".join(prediction.doubts) or None)
+        self._condition("depth may be wrong", "; ".join(prediction.doubts) or None)
         self._health.fact("radar points in the image", prediction.radar_points)
         self._tell_of_unseen_radar(inputs, radar, prediction.radar_points, published)
         self._health.fact(
@@ -502,7 +506,12 @@ class DepthWorker:
                     f"the camera {inputs.frame}; if that is not so, check the extrinsics, and that "
                     "the image's frame is the optical one, z forward (REP 103)"
                 )
-        self._health.condition("no radar return is in the image", detail)
+        self._condition("no radar return is in the image", detail)
+
+    def _condition(self, name: str, detail: str | None) -> None:
+        """A condition of the images that come, which ends with them."""
+        self._conditions.add(name)
+        self._health.condition(name, detail)
 
     def _is_too_old(self, job: WaitingImage, now: float, limit: float) -> bool:
         if limit <= 0:
@@ -538,7 +547,7 @@ class DepthWorker:
                 # P is the same for the image before and after: the name alone tells.
                 (f"{self._image_topic} has distortion and is named raw", self._is_named_raw),
             ):
-                self._health.condition(name, remedy if distorted and unsure else None)
+                self._condition(name, remedy if distorted and unsure else None)
         return self._camera_model[1]
 
     @property

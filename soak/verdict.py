@@ -64,7 +64,7 @@ def judge(
         np.percentile([s for t, s in latencies if low <= t <= high] or [np.nan], 99)
         for low, high in parts
     ]
-    seconds = [s for t, s in latencies if t >= warm]
+    seconds = [s for t, s in latencies if t >= warm] or [np.nan]
     figures = {
         "minutes": (end - begin) / 60,
         "sent": dict(sent),

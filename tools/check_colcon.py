@@ -14,7 +14,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 QUICK_TESTS = ["test/core/test_camera.py", "test/core/test_radar.py", "test/ros/test_depth_node.py"]
-IGNORED = (".git", ".venv", "out", "build", "install", "log", "*.egg-info", "__pycache__")
+IGNORED = (".git", "out", "build", "install", "log", "*.egg-info", "__pycache__")
+
+
+def ignored(folder: str, names: list[str]) -> set[str]:
+    """What of a folder is no source: results, and virtual environments of any name."""
+    environments = {name for name in names if (Path(folder) / name / "pyvenv.cfg").exists()}
+    return shutil.ignore_patterns(*IGNORED)(folder, names) | environments
 
 
 def main() -> None:
@@ -24,14 +30,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         workspace = Path(folder)
         source = workspace / "src" / "lircdepth"
-        shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(*IGNORED))
+        shutil.copytree(ROOT, source, ignore=ignored)
 
         def colcon(*arguments: str) -> None:
             command = [sys.executable, "-m", "colcon", *arguments]
             subprocess.run(command, cwd=workspace, env=environment, check=True)
 
         colcon("build")
-        script = "set -e; . install/setup.sh; lircdepth --help > /dev/null; command -v lircdepth"
+        script = (
+            "set -e; . install/setup.sh; lircdepth --help > /dev/null; "
+            'test "$(command -v lircdepth)" = "$PWD/install/lircdepth/lib/lircdepth/lircdepth"'
+        )
         subprocess.run(["sh", "-c", script], cwd=workspace, env=environment, check=True)
         # As the Makefile does with tests of nodes that answer in time.
         arguments = ("--reruns", "1", *QUICK_TESTS)

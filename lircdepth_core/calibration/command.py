@@ -11,7 +11,7 @@ import sys
 from lircdepth_core.arguments import add_samples
 from lircdepth_core.errors import InputError
 from lircdepth_core.inference import MAX_NETWORK_PIXELS, Predictor
-from lircdepth_core.inference.model_files import find_model, read_description, write_description
+from lircdepth_core.inference.model_files import change_description, find_model, read_description
 from lircdepth_core.network import MAX_DEPTH
 from lircdepth_core.output_folder import output_folder
 from lircdepth_core.result_files import write_atomically
@@ -112,10 +112,9 @@ def run(args: argparse.Namespace) -> int:
         )
         fitted = fit_calibrations(errors)
         held_out = cross_validated(errors)
-        description = dataclasses.replace(
-            description, calibration=fitted.ordinary, blind_calibration=fitted.blind
+        description = change_description(
+            folder, description, calibration=fitted.ordinary, blind_calibration=fitted.blind
         )
-        write_description(folder, description)
         report = {
             "weights": dataclasses.asdict(description.weights),
             "data": list(args.data),

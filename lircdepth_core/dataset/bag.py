@@ -84,8 +84,9 @@ def write_bag(
 
     Topics: `/<CAMERA>/image_rect_compressed` with `/<CAMERA>/camera_info` right before each image,
     `/<RADAR>` and `/<LIDAR>` (PointCloud2), `/tf` and `/odom` (map -> base_link from the ego poses
-    of all measurements), `/tf_static` (base_link -> sensor). Messages stand in the order of their
-    stamps, which are the sensors'. `calibration.yaml` in the bag's folder repeats the static poses.
+    of all measurements of the chosen sensors), `/tf_static` (base_link -> sensor). Messages stand
+    in the order of their stamps, which are the sensors'. `calibration.yaml` in the bag's folder
+    repeats the static poses.
 
     Args:
         dataroot: root of the nuScenes data set.

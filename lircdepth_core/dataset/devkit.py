@@ -12,37 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lircdepth_core.errors import InputError, first_line
+from lircdepth_core.nuscenes_files import LIDAR_DTYPE, RADAR_DTYPE
 from lircdepth_core.plain_json import parse_plain_json
 
 if TYPE_CHECKING:
     from nuscenes.nuscenes import NuScenes
-
-RADAR_DTYPE = np.dtype(
-    [
-        ("x", "<f4"),
-        ("y", "<f4"),
-        ("z", "<f4"),
-        ("dyn_prop", "i1"),
-        ("id", "<i2"),
-        ("rcs", "<f4"),
-        ("vx", "<f4"),
-        ("vy", "<f4"),
-        ("vx_comp", "<f4"),
-        ("vy_comp", "<f4"),
-        ("is_quality_valid", "i1"),
-        ("ambig_state", "i1"),
-        ("x_rms", "i1"),
-        ("y_rms", "i1"),
-        ("invalid_state", "i1"),
-        ("pdh0", "i1"),
-        ("vx_rms", "i1"),
-        ("vy_rms", "i1"),
-    ]
-)
-"""One return of a nuScenes radar file: 18 fields, packed into 43 bytes, as its PCD header says."""
-
-LIDAR_DTYPE = np.dtype([(name, "<f4") for name in ("x", "y", "z", "intensity", "ring")])
-"""One point of a nuScenes lidar file."""
 
 _PLACES = (
     "boston-seaport",

@@ -38,6 +38,7 @@ from lircdepth_core.extras import not_installed
 from lircdepth_core.output_folder import output_folder
 from lircdepth_core.progress import Progress
 from lircdepth_core.result_files import write_atomically
+from lircdepth_core.sole_process import sole_process
 from lircdepth_core.worker_process import end_with_parent
 
 if TYPE_CHECKING:
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
 
 ENGINES = ("process", "ray")
 SPLITS = ("train", "val", "test", "mini_train", "mini_val")
+
+_UNFINISHED = (".*.tar.part", ".*.json.part")
 
 _VERSIONS_OF = ("lircdepth", "numpy", "scipy", "opencv-python-headless", "nuscenes-devkit")
 
@@ -84,7 +87,7 @@ def prepare(
 
     Each scene is prepared on its own, `workers` at a time; the result does not depend on how. One
     that cannot be is left out, the others are made. What an earlier call completed is kept, so a
-    killed run goes on where it was, and scenes can be added. One call at a time may use a folder.
+    killed run goes on where it was, and scenes can be added.
 
     Args:
         dataroot: root of the data set.
@@ -101,7 +104,7 @@ def prepare(
 
     Raises:
         InputError: the data set cannot be read, has no such scene, there are no such masks, or
-            `out` cannot be written or holds something else.
+            `out` cannot be written, holds something else or is another process's at work.
     """
     options = options or PrepareOptions()
     if engine not in ENGINES:
@@ -118,49 +121,50 @@ def prepare(
             rows = _choose_scenes(nusc, split, scenes)
             channels = _channels(nusc, options)
         conditions = read_conditions(dataroot)
-    _remove_unfinished(out)
-    called = Counter(row["name"] for row in rows)
-    rows = list({row["name"]: row for row in rows}.values())
+    with sole_process(out):
+        _remove_unfinished(out)
+        called = Counter(row["name"] for row in rows)
+        rows = list({row["name"]: row for row in rows}.values())
 
-    if report:
-        report(0, len(rows), "", None)
-    skipped: dict[str, str] = {}
-    done: list[str] = []
-
-    def finish(name: str, reason: str | None) -> None:
-        if reason is None:
-            done.append(name)
-        else:
-            skipped[name] = reason
         if report:
-            report(len(done) + len(skipped), len(rows), name, reason)
+            report(0, len(rows), "", None)
+        skipped: dict[str, str] = {}
+        done: list[str] = []
 
-    def jobs() -> Iterator[_Job]:
-        for row in rows:
-            try:
-                if called[row["name"]] > 1:  # their shards would have the same names
-                    raise InputError(ambiguous(row["name"], called[row["name"]]))
-                scene = read_scene(
-                    nusc,
-                    row,
-                    channels,
-                    all_images=options.cameras if options.masks else (),
-                    conditions=conditions,
-                )
-                complete = prepared(dataroot, scene, out, options)
-            except InputError as error:
-                finish(row["name"], str(error))
-                continue
-            if complete:
-                finish(row["name"], None)
+        def finish(name: str, reason: str | None) -> None:
+            if reason is None:
+                done.append(name)
             else:
-                yield dataroot, scene, out, options
+                skipped[name] = reason
+            if report:
+                report(len(done) + len(skipped), len(rows), name, reason)
 
-    try:
-        for name, reason in _run(jobs(), workers, engine):
-            finish(name, reason)
-    finally:
-        index = _write_index(out, options, nusc.version, skipped)
+        def jobs() -> Iterator[_Job]:
+            for row in rows:
+                try:
+                    if called[row["name"]] > 1:  # their shards would have the same names
+                        raise InputError(ambiguous(row["name"], called[row["name"]]))
+                    scene = read_scene(
+                        nusc,
+                        row,
+                        channels,
+                        all_images=options.cameras if options.masks else (),
+                        conditions=conditions,
+                    )
+                    complete = prepared(dataroot, scene, out, options)
+                except InputError as error:
+                    finish(row["name"], str(error))
+                    continue
+                if complete:
+                    finish(row["name"], None)
+                else:
+                    yield dataroot, scene, out, options
+
+        try:
+            for name, reason in _run(jobs(), workers, engine):
+                finish(name, reason)
+        finally:
+            index = _write_index(out, options, nusc.version, skipped)
     return PrepareSummary(
         out=out,
         scenes=tuple(sorted(done)),
@@ -379,7 +383,8 @@ def _choose_scenes(
         chosen = [find_scene(nusc, name) for name in sorted(set(names))]
     else:
         chosen = list(nusc.scene)
-    unfit = [scene["name"] for scene in chosen if not is_plain(scene["name"])]
+    taken = Path(INDEX_FILE).stem  # the index of all scenes
+    unfit = [s["name"] for s in chosen if not is_plain(s["name"]) or s["name"] == taken]
     if unfit:
         raise InputError(f"{nusc.dataroot}: scene {unfit[0]!a:.80} cannot name a file; rename it")
     return sorted(chosen, key=lambda scene: scene["name"])
@@ -429,7 +434,7 @@ def _check_masks(options: PrepareOptions) -> None:
 
 def _check_folder(out: Path, options: PrepareOptions) -> None:
     """See that a folder fits what is to be made."""
-    known = (INDEX_FILE, "*.tar", ".*.part")
+    known = (INDEX_FILE, "*.tar", *_UNFINISHED)
     if any(out.iterdir()) and not any(any(out.glob(pattern)) for pattern in known):
         raise InputError(f"{out}: holds something else; choose another folder")
     for record in _records(out):
@@ -441,7 +446,7 @@ def _check_folder(out: Path, options: PrepareOptions) -> None:
 
 def _remove_unfinished(out: Path) -> None:
     """Remove what a killed run left unfinished."""
-    for unfinished in out.glob(".*.part"):
+    for unfinished in (path for pattern in _UNFINISHED for path in out.glob(pattern)):
         unfinished.unlink()
 
 

@@ -70,7 +70,7 @@ class PrepareOptions:
         if self.radars is not None:
             return self.radars
         if camera not in RADARS_OF_CAMERA:
-            raise InputError(f"{camera}: which radars look that way? give them with --radars")
+            raise InputError(f"{camera}: which radars look that way? name them on the command line")
         return RADARS_OF_CAMERA[camera]
 
     def record(self) -> dict[str, Any]:

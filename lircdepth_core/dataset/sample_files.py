@@ -111,6 +111,8 @@ def decode_sample(files: Mapping[str, bytes], source: str) -> Sample:
         image = decode_image(files["image.jpg"])
         radar = decode_npy(files["radar.npy"]).reshape(-1, len(RADAR_COLUMNS))
         boxes = decode_npy(files["boxes.npy"]).reshape(-1, 4)
+        if not np.isin(radar[:, 6], np.arange(len(boxes) + 1)).all():
+            raise ValueError("radar names boxes that are not there")
         maps = {
             name: decode_depth(files[f"{name}.png"]) if f"{name}.png" in files else None
             for name in ("single", "accumulated", "dense")

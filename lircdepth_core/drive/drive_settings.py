@@ -26,6 +26,8 @@ from lircdepth_core.extras import not_installed
 
 _START = 1_577_836_800_000_000
 _DAY = 86_400_000_000
+MOST_SCENES = 6593
+"""Of a data set: each is a day later, and later stamps than 2038 are none to readers."""
 
 
 @dataclass(frozen=True)

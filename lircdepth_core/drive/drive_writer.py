@@ -12,7 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from lircdepth_core.arguments import image_size
-from lircdepth_core.drive.drive_settings import DriveSettings, Makers, street_makers
+from lircdepth_core.drive.drive_settings import (
+    MOST_SCENES,
+    DriveSettings,
+    Makers,
+    street_makers,
+)
 from lircdepth_core.drive.nuscenes_tables import write_tables
 from lircdepth_core.drive.scene_pool import make_scenes
 from lircdepth_core.drive.scene_recorder import scene_measurements
@@ -23,6 +28,7 @@ from lircdepth_core.output_folder import output_folder
 from lircdepth_core.plain_json import parse_plain_json
 from lircdepth_core.progress import Progress
 from lircdepth_core.result_files import write_atomically, writing
+from lircdepth_core.sole_process import sole_process
 
 VERSION = "v1.0-mini"
 CONDITIONS_FILE = "conditions.json"
@@ -61,31 +67,33 @@ def write_drive(
         How many scenes the data set has now, those of earlier calls included.
 
     Raises:
-        InputError: `out` cannot be written or holds something else or something damaged, or a
-            package that drives need is missing.
+        InputError: `out` cannot be written, holds something else or something damaged or is
+            another process's at work, or a package that drives need is missing.
     """
     settings = settings or DriveSettings()
-    if scenes < 1:
-        raise InputError(f"scenes {scenes}: give at least 1")
+    if not 1 <= scenes <= MOST_SCENES:
+        raise InputError(f"scenes {scenes}: give 1 to {MOST_SCENES}")
     if workers is not None and workers < 1:
         raise InputError(f"workers {workers}: give at least 1")
     makers = makers or street_makers()
-    state = _open_state(out, settings)
-    names = [settings.scene_name(number).scene for number in range(1, scenes + 1)]
-    missing = [
-        number
-        for number, name in enumerate(names, start=1)
-        if not ((state / f"{name}.json").exists() or (state / name).exists())
-    ]
-    per_scene = scene_measurements(settings.sensors(), settings.duration, settings.sweeps)
-    workers = workers or os.cpu_count() or 1
-    done = per_scene * (scenes - len(missing))
-    for step in make_scenes(state, settings, makers, missing, workers):
-        done += step
-        if progress:
-            progress(done, per_scene * scenes)
-    with writing(out):
-        return _join(out, state)
+    state = _state_folder(out, settings)
+    with sole_process(state):
+        _clear(state)
+        names = [settings.scene_name(number).scene for number in range(1, scenes + 1)]
+        missing = [
+            number
+            for number, name in enumerate(names, start=1)
+            if not ((state / f"{name}.json").exists() or (state / name).exists())
+        ]
+        per_scene = scene_measurements(settings.sensors(), settings.duration, settings.sweeps)
+        workers = workers or os.cpu_count() or 1
+        done = per_scene * (scenes - len(missing))
+        for step in make_scenes(state, settings, makers, missing, workers):
+            done += step
+            if progress:
+                progress(done, per_scene * scenes)
+        with writing(out):
+            return _join(out, state)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -168,8 +176,8 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _open_state(out: Path, settings: DriveSettings) -> Path:
-    """The folder of what is not yet, or no longer, in the data set; cleared of half scenes."""
+def _state_folder(out: Path, settings: DriveSettings) -> Path:
+    """The folder of what is not yet, or no longer, in the data set."""
     state = out / _STATE
     content = json.dumps(asdict(settings), indent=1)
     if (state / _SETTINGS_FILE).exists():
@@ -183,7 +191,11 @@ def _open_state(out: Path, settings: DriveSettings) -> Path:
     else:
         with output_folder(state):
             write_atomically(state / _SETTINGS_FILE, content)
-    # What a killed run left: half scenes, and folders whose files had all been moved.
+    return state
+
+
+def _clear(state: Path) -> None:
+    """Remove what a killed run left: half scenes, and folders whose files had all been moved."""
     joined = [state / path.stem for path in state.glob("scene-*.json")]
     for leftover in [
         *state.glob("scene-*.part"),
@@ -193,7 +205,6 @@ def _open_state(out: Path, settings: DriveSettings) -> Path:
     # All are read again at the end, but that may be hours later.
     for path in sorted(state.glob("scene-*")):
         _read_scene(path / "scene.json" if path.is_dir() else path)
-    return state
 
 
 def _read_settings(path: Path) -> Any:

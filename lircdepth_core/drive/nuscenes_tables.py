@@ -16,13 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-_RADAR_FIELDS = (
-    "x y z dyn_prop id rcs vx vy vx_comp vy_comp is_quality_valid ambig_state "
-    "x_rms y_rms invalid_state pdh0 vx_rms vy_rms"
-)
-RADAR_DTYPE = np.dtype("<f4,<f4,<f4,i1,<i2,<f4,<f4,<f4,<f4,<f4,i1,i1,i1,i1,i1,i1,i1,i1")
-RADAR_DTYPE.names = tuple(_RADAR_FIELDS.split())
-"""One return of a radar file: 18 fields packed into 43 bytes."""
+from lircdepth_core.nuscenes_files import RADAR_DTYPE
 
 _DATA = b"\nDATA binary\n"
 _EXTENSIONS = {"camera": "jpg", "radar": "pcd", "lidar": "pcd.bin"}
@@ -381,11 +375,12 @@ def write_radar(path: Path, returns: np.ndarray) -> None:
         returns = np.zeros(1, RADAR_DTYPE)
         for name in ("x", "y", "z"):
             returns[name] = np.nan
-    formats = [returns.dtype[name] for name in _RADAR_FIELDS.split()]
+    names = RADAR_DTYPE.names or ()
+    formats = [RADAR_DTYPE[name] for name in names]
     header = [
         "# .PCD v0.7 - Point Cloud Data file format",
         "VERSION 0.7",
-        f"FIELDS {_RADAR_FIELDS}",
+        f"FIELDS {' '.join(names)}",
         "SIZE " + " ".join(str(kind.itemsize) for kind in formats),
         "TYPE " + " ".join(kind.kind.upper() for kind in formats),
         "COUNT " + " ".join("1" for _ in formats),

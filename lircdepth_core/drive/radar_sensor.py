@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lircdepth_core.drive.materials import MATERIALS
-from lircdepth_core.drive.nuscenes_tables import RADAR_DTYPE
 from lircdepth_core.drive.ray_casting import SCENERY, Hits, Moment
 from lircdepth_core.drive.world import Conditions, Thing
+from lircdepth_core.nuscenes_files import RADAR_DTYPE
 
 MAX_RETURNS = 125
 POSITION_STEP, VELOCITY_STEP, RCS_STEP = 0.2, 0.25, 0.5

@@ -94,7 +94,8 @@ def _rain(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     )
     for _ in range(int(rng.integers(2, 9))):
         radius = int(max(rng.uniform(6, 20) * unit, 2))
-        x, y = (int(v) for v in rng.uniform((0, 0), (width - 2 * radius, height - 2 * radius)))
+        room = np.maximum((width - 2 * radius, height - 2 * radius), 0)
+        x, y = (int(v) for v in rng.uniform((0, 0), room))
         window = image[y : y + 2 * radius, x : x + 2 * radius]
         patch = cv2.resize(
             blurred[max(y // 12 - 4, 0) : y // 12 + 5, max(x // 12 - 4, 0) : x // 12 + 5][::-1],

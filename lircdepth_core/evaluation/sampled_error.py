@@ -39,6 +39,17 @@ def spread_samples(locations: Sequence[str], count: int) -> list[Sample]:
     return samples
 
 
+def has_truth(sample: Sample) -> bool:
+    """Whether a sample has depth that a prediction can be compared with."""
+    truth = _truth(sample)
+    return bool(((truth > 0) & (truth <= CAP)).any())
+
+
+def _truth(sample: Sample) -> np.ndarray:
+    """(H, W) metres, 0 or +Inf where there is none."""
+    return sample.single_scan if sample.exact is None else sample.exact
+
+
 @dataclass(frozen=True)
 class SampledError:
     """How wrong a model is.
@@ -67,7 +78,7 @@ def sampled_error(
     means, held, pixels = [], 0, 0
     for sample in samples:
         prediction = predict_sample(predictor, sample, sample.radar_returns())
-        truth = sample.single_scan if sample.exact is None else sample.exact
+        truth = _truth(sample)
         known = (truth > 0) & (truth <= CAP) & np.isfinite(prediction.depth)
         if not known.any():
             continue

@@ -83,12 +83,11 @@ def write_evaluation(
                 progress=_counted(total) if bar.disable else bar.update,
             )
         found = results(evaluation, predictor, " ".join(data))
+        text = json.dumps(found, indent=1, allow_nan=False, ensure_ascii=False)
+        write_atomically(out / RESULTS_FILE, text)
         frame_truth = "exact" if "exact" in evaluation.rows else "single_scan"
         chosen = choose_frames(evaluation.rows[frame_truth], frames) if frames else []
         pictures = list(draw_frames(chosen, source, predictor, frame_truth, options.caps[-1]))
-
-        text = json.dumps(found, indent=1, allow_nan=False, ensure_ascii=False)
-        write_atomically(out / RESULTS_FILE, text)
         write_atomically(out / PAGE_FILE, report_page(found, pictures, frame_truth))
     return found
 

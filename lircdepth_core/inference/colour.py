@@ -22,6 +22,8 @@ def colourise(values: np.ndarray, near: float, far: float) -> np.ndarray:
     Returns:
         (H, W, 3) uint8 RGB, black where the value is NaN.
     """
+    if not values.size:  # OpenCV 4.11 divides by its rows and ends the process
+        return np.zeros((*values.shape, 3), np.uint8)
     place = (values - near) * (255.0 / (far - near))
     missing = np.isnan(place)
     index = np.clip(np.where(missing, 0, place), 0, 255).astype(np.uint8)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +13,11 @@ from lircdepth_core.arguments import image_size
 from lircdepth_core.errors import InputError
 from lircdepth_core.inference.model_description import format_description
 from lircdepth_core.inference.model_files import find_model, load_network, read_description
-from lircdepth_core.inference.onnx_export import INPUTS, OUTPUTS, export_onnx
+from lircdepth_core.inference.onnx_export import INPUTS, LARGEST_SIDE, OUTPUTS, export_onnx
 from lircdepth_core.network import SIZE_MULTIPLE, DeploymentGraph
 from lircdepth_core.output_folder import output_folder
 from lircdepth_core.radar import RADAR_CHANNELS
+from lircdepth_core.unfinished_folder import unfinished_folder
 
 LARGEST_DIFFERENCE = 1e-4
 """Of depth, relative to torch's, and of uncertainty."""
@@ -45,15 +45,18 @@ def export_model(model: str | Path, path: Path, size: tuple[int, int] | None = N
     """
     if path.exists():
         raise InputError(f"{path}: exists already; give a new file")
-    if size is not None and any(side % SIZE_MULTIPLE or side < 1 for side in size):
+    if size is not None and any(
+        side % SIZE_MULTIPLE or not 1 <= side <= LARGEST_SIDE for side in size
+    ):
         raise InputError(
-            f"size {size[0]}x{size[1]}: give multiples of {SIZE_MULTIPLE}, such as 704x384"
+            f"size {size[0]}x{size[1]}: give multiples of {SIZE_MULTIPLE} up to {LARGEST_SIDE}, "
+            "such as 704x384"
         )
     folder = find_model(model)
     description = read_description(folder)
     graph = DeploymentGraph(load_network(folder, description))
-    with output_folder(path.parent), tempfile.TemporaryDirectory(dir=path.parent) as staging:
-        staged = Path(staging) / path.name
+    with output_folder(path.parent), unfinished_folder(path.parent, ".exporting-") as staging:
+        staged = staging / path.name
         fixed = None if size is None else (size[1], size[0])
         export_onnx(graph, staged, fixed, {"model.yaml": format_description(description)})
         # NumPy's maximum of NaN is NaN.

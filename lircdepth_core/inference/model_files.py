@@ -16,6 +16,7 @@ import safetensors.torch
 import torch
 
 from lircdepth_core.errors import InputError, first_line
+from lircdepth_core.inference.artefacts import locked
 from lircdepth_core.inference.backends.onnx_files import Int8Network
 from lircdepth_core.inference.model_description import (
     Int8Form,
@@ -196,6 +197,34 @@ def write_description(folder: Path, description: ModelDescription) -> None:
     write_atomically(folder / DESCRIPTION_FILE, text.rstrip("\n"))
 
 
+def change_description(
+    folder: Path, known: ModelDescription, **changes: object
+) -> ModelDescription:
+    """Replace some fields of an existing model's model.yaml, as it is by now.
+
+    Other commands may have changed others of its fields since it was read.
+
+    Args:
+        folder: of the model.
+        known: its description as it was when the work began that the changes come of.
+        changes: fields and their new values.
+
+    Returns:
+        The new description.
+
+    Raises:
+        InputError: it has other weights by now, or the description is not one that
+            `read_description` would accept.
+    """
+    with locked(folder):
+        now = read_description(folder)
+        if now.weights != known.weights:
+            raise InputError(f"{folder}: has got other weights meanwhile; run the command again")
+        changed = dataclasses.replace(now, **changes)  # type: ignore[arg-type]
+        write_description(folder, changed)
+    return changed
+
+
 def add_int8(folder: Path, description: ModelDescription, quantised: Path) -> ModelDescription:
     """Take a quantised network, an ONNX file, into an existing model folder.
 
@@ -209,15 +238,12 @@ def add_int8(folder: Path, description: ModelDescription, quantised: Path) -> Mo
     """
     assert isinstance(description.weights, StoredWeights)
     sha256 = hashlib.sha256(quantised.read_bytes()).hexdigest()
-    description = dataclasses.replace(
-        description, int8=Int8Form(INT8_FILE, sha256, description.weights.sha256)
-    )
     # A model.yaml that names another file than is there would be refused, so what is there goes.
     if (folder / INT8_FILE).exists():
-        write_description(folder, dataclasses.replace(description, int8=None))
+        change_description(folder, description, int8=None)
     quantised.replace(folder / INT8_FILE)
-    write_description(folder, description)
-    return description
+    form = Int8Form(INT8_FILE, sha256, description.weights.sha256)
+    return change_description(folder, description, int8=form)
 
 
 def _model_roots() -> list[Path]:

@@ -18,7 +18,7 @@ from lircdepth_core.radar import RADAR_CHANNELS
 INPUTS = ("image", "radar")
 OUTPUTS = ("depth", "uncertainty")
 OPSET = 20
-_LARGEST = 8192
+LARGEST_SIDE = 8192
 
 
 def export_onnx(
@@ -51,7 +51,7 @@ def export_onnx(
     if size is None:
         number = Dim("batch", min=1, max=64)
         height, width = (
-            SIZE_MULTIPLE * Dim(name, min=1, max=_LARGEST // SIZE_MULTIPLE)
+            SIZE_MULTIPLE * Dim(name, min=1, max=LARGEST_SIDE // SIZE_MULTIPLE)
             for name in ("height", "width")
         )
         open_dimensions = ({0: number, 1: height, 2: width}, {0: number, 2: height, 3: width})

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 
 from lircdepth_core.arguments import add_samples
 from lircdepth_core.dataset.sample import Sample
 from lircdepth_core.errors import InputError
-from lircdepth_core.evaluation.sampled_error import sampled_error, spread_samples
+from lircdepth_core.evaluation.sampled_error import (
+    has_truth,
+    sampled_error,
+    spread_samples,
+)
 from lircdepth_core.inference import MAX_NETWORK_PIXELS
+from lircdepth_core.inference.artefacts import Artefacts
 from lircdepth_core.inference.framing import frame
 from lircdepth_core.inference.model_description import NetworkInput, StoredWeights
 from lircdepth_core.inference.model_files import (
@@ -24,7 +27,9 @@ from lircdepth_core.inference.model_files import (
     read_description,
 )
 from lircdepth_core.network import DeploymentGraph
+from lircdepth_core.output_folder import output_folder
 from lircdepth_core.quantisation.post_training import quantise
+from lircdepth_core.unfinished_folder import unfinished_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,17 +59,16 @@ def run(args: argparse.Namespace) -> int:
     if description.network == "teacher" or not description.trained:
         raise InputError(f"{folder}: give the folder of a trained student")
     assert isinstance(description.weights, StoredWeights)  # as of every trained network
-    samples = spread_samples(args.data, args.images)
-    if len(samples) < 2:
-        raise InputError(f"{' '.join(args.data)}: one sample; give two or more")
-    ranges, compared = samples[::2], samples[1::2]
-    graph = DeploymentGraph(load_network(folder, description))
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".quantising-") as staging:
-        quantised = Path(staging) / "int8.onnx"
-        _tell(f"exporting the network and quantising it on {len(ranges)} samples")
-        examples = network_inputs(ranges, description.input)
-        quantise(graph, examples, quantised)
-        description = add_int8(folder, description, quantised)
+    with output_folder(folder):  # one of an installation, for example, cannot be written to
+        Artefacts.of(description).make_folder()  # the comparison needs it
+        ranges, compared = _samples(args.data, args.images)
+        graph = DeploymentGraph(load_network(folder, description))
+        with unfinished_folder(folder, ".quantising-") as staging:
+            quantised = staging / "int8.onnx"
+            _tell(f"exporting the network and quantising it on {len(ranges)} samples")
+            examples = network_inputs(ranges, description.input)
+            quantise(graph, examples, quantised)
+            description = add_int8(folder, description, quantised)
     assert description.int8 is not None
     path = folder / description.int8.file
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, ranges of {len(ranges)} samples")
@@ -83,6 +87,17 @@ def run(args: argparse.Namespace) -> int:
             f"{100 * in_int8.within_sigma:.1f} % in 8 bits"
         )
     return 0
+
+
+def _samples(data: Sequence[str], images: int) -> tuple[list[Sample], list[Sample]]:
+    """Those that set the ranges, and those that the two forms are compared on."""
+    samples = spread_samples(data, images)
+    if len(samples) < 2:
+        raise InputError(f"{' '.join(data)}: one sample; give two or more")
+    compared = samples[1::2]
+    if not any(has_truth(sample) for sample in compared):
+        raise InputError(f"{' '.join(data)}: no sample has truth; check how it was prepared")
+    return samples[::2], compared
 
 
 def network_inputs(

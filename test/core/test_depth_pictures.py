@@ -7,6 +7,8 @@ import pytest
 from lircdepth_core.errors import InputError
 from lircdepth_core.inference.colour import colourise
 from lircdepth_core.inference.depth_png import read_depth_png, write_depth_png
+from lircdepth_core.inference.picture import image_picture
+from lircdepth_core.radar import RadarReturns
 
 
 def test_a_stored_depth_map_never_wraps(tmp_path):
@@ -32,6 +34,13 @@ def test_what_is_no_depth_map_is_refused(tmp_path):
     for name in ("grey.png", "empty.png", "missing.png"):
         with pytest.raises(InputError, match=name):
             read_depth_png(tmp_path / name)
+
+
+def test_an_image_without_a_return_in_it_is_a_picture_too(make_camera):
+    assert colourise(np.zeros((1, 0)), 1.0, 100.0).shape == (1, 0, 3)
+    nothing = RadarReturns.empty().visible_in(make_camera(64, 32, 200.0))
+    picture = image_picture(np.full((32, 64, 3), 90, np.uint8), nothing)
+    assert (picture == 90).all()
 
 
 def test_near_is_red_far_is_blue_and_none_is_black():

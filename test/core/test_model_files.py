@@ -28,10 +28,16 @@ from lircdepth_core.inference.calibration import BlindCalibration
 from lircdepth_core.inference.model_description import (
     Crop,
     NetworkInput,
+    StoredWeights,
     format_description,
     parse_description,
 )
-from lircdepth_core.inference.model_files import load_network, read_description
+from lircdepth_core.inference.model_files import (
+    add_int8,
+    change_description,
+    load_network,
+    read_description,
+)
 from lircdepth_core.network import Student
 
 CALIBRATION = Calibration(
@@ -136,6 +142,20 @@ def test_a_calibration_can_be_added_later(folder):
     write_description(folder, model)
     assert read_description(folder).calibration is not None
     assert Predictor.load(folder, "cpu").model.weights == model.weights
+
+
+def test_what_two_commands_find_out_of_a_model_is_kept(folder, tmp_path):
+    before = read_description(folder)  # as both read it
+    (tmp_path / "int8.onnx").write_bytes(b"a network")
+    change_description(folder, before, calibration=CALIBRATION)
+    add_int8(folder, before, tmp_path / "int8.onnx")
+    now = read_description(folder)
+    assert now.calibration is not None
+    assert now.int8 is not None
+    other = dataclasses.replace(before, weights=StoredWeights("weights.safetensors", "0" * 64))
+    with pytest.raises(InputError, match="has got other weights meanwhile; run the command again"):
+        change_description(folder, other, calibration=None)
+    assert read_description(folder).calibration is not None
 
 
 def test_a_changed_byte_of_the_weights_is_noticed(folder):

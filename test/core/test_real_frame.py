@@ -88,14 +88,26 @@ def test_predict_writes_maps_a_record_and_a_picture(real_frame, small_model, tmp
     assert "UNTRAINED" in capsys.readouterr().err
 
 
+def test_predict_without_radar_is_of_the_camera_alone(real_frame, small_model, tmp_path, capsys):
+    arguments = ["predict", str(real_frame), "--sample", SAMPLE, "--out", str(tmp_path)]
+    command = [*arguments, "--model", str(small_model), "--device", "cpu", "--radar"]
+    assert main(command) == 0
+    record = json.loads((tmp_path / f"{SAMPLE}-CAM_FRONT.json").read_text())
+    assert (record["radar"], record["radar_points_in_image"]) == ([], 0)
+    assert cv2.imread(str(tmp_path / f"{SAMPLE}-CAM_FRONT-picture.png")) is not None
+    assert "depth from the camera alone" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("option", "complaint"),
     [
+        # Of the back's radars this frame has none, and the front's see nothing there.
+        (["--camera", "CAM_BACK"], "has no RADAR_BACK_LEFT"),
         (["--sample", "no-such"], f"no sample no-such; the first one is {SAMPLE}"),
         (["--camera", "CAM_UP"], "has no CAM_UP; it has CAM_BACK"),
         (["--camera", "LIDAR_TOP"], "LIDAR_TOP: not a camera"),
         (["--radar", "LIDAR_TOP"], "LIDAR_TOP: not a radar"),
-        (["--radar", "RADAR_FRONT", "RADAR_FRONT"], "RADAR_FRONT: give each radar once"),
+        (["--radar", "RADAR_FRONT", "RADAR_FRONT"], "RADAR_FRONT RADAR_FRONT: give each once"),
         (["--version", "v1.0-test"], "v1.0-test"),
     ],
 )

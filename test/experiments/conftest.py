@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+for package in ("matplotlib", "scipy", "sklearn", "tensorboard", "torchmetrics", "webdataset"):
+    pytest.importorskip(package, reason="needs the extra 'train'")
+
 
 @pytest.fixture
 def kept_teacher() -> Path:

@@ -34,7 +34,7 @@ class Synchronised:
     """An image and two radars; keeps what was matched and how many images were not."""
 
     def __init__(self, max_bytes, queue_size=10):
-        self.matched, self.unmatched = [], 0
+        self.matched, self.unmatched, self.ended = [], 0, 0
         self.image, self.left, self.right = Input("/image"), Input("/left"), Input("/right")
         self.sync = ApproximateSync(queue_size, 0.03, self.match, self.give_up, max_bytes)
         self.sync.connect(self.image, [self.left, self.right])
@@ -42,8 +42,9 @@ class Synchronised:
     def match(self, image, clouds):
         self.matched.append([image, *(cloud for _, cloud in clouds)])
 
-    def give_up(self):
+    def give_up(self, goes_on):
         self.unmatched += 1
+        self.ended += not goes_on
 
     def send_image(self, at):
         message = image_message(at, width=2, height=2)
@@ -87,9 +88,9 @@ def test_images_forgotten_for_their_bytes_are_counted_once(kept):
     synchronised = Synchronised(max_bytes=kept * IMAGE_BYTES)
     for index in range(6):
         synchronised.send_image(START + index * SECOND)
-    assert synchronised.unmatched == 6 - kept
+    assert (synchronised.unmatched, synchronised.ended) == (6 - kept, 0)
     synchronised.sync.close()
-    assert synchronised.unmatched == 6
+    assert (synchronised.unmatched, synchronised.ended) == (6, kept)
 
 
 def test_what_was_matched_takes_no_room():

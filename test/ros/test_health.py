@@ -42,12 +42,22 @@ def test_a_condition_is_a_warning_as_long_as_it_holds_activation_included(watche
     assert watched.logged == ["GPU: lost; the CPU answers"]
 
 
-def test_a_condition_is_counted_and_logged_each_time_it_begins(watched):
-    for detail in ("lost", "lost", None, None, "lost again"):
+def test_a_condition_is_counted_each_time_it_begins_and_logged_again_after_a_minute(watched):
+    for detail in ("lost", "lost", None, None, "lost again", None):
         watched.health.condition("GPU", detail)
-    assert watched.logged == ["GPU: lost", "GPU: lost again"]
+    assert watched.logged == ["GPU: lost"]
     images = watched.health.diagnostics("depth", "active", "cpu").status[0]
     assert {v.key: v.value for v in images.values}["warned of: GPU"] == "2"
+    watched.seconds += 61
+    watched.health.condition("GPU", "lost once more")
+    assert watched.logged[1:] == ["GPU: lost once more"]
+
+
+def test_a_fact_that_says_nothing_any_more_goes(watched):
+    watched.health.fact("radar age [ms]", 12)
+    watched.health.fact("device", "cpu")
+    watched.health.forget("radar age [ms]", "notes")
+    assert watched.facts() == {"device": "cpu"}
 
 
 def test_a_condition_does_not_hide_what_just_failed(watched):

@@ -247,9 +247,14 @@ def _try_all(
     return _Choice(best, f"at {_COLUMNS}x{_ROWS}: {', '.join(told)}", doubtful, time.time())
 
 
+_LEAST_DEPTH = 1e-3
+"""Metres, that a difference is told relative to where torch's depth is less."""
+
+
 def _deviation(maps: NetworkMaps, reference: NetworkMaps) -> float:
     """The larger of the two of `LARGEST_DEVIATION`, NaN if either is."""
-    depth = np.mean(np.abs(maps.depth / reference.depth - 1))
+    off = np.abs(maps.depth - reference.depth) / np.maximum(reference.depth, _LEAST_DEPTH)
+    depth = np.mean(off)
     if np.isnan(reference.uncertainty).all():  # a network without the head
         return float(depth)
     return float(np.maximum(depth, np.mean(np.abs(maps.uncertainty - reference.uncertainty))))

@@ -27,6 +27,7 @@ from lircdepth_core.dataset.sample import Sample
 from lircdepth_core.dataset.sample_maker import SampleMaker
 from lircdepth_core.dataset.shards import read_samples
 from lircdepth_core.errors import InputError
+from lircdepth_core.sole_process import sole_process
 
 SCENE = "scene-0001"
 
@@ -417,6 +418,30 @@ def test_what_cannot_be_meant_is_one_line_and_status_2(
     assert error.count("\n") == 1
     assert words in error
     assert not (tmp_path / "out").exists()
+
+
+def test_a_scene_that_would_lie_where_the_index_does_is_refused(two_scenes, tmp_path, capsys):
+    edit_table(two_scenes, "scene", lambda rows: rows[-1].update(name="index"))
+    assert cli.main(["prepare", str(two_scenes), str(tmp_path / "out")]) == 2
+    assert "scene 'index' cannot name a file; rename it" in capsys.readouterr().err
+
+
+def test_two_processes_do_not_work_in_one_folder(annotated, tmp_path, capsys):
+    part = tmp_path / ".scene-0001-CAM_FRONT.tar.part"
+    part.write_bytes(b"the other's")
+    with sole_process(tmp_path):
+        assert cli.main(["prepare", str(annotated), str(tmp_path)]) == 2
+        assert "another process works there; wait for it" in capsys.readouterr().err
+        assert part.exists()
+
+
+def test_a_hidden_file_of_others_stays(annotated, tmp_path):
+    mine, abandoned = tmp_path / ".notes.part", tmp_path / ".scene-0009-CAM_FRONT.tar.part"
+    mine.write_text("mine")
+    abandoned.write_text("")
+    prepare(annotated, tmp_path)
+    assert mine.read_text() == "mine"
+    assert not abandoned.exists()
 
 
 def test_a_folder_that_cannot_be_is_said_before_the_tables_are_read(tmp_path, capsys):

@@ -9,9 +9,10 @@ import pytest
 
 pytest.importorskip("nuscenes", reason="nuscenes is not installed")
 
-from lircdepth_core.dataset.devkit import RADAR_DTYPE, read_radar
+from lircdepth_core.dataset.devkit import read_radar
 from lircdepth_core.drive.nuscenes_tables import write_radar
 from lircdepth_core.errors import InputError
+from lircdepth_core.nuscenes_files import RADAR_DTYPE
 
 
 @pytest.fixture

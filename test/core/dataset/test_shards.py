@@ -419,6 +419,18 @@ def rewritten(shards: Path, folder: Path, change) -> Path:
     return path
 
 
+def array(values: np.ndarray) -> bytes:
+    """As a sample holds it."""
+    buffer = io.BytesIO()
+    np.save(buffer, values.astype(np.float32))
+    return buffer.getvalue()
+
+
+def return_in_box(number: float) -> dict[str, bytes]:
+    """One radar return that is said to lie in a box."""
+    return {"radar.npy": array(np.array([[5, 5, 20, 0, 0, 0, number]]))}
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -432,6 +444,8 @@ def rewritten(shards: Path, folder: Path, change) -> Path:
         lambda files: files.update({"exact.npz": b"PK"}),
         lambda files: files.update({"exact.npz": files["radar.npy"]}),
         lambda files: files.update({"radar.npy": b"\x93NUMPY"}),
+        lambda files: files.update({"boxes.npy": array(np.zeros((0, 4))), **return_in_box(7)}),
+        lambda files: files.update(return_in_box(np.nan)),
     ],
 )
 def test_a_damaged_sample_is_said(change, shards, tmp_path):

@@ -249,3 +249,13 @@ def test_camera_of_another_size_is_refused() -> None:
         pytest.raises(InputError, match="320x180"),
     ):
         renderer.render_clean(CAMERA, OPTICAL, 0.0)
+
+
+@pytest.mark.parametrize("size", [(1600, 32), (4096, 64), (16, 16), (16, 900)])
+def test_it_rains_in_images_of_any_shape(size: tuple[int, int]) -> None:
+    width, height = size
+    image = np.full((height, width, 3), 90, np.uint8)
+    rainy = conditions_of("rain", "day", np.random.default_rng(0))
+    for seed in range(5):  # the drops on the lens are drawn, large ones too
+        seen = add_sensor_effects(image, rainy, np.random.default_rng(seed))
+        assert seen.shape == image.shape

@@ -34,14 +34,15 @@ from tiny_world import EGO_SPEED, MAKERS, tiny_world
 from lircdepth_core import progress
 from lircdepth_core.cli import main
 from lircdepth_core.dataset.bag import write_bag
-from lircdepth_core.dataset.devkit import read_lidar, read_radar
+from lircdepth_core.dataset.devkit import read_lidar, read_radar, stamp_of
 from lircdepth_core.drive import drive_writer
 from lircdepth_core.drive.camera_renderer import CameraRenderer
-from lircdepth_core.drive.drive_settings import DriveSettings
+from lircdepth_core.drive.drive_settings import MOST_SCENES, DriveSettings
 from lircdepth_core.drive.drive_writer import VERSION, write_drive
 from lircdepth_core.drive.exact_depth import read_depth
 from lircdepth_core.drive.sensor_rig import CAMERAS, RADARS
 from lircdepth_core.errors import InputError
+from lircdepth_core.sole_process import sole_process
 
 SMALL = DriveSettings(
     seed=5,
@@ -340,6 +341,24 @@ def test_scenes_can_be_added(tmp_path: Path) -> None:
     assert steps[-1][0] == steps[-1][1]
 
 
+def test_the_last_scene_that_can_be_has_a_stamp_that_is_read() -> None:
+    last = SMALL.scene_name(MOST_SCENES).start + round(120 * 1e6)  # the longest
+    assert stamp_of("sample", {"token": "a", "timestamp": last}) == last
+    after = SMALL.scene_name(MOST_SCENES + 1).start
+    with pytest.raises(InputError, match="timestamp"):
+        stamp_of("sample", {"token": "a", "timestamp": after})
+
+
+def test_two_processes_do_not_work_in_one_folder(tmp_path: Path) -> None:
+    write_drive(tmp_path, SMALL, scenes=1, workers=1, makers=MAKERS)
+    with sole_process(tmp_path / ".drive"):
+        (tmp_path / ".drive" / "scene-0002.part").mkdir()  # the other's
+        with pytest.raises(InputError, match=r"\.drive: another process works there; wait for it"):
+            write_drive(tmp_path, SMALL, scenes=2, workers=1, makers=MAKERS)
+        assert (tmp_path / ".drive" / "scene-0002.part").exists()
+    assert write_drive(tmp_path, SMALL, scenes=2, workers=1, makers=MAKERS) == 2
+
+
 def test_a_killed_run_leaves_nothing_half_and_goes_on(tmp_path: Path) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     write_drive(whole, SMALL, scenes=3, workers=1, makers=MAKERS)
@@ -517,7 +536,8 @@ def test_bad_input_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
         ([str(tmp_path)], "is no generated drive"),
         ([str(tmp_path / "file")], "is no generated drive"),
         ([str(tmp_path / "file" / "x")], f"{tmp_path / 'file'} is a file; choose another folder"),
-        ([str(tmp_path / "x"), "--scenes", "0"], "scenes 0"),
+        ([str(tmp_path / "x"), "--scenes", "0"], "scenes 0: give 1 to 6593"),
+        ([str(tmp_path / "x"), "--scenes", "6594"], "scenes 6594: give 1 to 6593"),
         ([str(tmp_path / "x"), "--workers", "0"], "workers 0"),
         ([str(tmp_path / "x"), "--duration", "0.1"], "duration 0.1"),
         ([str(tmp_path / "x"), "--seed", "-1"], "seed -1"),

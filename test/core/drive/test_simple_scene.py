@@ -11,12 +11,9 @@ from nuscenes.nuscenes import NuScenes
 from nuscenes.utils.data_classes import LidarPointCloud, RadarPointCloud
 from simple_scene import SCENE, VERSION, true_depth, write_scene
 
-from lircdepth_core.drive.nuscenes_tables import (
-    RADAR_DTYPE,
-    assign_to_samples,
-    write_radar,
-)
+from lircdepth_core.drive.nuscenes_tables import assign_to_samples, write_radar
 from lircdepth_core.errors import InputError
+from lircdepth_core.nuscenes_files import RADAR_DTYPE
 
 
 @pytest.fixture(scope="module")

@@ -238,6 +238,18 @@ def test_what_is_to_be_known_of_depth_stands_on_the_page_too(
     assert note in (tmp_path / "out" / "evaluation.html").read_text()
 
 
+def test_results_stay_where_pictures_fail(
+    shards: Path, tmp_path: Path, loads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise InputError("no picture")
+
+    monkeypatch.setattr("lircdepth_core.evaluation.write_evaluation.draw_frames", fail)
+    out = tmp_path / "out"
+    assert main(["evaluate", "any", str(shards), "--radar", "--out", str(out)]) == 2
+    assert json.loads((out / "evaluation.json").read_text())["data"]["images"] == 5
+
+
 def _fail(error: InputError) -> None:
     pytest.fail(str(error))
 

@@ -519,6 +519,12 @@ def test_a_torch_that_does_not_answer_with_numbers_is_one_line(factor, choose):
         choose(torch=kind(0.1, factor), other=kind(0.1))
 
 
+def test_a_depth_of_0_is_one(choose):
+    name, why, _ = choose(torch=kind(0.4, 0.0), quick=kind(0.1, 0.0), wrong=kind(0.05, 1.0))
+    assert name == "quick"
+    assert "wrong is" in why
+
+
 def test_a_candidate_that_does_not_answer_with_numbers_is_not_taken(choose):
     name, why, _ = choose(torch=kind(0.4), broken=kind(0.1, np.nan))
     assert name == "torch"

@@ -3,10 +3,14 @@
 from pathlib import Path
 
 import numpy as np
-import onnx
-import onnxruntime
 import pytest
 import torch
+
+pytest.importorskip("onnx", reason="needs the extra 'export'")
+pytest.importorskip("onnxruntime", reason="needs the extra 'export'")
+
+import onnx
+import onnxruntime
 from small_network import SmallNetwork
 
 from lircdepth_core import cli
@@ -73,6 +77,7 @@ def test_a_fixed_size_is_that_of_the_file(model, tmp_path):
     [
         ("700x384", "size 700x384: give multiples of 32"),
         ("0x32", "size 0x32: give multiples"),
+        ("99968x32", "size 99968x32: give multiples of 32 up to 8192"),
         ("64", "'64' is no size"),
     ],
 )

@@ -24,7 +24,7 @@ from lircdepth_core.inference.model_description import StoredWeights
 from lircdepth_core.inference.model_files import int8_network, read_description
 from lircdepth_core.inference.onnx_export import export_onnx
 from lircdepth_core.network import DeploymentGraph, SmallStudent, Student
-from lircdepth_core.quantisation import post_training
+from lircdepth_core.quantisation import command, post_training
 from lircdepth_core.quantisation.post_training import quantise
 
 INT8 = [name for name, kind in BACKENDS.items() if kind.int8]
@@ -182,6 +182,20 @@ def test_what_cannot_be_quantised_is_said_in_one_line(
     assert main(["quantise", str(tmp_path / "model"), str(samples)]) == 2
     assert words in capsys.readouterr().err
     assert not (tmp_path / "model" / "int8.onnx").exists()
+
+
+def test_a_model_that_cannot_be_written_to_is_told_first(model, samples, monkeypatch, capsys):
+    monkeypatch.setattr(command, "spread_samples", lambda *_: pytest.fail("it read samples"))
+    monkeypatch.setattr("os.access", lambda path, mode: path != model)  # root may write anywhere
+    assert main(["quantise", str(model), str(samples)]) == 2
+    assert f"{model}: cannot be written to" in capsys.readouterr().err
+
+
+def test_samples_without_truth_are_told_first(model, samples, monkeypatch, capsys):
+    monkeypatch.setattr(command, "has_truth", lambda sample: False)
+    assert main(["quantise", str(model), str(samples)]) == 2
+    assert f"{samples}: no sample has truth" in capsys.readouterr().err
+    assert read_description(model).int8 is None
 
 
 def test_one_sample_is_too_few(model, tmp_path, capsys):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lircdepth_core.drive.nuscenes_tables import RADAR_DTYPE
+from lircdepth_core.nuscenes_files import RADAR_DTYPE
 from simple_scene.boxes import Boxes, azimuth_windows, cast
 from simple_scene.street import Pose
 
