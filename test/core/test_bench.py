@@ -78,21 +78,36 @@ def test_a_process_that_died_is_told(model):
 
 
 def test_what_fails_does_not_end_the_rest(model, monkeypatch, tmp_path, capsys):
+    pytest.importorskip("webdataset", reason="needs the extra 'train'")
+    from training_rig import write_shards
+
+    from lircdepth_core.evaluation import sampled_error
+
     def fail(*_):
         raise RuntimeError("CUDA out of memory\nsee above")
 
+    def overflow(*_):
+        raise NonFiniteError("sample a: the network: depth is not finite")
+
+    monkeypatch.setattr(sampled_error, "sampled_error", overflow)
+    write_shards(tmp_path / "samples", [1])
     kind = command.BACKENDS["torch"]
     monkeypatch.setitem(command.BACKENDS, "unheard-of", kind)  # the other process knows no such
     monkeypatch.setattr(command, "predictor_stages", fail)
     arguments = ["--backends", "unheard-of", "torch", "--sizes", "32x32", "--runs", "1"]
+    arguments += ["--samples", str(tmp_path / "samples")]
     assert cli.main(["bench", str(model), *arguments, "--out", str(tmp_path)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[-2].endswith("torch: fails: RuntimeError: CUDA out of memory see above")
-    assert json.loads((tmp_path / "bench.json").read_text())["stages"] is None
+    assert any("torch on the samples: sample a: the network: depth is" in line for line in lines)
+    record = json.loads((tmp_path / "bench.json").read_text())
+    assert record["stages"] is None
+    assert record["speeds"][-1]["p50"] > 0
+    assert record["speeds"][-1]["error"] is None
     (failed,) = (line for line in lines if line.split()[:1] == ["unheard-of"])
     assert failed.split()[1:] == ["fails"] * 10
     assert any("KeyError: 'unheard-of'" in line for line in lines)
-    (measured,) = (line for line in lines if line.split()[:1] == ["torch"])
+    measured, _ = (line for line in lines if line.split()[:1] == ["torch"])
     assert "fails" not in measured
 
 
@@ -103,28 +118,6 @@ def test_samples_that_are_not_there_are_told_before_anything_is_measured(tmp_pat
     assert "nowhere" in error
 
 
-def test_a_back_end_that_fails_on_the_samples_leaves_the_speeds(tmp_path, monkeypatch, capsys):
-    pytest.importorskip("webdataset", reason="needs the extra 'train'")
-    from training_rig import write_shards
-
-    from lircdepth_core.evaluation import sampled_error
-
-    def overflow(folder, device, backend, samples):
-        raise NonFiniteError("sample a: the network: depth is not finite")
-
-    monkeypatch.setattr(sampled_error, "sampled_error", overflow)
-    write_shards(tmp_path / "samples", [1])
-    arguments = ["--backends", "torch", "--sizes", "32x32", "--runs", "1"]
-    samples = ["--samples", str(tmp_path / "samples"), "--out", str(tmp_path / "out")]
-    assert cli.main(["bench", "models/lircdepth", *arguments, *samples]) == 0
-    text = capsys.readouterr().out
-    assert "torch on the samples: sample a: the network: depth is not finite" in text
-    record = json.loads((tmp_path / "out" / "bench.json").read_text())
-    speeds = {speed["backend"]: speed for speed in record["speeds"]}
-    assert speeds["torch"]["p50"] > 0
-    assert speeds["torch"]["error"] is None
-
-
 def test_an_error_at_work_is_said_by_the_process(model):
     words = "baseline: TypeError: .* cannot be interpreted as an integer"
     candidate = CandidateProcess(Candidate(BASELINE, model, "cpu", 32, 32))
@@ -133,19 +126,15 @@ def test_an_error_at_work_is_said_by_the_process(model):
 
 
 def test_a_baseline_that_fails_at_one_size_leaves_the_others(model, monkeypatch):
-    real = CandidateProcess.matrix_multiply_rate
-    asked = []
-
-    def lost(process):
-        asked.append(process)
-        if len(asked) == 2:
+    def at_size(model, device, backends, size, runs, report):
+        if size == (64, 32):
             raise InputError("baseline: its process ended with status -9")
-        return real(process)
+        return [Speed(name, *size) for name in (BASELINE, *backends)]
 
-    monkeypatch.setattr(CandidateProcess, "matrix_multiply_rate", lost)
-    found = measure(model, "cpu", ["torch"], [(32, 32), (64, 32)], 1, lambda text: None)
+    monkeypatch.setattr("lircdepth_core.benchmark.measure._at_size", at_size)
+    found = measure(model, "cpu", ["torch"], [(64, 32), (32, 32)], 1, print)
     assert [(speed.backend, speed.width, bool(speed.failure)) for speed in found] == [
-        (BASELINE, 32, False), ("torch", 32, False), (BASELINE, 64, True), ("torch", 64, True),
+        (BASELINE, 64, True), ("torch", 64, True), (BASELINE, 32, False), ("torch", 32, False),
     ]  # fmt: skip
 
 
