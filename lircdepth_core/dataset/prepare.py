@@ -33,7 +33,7 @@ from lircdepth_core.dataset.prepare_options import PRODUCTS, RADARS_OF_CAMERA, P
 from lircdepth_core.dataset.prepare_scene import prepare_scene, prepared, read_record
 from lircdepth_core.dataset.scene_tables import Scene, read_conditions, read_scene
 from lircdepth_core.dataset.shards import INDEX_FILE, INDEX_FORMAT
-from lircdepth_core.errors import InputError
+from lircdepth_core.errors import InputError, first_line
 from lircdepth_core.extras import not_installed
 from lircdepth_core.output_folder import output_folder
 from lircdepth_core.progress import Progress
@@ -236,7 +236,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=os.cpu_count() or 1,
         metavar="N",
-        help="scenes prepared at a time (default: one per core, %(default)s here)",
+        help="scenes prepared at a time, with the engine process (default: one per core, "
+        "%(default)s here); ray takes what its cluster has",
     )
     parser.add_argument(
         "--engine",
@@ -352,6 +353,11 @@ def _run_by_ray(jobs: Iterator[_Job]) -> Iterator[_Outcome]:
         while waiting:
             ready, waiting = ray.wait(waiting)
             yield from ray.get(ready)
+    except ray.exceptions.RayError as error:
+        raise InputError(
+            f"ray lost a worker ({first_line(error)}), perhaps for want of memory; run again, what "
+            "is done is kept"
+        ) from error
     finally:
         if started:
             ray.shutdown()

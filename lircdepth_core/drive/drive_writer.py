@@ -34,6 +34,10 @@ VERSION = "v1.0-mini"
 CONDITIONS_FILE = "conditions.json"
 
 # Holds the settings, the finished scenes' rows and what is being written.
+DRIVE_FORMAT = 1
+"""Counts up with every change of what the same settings give, so that no data set mixes them; at
+first it was not written."""
+
 _STATE = ".drive"
 _SETTINGS_FILE = "settings.json"
 
@@ -179,12 +183,12 @@ def run(args: argparse.Namespace) -> int:
 def _state_folder(out: Path, settings: DriveSettings) -> Path:
     """The folder of what is not yet, or no longer, in the data set."""
     state = out / _STATE
-    content = json.dumps(asdict(settings), indent=1)
+    content = json.dumps({"format": DRIVE_FORMAT, **asdict(settings)}, indent=1)
     if (state / _SETTINGS_FILE).exists():
         if _read_settings(state / _SETTINGS_FILE) != json.loads(content):
             raise InputError(
-                f"{out}: made with other settings ({state / _SETTINGS_FILE}); "
-                "give the same, or choose another folder"
+                f"{out}: made with other settings ({state / _SETTINGS_FILE}), or by another "
+                "version of this program; give the same, or choose another folder"
             )
     elif out.exists() and not (out.is_dir() and {path.name for path in out.iterdir()} <= {_STATE}):
         raise InputError(f"{out}: exists and is no generated drive; choose another folder")
@@ -210,7 +214,8 @@ def _clear(state: Path) -> None:
 def _read_settings(path: Path) -> Any:
     """What an earlier call was given."""
     try:
-        return parse_plain_json(path.read_bytes())
+        settings = parse_plain_json(path.read_bytes())
+        return {"format": 1} | settings if isinstance(settings, dict) else settings
     except ValueError as error:
         raise InputError(
             f"{path}: damaged ({first_line(error)}), so that no scenes can be added; choose "

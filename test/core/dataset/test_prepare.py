@@ -177,6 +177,26 @@ def test_ray_does_not_report_how_it_is_used(annotated, tmp_path, monkeypatch):
     assert asked == ["0", "1"]
 
 
+def test_a_worker_that_ray_loses_is_one_line(annotated, tmp_path, monkeypatch):
+    class RayError(Exception):
+        pass
+
+    def lost(references):
+        raise RayError("OutOfMemoryError\nof a node")
+
+    ray = ModuleType("ray")
+    ray.__dict__.update(
+        is_initialized=lambda: True,
+        remote=lambda function: SimpleNamespace(remote=lambda job: job),
+        wait=lambda waiting: (waiting[:1], waiting[1:]),
+        get=lost,
+        exceptions=SimpleNamespace(RayError=RayError),
+    )
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    with pytest.raises(InputError, match=r"ray lost a worker \(OutOfMemoryError\).*; run again"):
+        prepare(annotated, tmp_path / "out", engine="ray")
+
+
 def test_without_ray_the_engine_says_what_to_install(annotated, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(InputError, match=r"'\.\[ray\]'"):
