@@ -581,7 +581,17 @@ def test_the_command_makes_a_town(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert np.median(np.abs(depth[row, column] - lidar)[near]) < 0.15
 
 
-def test_other_settings_do_not_mix_with_what_is_there(tmp_path: Path) -> None:
+def test_other_settings_and_versions_do_not_mix_with_what_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_drive(tmp_path, SMALL, workers=1, makers=MAKERS)
     with pytest.raises(InputError, match="other settings"):
         write_drive(tmp_path, DriveSettings(seed=6), workers=1, makers=MAKERS)
+    path = tmp_path / ".drive" / "settings.json"
+    settings = json.loads(path.read_text())
+    del settings["format"]  # as the first versions wrote it
+    path.write_text(json.dumps(settings))
+    assert write_drive(tmp_path, SMALL, workers=1, makers=MAKERS) == 1
+    monkeypatch.setattr(drive_writer, "DRIVE_FORMAT", 2)
+    with pytest.raises(InputError, match="or by another version of this program; give the same"):
+        write_drive(tmp_path, SMALL, workers=1, makers=MAKERS)
