@@ -50,8 +50,8 @@ class ApproximateSync:
         slop: messages whose stamps differ by less match, seconds.
         on_match: called with an image and its (topic, cloud) pairs; must not raise, since the
             synchroniser would keep its lock for ever.
-        on_unmatched: called once for each image that gets no match; told whether more images may
-            come, or the end of synchronising is why.
+        on_unmatched: called once for each image that gets no match; told whether for want of
+            clouds, or because synchronising ended before it was known.
         max_bytes: of data kept per topic; the newest message always is.
     """
 
@@ -71,6 +71,7 @@ class ApproximateSync:
         self._image: InputSubscription | None = None
         self._radars: list[InputSubscription] = []
         self._last_stamps: dict[str, int] = {}
+        self._last_match = 0  # its image's stamp
         self._waiting: deque[int] = deque()
 
     def connect(self, image: InputSubscription, radars: list[InputSubscription]) -> None:
@@ -104,8 +105,9 @@ class ApproximateSync:
 
     def _give_up(self, goes_on: bool) -> None:
         while self._waiting:
-            self._waiting.popleft()
-            self._on_unmatched(goes_on)
+            # Those before one that was matched had their chance.
+            had_its_chance = self._waiting.popleft() < self._last_match
+            self._on_unmatched(goes_on or had_its_chance)
 
     def _note(self, topic: str, message: Any) -> int:
         """The stamp; where it jumped back, the synchroniser begins anew.
@@ -141,7 +143,7 @@ class ApproximateSync:
 
     def _restart(self) -> None:
         assert self._image is not None
-        self._last_stamps = {}
+        self._last_stamps, self._last_match = {}, 0
         self._synchroniser = message_filters.ApproximateTimeSynchronizer(
             [subscription.restart_filter() for subscription in (self._image, *self._radars)],
             self._queue_size,
@@ -153,4 +155,5 @@ class ApproximateSync:
         stamp = stamp_nanoseconds(message.header.stamp)
         if stamp in self._waiting:
             self._waiting.remove(stamp)
+        self._last_match = max(self._last_match, stamp)
         self._on_match(message, tuple(zip(self._radar_names, clouds, strict=True)))

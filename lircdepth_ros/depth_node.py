@@ -308,9 +308,9 @@ class DepthNode(LifecycleNode):
         self._input_subscriptions.append(subscription)
         return subscription
 
-    def _drop_unmatched(self, goes_on: bool) -> None:
+    def _drop_unmatched(self, for_want_of_clouds: bool) -> None:
         self._health.image_received()
-        reason = "no radar to synchronise with" if goes_on else "node stopped"
+        reason = "no radar to synchronise with" if for_want_of_clouds else "node stopped"
         self._health.image_dropped(reason)
 
     def _age_clock(self) -> int | None:

@@ -42,9 +42,9 @@ class Synchronised:
     def match(self, image, clouds):
         self.matched.append([image, *(cloud for _, cloud in clouds)])
 
-    def give_up(self, goes_on):
+    def give_up(self, for_want_of_clouds):
         self.unmatched += 1
-        self.ended += not goes_on
+        self.ended += not for_want_of_clouds
 
     def send_image(self, at):
         message = image_message(at, width=2, height=2)

@@ -367,7 +367,8 @@ def test_approximate_sync_answers_pairs_and_counts_the_rest(make_rig, predictor)
     counts = rig.counts()
     assert counts["answered"] == 3
     assert counts["received"] == 6
-    assert counts["dropped: no radar to synchronise with"] == 3
+    assert counts["dropped: no radar to synchronise with"] == 2
+    assert counts["dropped: node stopped"] == 1  # the last one's might still have come
 
 
 def test_approximate_sync_goes_on_when_a_bag_loops(make_rig, predictor):
