@@ -38,19 +38,20 @@ def test_connections_to_elsewhere_are_refused_and_noticed(connections, tmp_path)
     connections.clear()
 
 
-def test_the_verbs_work_without_a_network(annotated: Path, tmp_path: Path):
+def test_the_verbs_work_without_a_network(two_scenes: Path, tmp_path: Path):
     model = write_untrained_model(tmp_path / "model", focal_length=100.0)
-    token = json.loads((annotated / VERSION / "sample.json").read_text())[0]["token"]
+    token = json.loads((two_scenes / VERSION / "sample.json").read_text())[0]["token"]
     samples, other, out = (tmp_path / name for name in ("samples", "other", "out"))
     settings = [f"data.train=[{samples}]", f"data.validation=[{other}]", "teacher=null"]
     settings += ["data.height=32", "data.width=64", "data.batch_size=1", "length.steps=1"]
     settings += [f"loss.{name}=0" for name in ("image_feature", "radar_feature", "structure")]
     settings += ["loss.inter_depth=0", "data.dense_from=exact"]
+    options = ("--workers", 1, "--leave-out", "accumulated")
     runs = [
-        ("prepare", annotated, samples, "--workers", 1, "--leave-out", "accumulated", "dense"),
-        ("prepare", annotated, other, "--workers", 1, "--leave-out", "accumulated"),
-        ("bag", annotated, tmp_path / "bag", "--scene", SCENE),
-        ("predict", annotated, "--sample", token, "--model", model, "--out", out / "predict"),
+        ("prepare", two_scenes, samples, "--scenes", SCENE, *options, "dense"),
+        ("prepare", two_scenes, other, "--scenes", "scene-0003", *options),
+        ("bag", two_scenes, tmp_path / "bag", "--scene", SCENE),
+        ("predict", two_scenes, "--sample", token, "--model", model, "--out", out / "predict"),
         ("evaluate", model, samples, "--out", out / "evaluate"),
         (
             "train",
