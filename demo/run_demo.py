@@ -135,6 +135,8 @@ def main(out: Path) -> int:
                 *("--topics", IMAGE, CAMERA_INFO, RADAR, ODOMETRY),
                 *("--wait", IMAGE, CAMERA_INFO, RADAR, ODOMETRY),
                 *("--wait-readers", "2"),  # the node, and the recorder here
+                # The first start tries back ends, which takes a busy machine a minute and more.
+                *("--wait-timeout", "300"),
             ],
             check=False,
         )
