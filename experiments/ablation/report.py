@@ -231,7 +231,7 @@ def draw(results: Results, picture: Path) -> None:
     """Validation MAE over images seen, and the test MAE of every run."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
     for number, (arm, runs) in enumerate(results.items()):
-        colour = f"C{number}"
+        colour = plt.colormaps["tab20"](number)
         for seed, run in runs.items():
             left.plot(
                 *np.array(run["validation_mae"]).reshape(-1, 2).T,
