@@ -103,7 +103,8 @@ def run(args: argparse.Namespace) -> int:
         text = json.dumps(record, indent=1, allow_nan=False)
         write_atomically(args.out / RESULTS_FILE, text)
         plot(speeds, args.out / PLOT_FILE)
-    print(f"{args.out / RESULTS_FILE}, {args.out / PLOT_FILE}")
+    written = [args.out / name for name in (RESULTS_FILE, PLOT_FILE)]
+    print(", ".join(str(path) for path in written if path.exists()))
     return 0
 
 

@@ -88,6 +88,17 @@ def mobilenet(tmp_path_factory) -> Path:
     return path
 
 
+def the_same_tensors(one: Path, other: Path) -> dict[str, torch.Tensor]:
+    """What the checkpoints of step 2 of two runs hold, bit by bit alike."""
+    tensors, others = (
+        read_checkpoint(out / "checkpoints" / "step-000000002.safetensors").tensors
+        for out in (one, other)
+    )
+    assert tensors.keys() == others.keys()
+    assert all(torch.equal(value, others[name]) for name, value in tensors.items())
+    return dict(others)
+
+
 def test_a_student_goes_on_bit_by_bit_and_its_best_becomes_a_model(
     config, tmp_path, capsys, make_camera
 ):
@@ -104,12 +115,7 @@ def test_a_student_goes_on_bit_by_bit_and_its_best_becomes_a_model(
     assert run("parts") == 0
     assert "model: the best, of step 2, validation MAE" in capsys.readouterr().out
     assert run("whole") == 0
-    one, other = (
-        read_checkpoint(tmp_path / out / "checkpoints" / "step-000000002.safetensors").tensors
-        for out in ("parts", "whole")
-    )
-    assert one.keys() == other.keys()
-    assert all(torch.equal(value, other[name]) for name, value in one.items())
+    other = the_same_tensors(tmp_path / "parts", tmp_path / "whole")
 
     folder = tmp_path / "whole" / "model"
     model = read_description(folder)
@@ -205,12 +211,7 @@ def test_a_distilled_run_goes_on_with_its_teacher_and_its_average_becomes_a_mode
     assert "of a run with other parameters of its teacher; give the same" in capsys.readouterr().err
     write_teacher(1)
     assert run("parts") == 0
-    one, other = (
-        read_checkpoint(tmp_path / out / "checkpoints" / "step-000000002.safetensors").tensors
-        for out in ("parts", "whole")
-    )
-    assert one.keys() == other.keys()
-    assert all(torch.equal(value, other[name]) for name, value in one.items())
+    other = the_same_tensors(tmp_path / "parts", tmp_path / "whole")
     model = tmp_path / "whole" / "model"
     stored = load_network(model, read_description(model)).state_dict()
     assert all(torch.equal(v, other[f"average.module.{k}"]) for k, v in stored.items())
