@@ -60,7 +60,9 @@ def read_results(plan: dict[str, Any], folder: Path) -> Results:
         figures = json.loads(path.read_text())
         found[figures["arm"]][figures["seed"]] = figures
     baselines = baselines_of(plan)
-    shown = {*baselines, *baselines.values(), plan["teacher"].rpartition("-")[0]}
+    entries = [plan, *plan["arms"].values()]
+    teachers = {entry["teacher"] for entry in entries if "teacher" in entry}
+    shown = {*baselines, *baselines.values(), *(name.rpartition("-")[0] for name in teachers)}
     results = {
         arm: dict(sorted(found[arm].items()))
         for arm in plan["arms"]
@@ -68,9 +70,12 @@ def read_results(plan: dict[str, Any], folder: Path) -> Results:
     }
     for arm in results.keys() & baselines.keys():
         check_comparable(results, arm, baselines[arm])
-    every = [figures for runs in results.values() for figures in runs.values()]
-    if len({figures["teacher_weights"] for figures in every if figures.get("teacher_weights")}) > 1:
-        raise ValueError(f"{folder}: its students learned from different teachers")
+    weights: dict[str, set[str]] = defaultdict(set)
+    for figures in (figures for runs in results.values() for figures in runs.values()):
+        if figures.get("teacher_weights"):
+            weights[figures["teacher"]].add(figures["teacher_weights"])
+    if mixed := [name for name, hashes in weights.items() if len(hashes) > 1]:
+        raise ValueError(f"{folder}: its students learned from different teachers, {', '.join(mixed)}")
     return results
 
 

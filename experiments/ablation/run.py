@@ -93,6 +93,7 @@ def planned_runs(plan: dict[str, Any]) -> list[Run]:
         trained = plan["arms"][entry["kept_from"]] if "kept_from" in entry else entry
         settings = (*plan["settings"], *trained["settings"])
         distils = not all(f"loss.{stream}=0" in settings for stream in STREAMS)
+        teacher = entry.get("teacher", plan["teacher"])
         start, kept_from = entry.get("goes_on_from"), entry.get("kept_from")
         runs += [
             Run(
@@ -100,7 +101,7 @@ def planned_runs(plan: dict[str, Any]) -> list[Run]:
                 seed,
                 network,
                 settings,
-                teacher=plan["teacher"] if network == "student" and distils else None,
+                teacher=teacher if network == "student" and distils else None,
                 start=f"{start}-{seed}" if start else None,
                 kept_from=f"{kept_from}-{seed}" if kept_from else None,
                 kept_in=entry.get("kept_in"),

@@ -36,8 +36,9 @@ MAX_BUFFER_BYTES = 512 << 20
 
 _UNUSED = ("accumulated.png",)
 
-DenseFrom = Literal["lidar", "exact"]
-"""Accumulated sweeps of a lidar, filled in; or what a generated drive knows of every pixel."""
+DenseFrom = Literal["lidar", "exact", "single_scan"]
+"""Accumulated sweeps of a lidar, filled in; what a generated drive knows of every pixel; or no more
+than the single scan."""
 
 
 class Batch(NamedTuple):
@@ -298,19 +299,20 @@ def _dense(sample: Sample, dense_from: DenseFrom) -> np.ndarray:
 
     Sweeps taken farther ahead bring depths beyond that, which would only push it to its limit.
     """
-    if dense_from == "lidar":
-        if sample.dense is None:
-            raise InputError(
-                f"{sample.key}: no dense depth; prepare without --leave-out dense, or for a "
-                "generated drive give data.dense_from: exact"
-            )
-        return np.where(sample.dense <= MAX_DEPTH, sample.dense, np.float32(0))
-    if sample.exact is None:
+    if dense_from == "lidar" and sample.dense is None:
+        raise InputError(
+            f"{sample.key}: no dense depth; prepare without --leave-out dense, or give "
+            "data.dense_from: single_scan, or for a generated drive exact"
+        )
+    if dense_from == "exact" and sample.exact is None:
         raise InputError(
             f"{sample.key}: no exact depth, which only generated drives have; give "
             "data.dense_from: lidar"
         )
-    return np.where(sample.exact <= MAX_DEPTH, sample.exact, np.float32(0))
+    sources = {"lidar": sample.dense, "exact": sample.exact, "single_scan": sample.single_scan}
+    depth = sources[dense_from]
+    assert depth is not None
+    return np.where(depth <= MAX_DEPTH, depth, np.float32(0))
 
 
 def _radar_image(sample: Sample) -> np.ndarray:

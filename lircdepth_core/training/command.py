@@ -45,7 +45,8 @@ class StudentTraining(TrainingConfig):
             depth is to stay as it is.
 
     Raises:
-        InputError: the head is to learn alone, without a model or with a loss besides its own.
+        InputError: the head is to learn alone, without a model or with a loss besides its own; or
+            intermediate depths are to be taught where nothing has dense depth.
     """
 
     teacher: str | None
@@ -55,6 +56,12 @@ class StudentTraining(TrainingConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.data.dense_from == "single_scan" and self.loss.inter_depth:
+            raise InputError(
+                f"loss.inter_depth: {self.loss.inter_depth:g}, but it is learned where there is "
+                "dense depth and no single scan, and with data.dense_from: single_scan there is no "
+                "such place; give 0"
+            )
         if self.learns == "all":
             return
         if self.start.model is None:

@@ -193,12 +193,14 @@ def test_a_stream_without_an_index_is_refused(url):
         TrainingBatches([f"{url}/scene-0001-CAM_FRONT.tar"], SPEC, 1)
 
 
-@pytest.mark.parametrize(("dense_from", "other"), [("lidar", "exact"), ("exact", "dense")])
+@pytest.mark.parametrize(
+    ("dense_from", "other"), [("lidar", "exact"), ("exact", "dense"), ("single_scan", "dense")]
+)
 def test_dense_depth_is_the_one_asked_for_as_far_as_the_networks_see(dense_from, other):
     sample = make_sample(0)
     depth = np.full(sample.single_scan.shape, 30, np.float32)
     depth[0], depth[1] = np.inf, 101
-    asked = {"lidar": "dense", "exact": "exact"}[dense_from]
+    asked = {"lidar": "dense"}.get(dense_from, dense_from)
     known = dataclasses.replace(sample, **{asked: depth, other: None})
 
     dense = collate([known], dense_from).dense[0, 0]

@@ -334,6 +334,7 @@ def test_what_would_change_the_depth_is_refused(changes, words):
         (["teacher={teacher}", "start.model={teacher}"], "is a teacher; give a student"),
         (["teacher={teacher}", "teacher_precision=fp16"], "teacher_precision: fp16 on cpu"),
         (["teacher=nowhere"], "teacher: model nowhere: no model.yaml"),
+        (["teacher={teacher}", "data.dense_from=single_scan"], "loss.inter_depth: 1, but"),
         (["teacher={teacher}", "start.imagenet.resnet18=r.pth"], "start.imagenet.resnet18"),
         (["teacher={teacher}", "start.imagenet.mobilenet_v2=m.pth"], "m.pth: "),
     ],
