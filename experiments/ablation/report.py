@@ -74,8 +74,9 @@ def read_results(plan: dict[str, Any], folder: Path) -> Results:
     for figures in (figures for runs in results.values() for figures in runs.values()):
         if figures.get("teacher_weights"):
             weights[figures["teacher"]].add(figures["teacher_weights"])
-    if mixed := [name for name, hashes in weights.items() if len(hashes) > 1]:
-        raise ValueError(f"{folder}: its students learned from different teachers, {', '.join(mixed)}")
+    for name, hashes in weights.items():
+        if len(hashes) > 1:
+            raise ValueError(f"{folder}: its students learned from different teachers, {name}")
     return results
 
 
