@@ -15,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from lircdepth_core.benchmark.candidate import BASELINE, Candidate, CandidateProcess
 from lircdepth_core.errors import InputError
+from lircdepth_core.inference.backends import BACKENDS
 from lircdepth_core.inference.backends.package_versions import versions
 from lircdepth_core.inference.model_files import load_network, read_description
 from lircdepth_core.radar import RADAR_CHANNELS
@@ -121,9 +122,9 @@ def _against(
     reference: list[np.ndarray],
     seconds_at_peak: float,
 ) -> Speed:
-    # The first start builds what is kept.
-    with CandidateProcess(candidate):
-        pass
+    if candidate.backend != BASELINE and BACKENDS[candidate.backend].builds:
+        with CandidateProcess(candidate):
+            pass
     with CandidateProcess(candidate) as process:
         depths = process.depths()
         own: list[float] = []

@@ -8,7 +8,7 @@ import numpy as np
 
 from lircdepth_core.camera import Camera
 from lircdepth_core.inference import Predictor
-from lircdepth_core.inference.predictor import USUAL_FOCAL_LENGTH, USUAL_SIZE
+from lircdepth_core.inference.usual_camera import USUAL_FOCAL_LENGTH, USUAL_SIZE
 from lircdepth_core.radar import RadarReturns
 
 WIDTH, HEIGHT = USUAL_SIZE

@@ -19,7 +19,7 @@ from lircdepth_core.inference.onnx_export import export_onnx
 from lircdepth_core.network import DeploymentGraph
 
 
-def choose(model: Path, network: str, folder: str, device: str) -> None:
+def choose(model: Path, network: str, folder: str, device: str, width: str, height: str) -> None:
     """Have the choice of a back end made and kept; the parent holds the lock.
 
     Args:
@@ -27,10 +27,12 @@ def choose(model: Path, network: str, folder: str, device: str) -> None:
         network: which network that must be, see `Artefacts`.
         folder: of the artefacts.
         device: `cpu` or `cuda:N`.
+        width: of the images to measure with.
+        height: the same.
     """
-    artefacts = Artefacts(Path(folder), network)
+    artefacts, size = Artefacts(Path(folder), network), (int(width), int(height))
     try_and_keep(
-        _graph(model, network), device, artefacts, lambda text: print(REPORT, text, sep="")
+        _graph(model, network), device, size, artefacts, lambda text: print(REPORT, text, sep="")
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -31,12 +30,10 @@ from lircdepth_core.inference.model_files import (
     load_network,
     read_description,
 )
+from lircdepth_core.inference.usual_camera import trial_size, usual_camera
 from lircdepth_core.inference.visible_structure import structure_share
 from lircdepth_core.network import SIZE_MULTIPLE, DeploymentGraph
 from lircdepth_core.radar import RadarReturns
-
-USUAL_SIZE, USUAL_FOCAL_LENGTH = (1600, 900), 1266.417
-"""Of nuScenes' front camera, pixels."""
 
 MAX_NETWORK_PIXELS = 1_500_000
 """Of a network's input, where nothing else is asked for: room for such images at their own focal
@@ -171,7 +168,8 @@ class Predictor:
             self.backend = "torch"
             if artefacts is not None:
                 try:
-                    choice = fastest(graph, self.device, artefacts, report)
+                    size = trial_size(model.input, max_network_pixels)
+                    choice = fastest(graph, self.device, size, artefacts, report)
                 except CacheError as error:  # torch runs without a cache
                     choice = "torch", _nothing_kept(error)
                 self.backend, self.backend_reason = choice
@@ -248,25 +246,13 @@ class Predictor:
             width: pixels; None: of the field of view of nuScenes' front camera.
             height: the same.
         """
-        focal = self.model.input.focal_length
-        if width is None or height is None:
-            # No larger than the network may see, whatever the model's focal length.
-            largest = math.sqrt(self.max_network_pixels / (USUAL_SIZE[0] * USUAL_SIZE[1]))
-            scale = min(focal / USUAL_FOCAL_LENGTH, largest)
-            width, height = (max(round(side * scale), 1) for side in USUAL_SIZE)
-            focal = scale * USUAL_FOCAL_LENGTH
-        crop, pixels = self.model.input.crop, width * height
-        top = 0 if crop is None or crop.top is None else crop.top
-        if crop is not None and height < top + min(crop.height, SIZE_MULTIPLE):
-            height = top + min(crop.height, height)
-            width = max(pixels // height, 1)
-        K = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1]])
-        camera = Camera(K, width, height)
+        size = None if width is None or height is None else (width, height)
+        camera = usual_camera(self.model.input, self.max_network_pixels, size)
         try:
             self._framing_of(camera)
         except InputError:  # the crop lies so far below that no camera can be meant
             return
-        self(np.full((height, width, 3), 128, np.uint8), camera, None)
+        self(np.full((camera.height, camera.width, 3), 128, np.uint8), camera, None)
 
     def is_ready_for(self, camera: Camera) -> bool:
         """Whether a back end need build nothing for a camera's images.

@@ -29,7 +29,7 @@ def test_a_bench_tells_and_keeps_what_it_measured(tmp_path, capsys):
     write_shards(tmp_path / "samples", [3, 2])
     arguments = ["--backends", "torch", "torch-half", "--sizes", "64x32", "--runs", "5"]
     samples = ["--samples", str(tmp_path / "samples"), "--images", "9"]
-    assert cli.main(["bench", "models/lircdepth", "--out", str(out), *arguments, *samples]) == 0
+    assert cli.main(["bench", "models/lircdepth-s", "--out", str(out), *arguments, *samples]) == 0
     text = capsys.readouterr().out
     record = json.loads((out / "bench.json").read_text())
     assert record["device"] == "cpu" or record["device"].startswith("cuda")
@@ -62,7 +62,7 @@ def test_a_bench_tells_and_keeps_what_it_measured(tmp_path, capsys):
     assert speeds[BASELINE]["within_sigma"] is None
     held = speeds["torch"]["within_sigma"]
     assert 0 < held <= 1
-    evaluate = ["evaluate", "models/lircdepth", samples[1], "--radar", "--frames", "0"]
+    evaluate = ["evaluate", "models/lircdepth-s", samples[1], "--radar", "--frames", "0"]
     assert cli.main([*evaluate, "--out", str(tmp_path / "evaluation")]) == 0
     found = json.loads((tmp_path / "evaluation" / "evaluation.json").read_text())
     expected = found["truths"]["exact"]["by_radar"]["full"]["depth"]["80"]["mae"]
@@ -116,6 +116,40 @@ def test_samples_that_are_not_there_are_told_before_anything_is_measured(tmp_pat
     assert cli.main(["bench", "models/lircdepth", *arguments]) == 2
     (error,) = capsys.readouterr().err.splitlines()
     assert "nowhere" in error
+
+
+@pytest.mark.parametrize(("backend", "starts"), [("torch", 1), ("torch-compiled", 2)])
+def test_what_builds_something_is_measured_at_its_second_start(backend, starts, model, monkeypatch):
+    started = []
+
+    class Process:
+        load_seconds = 1.0
+
+        def __init__(self, candidate):
+            started.append(candidate.backend)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def run(self, times):
+            return [0.1] * times
+
+        def depths(self):
+            return [np.ones((2, 2))]
+
+        def peak_memory(self):
+            return 10**8
+
+        def matrix_multiply_rate(self):
+            return 1e9
+
+    monkeypatch.setattr("lircdepth_core.benchmark.measure.CandidateProcess", Process)
+    found = measure(model, "cpu", [backend], [(32, 32)], 5, print)
+    assert started == [BASELINE, BASELINE, *[backend] * starts]
+    assert [speed.failure for speed in found] == ["", ""]
 
 
 def test_an_error_at_work_is_said_by_the_process(model):

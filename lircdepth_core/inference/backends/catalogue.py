@@ -34,6 +34,7 @@ class BackendKind:
         devices: where it runs: `cpu`, `cuda`.
         automatic: where `auto` considers it. Not where making it ready takes minutes.
         int8: whether it runs the model's quantised network.
+        builds: whether the first start builds what later ones find.
     """
 
     open: Callable[[DeploymentGraph, str, NetworkFiles | None], Backend]
@@ -41,6 +42,7 @@ class BackendKind:
     devices: tuple[str, ...] = ("cpu", "cuda")
     automatic: tuple[str, ...] = ()
     int8: bool = False
+    builds: bool = True
 
     @property
     def missing(self) -> list[str]:
@@ -77,6 +79,7 @@ def _openvino(
     return OpenVinoBackend(_needed(files), half=half)
 
 
+_EAGER = partial(BackendKind, automatic=("cpu", "cuda"), builds=False)
 _ONNXRUNTIME = partial(BackendKind, packages=("onnxruntime", *EXPORTERS))
 _OPENVINO = partial(
     BackendKind,
@@ -86,10 +89,8 @@ _OPENVINO = partial(
 )
 
 BACKENDS = {
-    "torch": BackendKind(partial(_torch, half=False, compiled=False), automatic=("cpu", "cuda")),
-    "torch-half": BackendKind(
-        partial(_torch, half=True, compiled=False), automatic=("cpu", "cuda")
-    ),
+    "torch": _EAGER(partial(_torch, half=False, compiled=False)),
+    "torch-half": _EAGER(partial(_torch, half=True, compiled=False)),
     "torch-compiled": BackendKind(partial(_torch, half=False, compiled=True)),
     "torch-compiled-half": BackendKind(partial(_torch, half=True, compiled=True)),
     "onnxruntime": _ONNXRUNTIME(partial(_onnxruntime, tensorrt=False), automatic=("cpu", "cuda")),

@@ -35,24 +35,28 @@ UNSTEADY = 1.3
 
 _DOUBT_HOLDS_SECONDS = 86_400.0
 
-_ROWS, _COLUMNS = 384, 704
 _RUNS = 5
 _FILE = "choice.json"
 
 
 def fastest(
-    graph: DeploymentGraph, device: str, artefacts: Artefacts, report: Callable[[str], None]
+    graph: DeploymentGraph,
+    device: str,
+    size: tuple[int, int],
+    artefacts: Artefacts,
+    report: Callable[[str], None],
 ) -> tuple[str, str]:
     """The fastest back end whose depth and uncertainty are those of torch in float32.
 
-    Measured at 704x384 the first time, in a process of its own where the artefacts name a model,
-    and kept for this network, device and these versions; for a day only where one of them failed or
+    Measured the first time, in a process of its own where the artefacts name a model, and kept for
+    this network, device, size and these versions; for a day only where one of them failed or
     other work disturbed it, since that may pass. Of processes that start together one measures and
     the others wait.
 
     Args:
         graph: what is to run.
         device: `cpu` or `cuda:N`.
+        size: width and height of the images to measure with, multiples of 32.
         artefacts: where the choice and built forms of the network are kept.
         report: is told before something takes long.
 
@@ -63,11 +67,11 @@ def fastest(
         NonFiniteError: torch itself answers with NaN or infinity.
         CacheError: nothing can be kept.
     """
-    made_of = _made_of(device)
+    made_of = _made_of(device, size)
     choice = _read(artefacts.find(made_of))
     if choice is None or choice.is_stale:
         try:
-            choice = _made_anew(choice, graph, device, artefacts, report)
+            choice = _made_anew(choice, graph, device, size, artefacts, report)
         except CacheError:
             if choice is None:
                 raise
@@ -76,7 +80,11 @@ def fastest(
 
 
 def try_and_keep(
-    graph: DeploymentGraph, device: str, artefacts: Artefacts, report: Callable[[str], None]
+    graph: DeploymentGraph,
+    device: str,
+    size: tuple[int, int],
+    artefacts: Artefacts,
+    report: Callable[[str], None],
 ) -> None:
     """Try the back ends and keep the fastest, if none is kept; see `fastest`, which calls it.
 
@@ -88,9 +96,9 @@ def try_and_keep(
     def build(folder: Path) -> None:
         candidates = _candidates(device)
         report(f"trying {', '.join(candidates)}, once; the fastest is kept in {artefacts.folder}")
-        _write(_try_all(candidates, graph, device, artefacts, report), folder)
+        _write(_try_all(candidates, graph, device, size, artefacts, report), folder)
 
-    artefacts.get(_made_of(device), build)
+    artefacts.get(_made_of(device, size), build)
 
 
 def _considered(device: str) -> list[str]:
@@ -103,9 +111,9 @@ def _candidates(device: str) -> list[str]:
     return [name for name in _considered(device) if not BACKENDS[name].missing]
 
 
-def _made_of(device: str) -> dict[str, str]:
+def _made_of(device: str, size: tuple[int, int]) -> dict[str, str]:
     """What a choice depends on, besides the network."""
-    made_of = {"choice": f"{_COLUMNS}x{_ROWS}", "device": _machine(device)}
+    made_of = {"choice": "{}x{}".format(*size), "device": _machine(device)}
     return made_of | {name: versions(BACKENDS[name].packages) for name in _considered(device)}
 
 
@@ -113,6 +121,7 @@ def _made_anew(
     before: _Choice | None,
     graph: DeploymentGraph,
     device: str,
+    size: tuple[int, int],
     artefacts: Artefacts,
     report: Callable[[str], None],
 ) -> _Choice:
@@ -122,10 +131,11 @@ def _made_anew(
         before: an old one.
         graph: see `fastest`.
         device: see `fastest`.
+        size: see `fastest`.
         artefacts: see `fastest`.
         report: see `fastest`.
     """
-    made_of = _made_of(device)
+    made_of = _made_of(device, size)
     artefacts.make_folder()
     where = artefacts.folder
     with locked(
@@ -134,15 +144,19 @@ def _made_anew(
         choice = _read(artefacts.find(made_of))
         if choice is None or choice.is_stale:
             artefacts.discard(made_of)
-            _try_apart(before, device, artefacts, report)
-            try_and_keep(graph, device, artefacts, report)
+            _try_apart(before, device, size, artefacts, report)
+            try_and_keep(graph, device, size, artefacts, report)
             choice = _read(artefacts.find(made_of))
     assert choice is not None
     return choice
 
 
 def _try_apart(
-    before: _Choice | None, device: str, artefacts: Artefacts, report: Callable[[str], None]
+    before: _Choice | None,
+    device: str,
+    size: tuple[int, int],
+    artefacts: Artefacts,
+    report: Callable[[str], None],
 ) -> None:
     """Have them tried in a process of its own, if one can load the model.
 
@@ -150,13 +164,13 @@ def _try_apart(
     """
     if artefacts.model is None:
         return
-    words = [artefacts.network, str(artefacts.folder.resolve()), device]
+    words = [artefacts.network, str(artefacts.folder.resolve()), device, *map(str, size)]
     try:
         run_in_child("choose", artefacts.model, network_code(), words, report)
     except ChildKilledError as error:
         name = before.name if before else _candidates(device)[0]
         killed = _Choice(name, f"trying the others was {error}", True, time.time())
-        artefacts.get(_made_of(device), lambda folder: _write(killed, folder))
+        artefacts.get(_made_of(device, size), lambda folder: _write(killed, folder))
     except ChildError as error:
         report(f"trying back ends in this process, for another one failed: {error}")
 
@@ -206,10 +220,12 @@ def _try_all(
     names: list[str],
     graph: DeploymentGraph,
     device: str,
+    size: tuple[int, int],
     artefacts: Artefacts,
     report: Callable[[str], None],
 ) -> _Choice:
-    image, radar = example(_ROWS, _COLUMNS)
+    width, height = size
+    image, radar = example(height, width)
     reference: NetworkMaps | None = None
     seconds: dict[str, float] = {}
     told = [
@@ -244,7 +260,7 @@ def _try_all(
             doubtful = True
             told.append(f"{name} fails: {' '.join(str(error).split()):.80}")
     best = min(seconds, key=lambda name: seconds[name])
-    return _Choice(best, f"at {_COLUMNS}x{_ROWS}: {', '.join(told)}", doubtful, time.time())
+    return _Choice(best, f"at {width}x{height}: {', '.join(told)}", doubtful, time.time())
 
 
 _LEAST_DEPTH = 1e-3

@@ -289,11 +289,12 @@ times = Times()
 def choose(monkeypatch, artefacts, small_network):
     """Chooses among made-up back ends; returns name, reason and what was told meanwhile."""
 
-    def choose(**kinds):
+    def choose(size=(96, 64), **kinds):
         monkeypatch.setattr("lircdepth_core.inference.backends.choice.time", times)
         told = []
         with patch.dict(BACKENDS, kinds, clear=True):
-            return (*fastest(DeploymentGraph(small_network), "cpu", artefacts, told.append), told)
+            graph = DeploymentGraph(small_network)
+            return (*fastest(graph, "cpu", size, artefacts, told.append), told)
 
     return choose
 
@@ -308,7 +309,7 @@ def test_auto_is_the_fastest_that_is_right(choose):
     )
     assert name == "quick"
     assert why == (
-        "at 704x384: torch 400 ms, quick 200 ms, wrong is 2.0e-03 off, broken fails: no driver here"
+        "at 96x64: torch 400 ms, quick 200 ms, wrong is 2.0e-03 off, broken fails: no driver here"
     )
     assert len(told) == 1
     assert "torch, quick, wrong, broken" in told[0]
@@ -330,6 +331,7 @@ def test_a_candidate_s_library_may_fail_by_an_error_of_its_own(module, kind_of_e
 
 def test_the_choice_is_kept(choose):
     kinds = {"torch": kind(0.2), "other": kind(0.4)}
+    assert choose((64, 64), torch=kind(0.4), other=kind(0.1))[0] == "other"  # of another size
     assert choose(**kinds)[0] == "torch"
     kinds["other"] = kind(0.1)
     name, _, told = choose(**kinds)
@@ -368,7 +370,7 @@ def test_a_choice_that_other_work_disturbed_is_made_again_after_a_day(choose):
     kinds["busy"] = kind(0.4)
     assert choose(**kinds)[0] == "busy"
     times.sleep(100_000)
-    assert choose(**kinds)[:2] == ("torch", "at 704x384: torch 200 ms, busy 400 ms")
+    assert choose(**kinds)[:2] == ("torch", "at 96x64: torch 200 ms, busy 400 ms")
 
 
 @pytest.mark.parametrize(
@@ -428,7 +430,7 @@ def test_of_processes_that_start_together_one_measures(tmp_path, small_network):
         return NetworkMaps(*np.ones((2, *image.shape[:2]), np.float32))
 
     def start():
-        fastest(DeploymentGraph(small_network), "cpu", folder, told.append)
+        fastest(DeploymentGraph(small_network), "cpu", (96, 64), folder, told.append)
         order.append("chosen")
 
     kinds = {"torch": BackendKind(open_, (), ("cpu",), ("cpu",))}
