@@ -102,6 +102,7 @@ def run(args: argparse.Namespace) -> int:
         record |= {"runs": args.runs, "speeds": as_record(speeds), "stages": stages}
         text = json.dumps(record, indent=1, allow_nan=False)
         write_atomically(args.out / RESULTS_FILE, text)
+        (args.out / PLOT_FILE).unlink(missing_ok=True)  # of an older run, where now all fail
         plot(speeds, args.out / PLOT_FILE)
     written = [args.out / name for name in (RESULTS_FILE, PLOT_FILE)]
     print(", ".join(str(path) for path in written if path.exists()))

@@ -51,6 +51,10 @@ _UNFINISHED = (".*.tar.part", ".*.json.part")
 
 _VERSIONS_OF = ("lircdepth", "numpy", "scipy", "opencv-python-headless", "nuscenes-devkit")
 
+Report = Callable[[int, int, str, str | None], None]
+"""Is told how many scenes are done, how many there are, a scene's name, and why it was skipped, if
+it was."""
+
 
 @dataclass(frozen=True)
 class PrepareSummary:
@@ -81,7 +85,7 @@ def prepare(
     scenes: Sequence[str] | None = None,
     workers: int = 1,
     engine: str = "process",
-    report: Callable[[int, int, str, str | None], None] | None = None,
+    report: Report | None = None,
 ) -> PrepareSummary:
     """Make the shards of a data set's scenes, and an index of all that are in the folder.
 
@@ -99,8 +103,7 @@ def prepare(
         workers: processes, with the engine `process`; they are spawned, so a script that asks for
             more than one calls this under `if __name__ == "__main__"`.
         engine: `process`, or `ray` for a cluster, whose machines must all see both folders.
-        report: called at the start and after each scene with the number done, the number of all,
-            the scene's name, and why it was skipped, if it was.
+        report: called at the start and after each scene.
 
     Raises:
         InputError: the data set cannot be read, has no such scene, there are no such masks, or
@@ -123,55 +126,86 @@ def prepare(
         conditions = read_conditions(dataroot)
     with sole_process(out):
         _remove_unfinished(out)
-        called = Counter(row["name"] for row in rows)
-        rows = list({row["name"]: row for row in rows}.values())
-
-        if report:
-            report(0, len(rows), "", None)
-        skipped: dict[str, str] = {}
-        done: list[str] = []
-
-        def finish(name: str, reason: str | None) -> None:
-            if reason is None:
-                done.append(name)
-            else:
-                skipped[name] = reason
-            if report:
-                report(len(done) + len(skipped), len(rows), name, reason)
-
-        def jobs() -> Iterator[_Job]:
-            for row in rows:
-                try:
-                    if called[row["name"]] > 1:  # their shards would have the same names
-                        raise InputError(ambiguous(row["name"], called[row["name"]]))
-                    scene = read_scene(
-                        nusc,
-                        row,
-                        channels,
-                        all_images=options.cameras if options.masks else (),
-                        conditions=conditions,
-                    )
-                    complete = prepared(dataroot, scene, out, options)
-                except InputError as error:
-                    finish(row["name"], str(error))
-                    continue
-                if complete:
-                    finish(row["name"], None)
-                else:
-                    yield dataroot, scene, out, options
-
+        tally = _Tally(len({row["name"] for row in rows}), report)
+        jobs = _jobs(nusc, rows, channels, conditions, (dataroot, out, options), tally)
         try:
-            for name, reason in _run(jobs(), workers, engine):
-                finish(name, reason)
+            for name, reason in _run(jobs, workers, engine):
+                tally.finish(name, reason)
         finally:
-            index = _write_index(out, options, nusc.version, skipped)
+            index = _write_index(out, options, nusc.version, tally.skipped)
     return PrepareSummary(
         out=out,
-        scenes=tuple(sorted(done)),
+        scenes=tuple(sorted(tally.done)),
         samples=index["samples"],
-        skipped=dict(sorted(skipped.items())),
-        unannotated=tuple(sorted(name for name in done if not index["annotated"][name])),
+        skipped=dict(sorted(tally.skipped.items())),
+        unannotated=tuple(sorted(name for name in tally.done if not index["annotated"][name])),
     )
+
+
+class _Tally:
+    """Which scenes are done, and why others were skipped; each is reported as it is known.
+
+    Args:
+        count: of all scenes.
+        report: see `prepare`.
+    """
+
+    def __init__(self, count: int, report: Report | None) -> None:
+        self.done: list[str] = []
+        self.skipped: dict[str, str] = {}
+        self._count, self._report = count, report
+        if report:
+            report(0, count, "", None)
+
+    def finish(self, name: str, reason: str | None) -> None:
+        """Count a scene that is done, or that was skipped for a reason."""
+        if reason is None:
+            self.done.append(name)
+        else:
+            self.skipped[name] = reason
+        if self._report:
+            self._report(len(self.done) + len(self.skipped), self._count, name, reason)
+
+
+def _jobs(
+    nusc: NuScenes,
+    rows: Sequence[dict[str, Any]],
+    channels: Sequence[str],
+    conditions: dict[str, dict[str, str]],
+    work: tuple[Path, Path, PrepareOptions],
+    tally: _Tally,
+) -> Iterator[_Job]:
+    """Scenes that are to be made; what is known of the others is tallied.
+
+    Args:
+        nusc: the tables.
+        rows: of the scenes asked for, each name once or, where it is ambiguous, more often.
+        channels: see `read_scene`.
+        conditions: see `read_scene`.
+        work: data set, folder of the shards and options.
+        tally: of all scenes.
+    """
+    dataroot, out, options = work
+    called = Counter(row["name"] for row in rows)
+    for name, row in {row["name"]: row for row in rows}.items():
+        try:
+            if called[name] > 1:  # their shards would have the same names
+                raise InputError(ambiguous(name, called[name]))
+            scene = read_scene(
+                nusc,
+                row,
+                channels,
+                all_images=options.cameras if options.masks else (),
+                conditions=conditions,
+            )
+            complete = prepared(dataroot, scene, out, options)
+        except InputError as error:
+            tally.finish(name, str(error))
+            continue
+        if complete:
+            tally.finish(name, None)
+        else:
+            yield dataroot, scene, out, options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
