@@ -86,7 +86,8 @@ class TrainingBatches(IterableDataset[Batch]):
         batch_size: samples in a batch; the last one may be smaller if not training.
         seed: of order and augmentation.
         training: see above.
-        dense_from: what `Batch.dense` holds, as far as the networks can see.
+        dense_from: what `Batch.dense` holds, as far as the networks can see. None: the lidar's,
+            where a sample has any.
         rank: number of this process; None asks torch.distributed, if it is in use.
         ranks: number of processes.
         buffer: number of samples that are mixed when streaming; fewer where they would take more
@@ -104,7 +105,7 @@ class TrainingBatches(IterableDataset[Batch]):
         *,
         seed: int = 0,
         training: bool = True,
-        dense_from: DenseFrom = "lidar",
+        dense_from: DenseFrom | None = "lidar",
         rank: int | None = None,
         ranks: int | None = None,
         buffer: int = 64,
@@ -126,7 +127,7 @@ class TrainingBatches(IterableDataset[Batch]):
         self._counts = [self._count(shard) for shard in self._shards]
         self._spec, self._batch_size, self._seed = spec, batch_size, seed
         self._training, self._buffer = training, buffer
-        self._dense_from: DenseFrom = dense_from
+        self._dense_from: DenseFrom | None = dense_from
         self._epoch, self._first_batch = 0, 0
         self._open: dict[int, SeekableShard] = {}
         if training and sum(self._counts) < batch_size * self._ranks:
@@ -264,7 +265,7 @@ class TrainingBatches(IterableDataset[Batch]):
         return len(SeekableShard(shard))
 
 
-def collate(samples: list[Sample], dense_from: DenseFrom = "lidar") -> Batch:
+def collate(samples: list[Sample], dense_from: DenseFrom | None = "lidar") -> Batch:
     """One batch of samples of one size.
 
     Raises:
@@ -294,7 +295,7 @@ def collate(samples: list[Sample], dense_from: DenseFrom = "lidar") -> Batch:
     )
 
 
-def _dense(sample: Sample, dense_from: DenseFrom) -> np.ndarray:
+def _dense(sample: Sample, dense_from: DenseFrom | None) -> np.ndarray:
     """(h, w) float32 metres, 0 where there is none or none that a network can answer.
 
     Sweeps taken farther ahead bring depths beyond that, which would only push it to its limit.
@@ -310,8 +311,9 @@ def _dense(sample: Sample, dense_from: DenseFrom) -> np.ndarray:
             "data.dense_from: lidar"
         )
     sources = {"lidar": sample.dense, "exact": sample.exact, "single_scan": sample.single_scan}
-    depth = sources[dense_from]
-    assert depth is not None
+    depth = sources[dense_from or "lidar"]
+    if depth is None:
+        return np.zeros_like(sample.single_scan)
     return np.where(depth <= MAX_DEPTH, depth, np.float32(0))
 
 

@@ -93,8 +93,8 @@ class TeacherTaskConfig:
             that a student could learn from.
         smoothness: weight of the smoothness, metres per pixel.
         match_tolerance: see `ConfidenceLoss.tolerance`.
-        window_rows: see `ConfidenceLoss`.
-        window_columns: see `ConfidenceLoss`.
+        window_rows: see `ConfidenceLoss`; in pixels, so it goes with the focal length.
+        window_columns: the same.
 
     Raises:
         InputError: a weight is negative or not finite, all are 0, or a window is negative.

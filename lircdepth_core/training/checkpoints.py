@@ -107,6 +107,13 @@ class Checkpoints:
             shutil.copyfile(self._path(step), temporary)
         temporary.replace(self.chosen)
 
+    def has_chosen(self, step: int) -> bool:
+        """Whether the chosen one is there, and of this step."""
+        try:
+            return bool(read_checkpoint(self.chosen).values["progress"]["step"] == step)
+        except (InputError, KeyError, TypeError):
+            return False
+
     def describe_newest(self) -> str:
         """A clause that says which checkpoint a run would go on from."""
         newest = self.newest()

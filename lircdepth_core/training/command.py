@@ -167,10 +167,20 @@ def _train_student(config: StudentTraining, args: argparse.Namespace, processes:
     if config.learns == "uncertainty":
         network.freeze_depth()
         if before is not None:
+            if not before.trained:
+                raise InputError(
+                    f"start.model: {config.start.model} is not trained, and its depth would stay "
+                    "as it is; train it first"
+                )
             if not math.isclose(before.input.focal_length, seen.focal_length, rel_tol=1e-3):
                 raise InputError(
                     f"data.focal_length: {seen.focal_length:g} px; {config.start.model} learned "
                     f"its depth with {before.input.focal_length:g} px, give this"
+                )
+            if before.input.interpolation != seen.interpolation:
+                raise InputError(
+                    f"data.interpolation: {seen.interpolation}; {config.start.model} learned its "
+                    f"depth with {before.input.interpolation}, give this"
                 )
             seen = before.input
     teacher, teacher_dtype, teacher_hash = None, None, None
@@ -193,10 +203,10 @@ def _train_student(config: StudentTraining, args: argparse.Namespace, processes:
         teacher.to(processes.device)
         nn.utils.convert_conv2d_weight_memory_format(teacher, torch.channels_last)
     task = StudentTask(network, teacher, config.loss, teacher_dtype)
-    head = config.loss.uncertainty > 0 or (before is not None and before.uncertainty_trained)
     return _train(
         *(config, task, args, processes),
-        uncertainty_trained=head,
+        # One that was trained before reads features that change now.
+        uncertainty_trained=config.loss.uncertainty > 0,
         seen=seen,
         teacher_hash=teacher_hash,
     )
@@ -246,6 +256,7 @@ def _train(
             kind=args.network,
             uncertainty_trained=uncertainty_trained,
             seen=seen,
+            report=report,
         )
         chosen = outcome.progress.chosen
         report(

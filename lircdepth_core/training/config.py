@@ -9,6 +9,7 @@ from typing import Literal
 from lircdepth_core.dataset.augmentation import InputSpec
 from lircdepth_core.dataset.reader import DenseFrom
 from lircdepth_core.errors import InputError
+from lircdepth_core.radar import RADAR_CHANNELS
 
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 """What networks are run in; their parameters and the losses stay in float32. `auto` is half
@@ -61,7 +62,7 @@ class Data:
     Attributes:
         train: folders of `lircdepth prepare`, shards, patterns or URLs.
         validation: the same, of other scenes; see `Record.choose` for what they decide.
-        truth: which of a sample's depths validation compares with.
+        truth: which of a sample's depths validation compares with; `dense` is the lidar's.
         height: rows of the crop, a multiple of 32.
         width: columns of the crop, a multiple of 32.
         focal_length: pixels, to which images are scaled before they are cropped. The network
@@ -111,6 +112,11 @@ class Data:
             _ = self.spec
         except InputError as error:
             raise InputError(f"height, width: {error}") from error
+
+    @property
+    def batch_bytes(self) -> int:
+        """Of a batch's image, radar and three depth maps, in float32."""
+        return 4 * (3 + len(RADAR_CHANNELS) + 3) * self.batch_size * self.height * self.width
 
     @property
     def spec(self) -> InputSpec:
@@ -204,7 +210,8 @@ class Optimiser:
         decoder_weight_decay: of all others.
         clip_norm: the gradient is scaled down to this norm if it is longer; null for never.
         accumulate: batches whose gradients make one update.
-        precision: of the forward pass; fp16 only on CUDA.
+        precision: of the forward pass; fp16 only on CUDA. In fp32 torch still multiplies TF32 in
+            convolutions on GPUs that have it, unless `torch.backends.cudnn.allow_tf32` is False.
         ema_decay: keep a moving average of the parameters with this decay, and validate and
             export it; null for none.
     """
@@ -233,6 +240,8 @@ class Optimiser:
         _at_least("accumulate", self.accumulate, 1)
         if self.ema_decay is not None:
             _within("ema_decay", self.ema_decay, 0, 1)
+            if self.ema_decay == 1:
+                raise InputError("ema_decay: 1 would keep the first parameters; give less")
 
 
 @dataclass(frozen=True)

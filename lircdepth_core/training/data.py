@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import cv2
 import torch
@@ -19,6 +21,9 @@ from lircdepth_core.dataset.shards import Shard, find_shards, first_key
 from lircdepth_core.errors import InputError, naming
 
 _SECONDS_AFTER_SIGTERM = 60
+_SHARED_MEMORY = Path("/dev/shm")
+_BATCHES_AHEAD = 2
+"""That a worker loads before they are asked for."""
 
 
 def load(dataset: IterableDataset[Batch], workers: int, device: torch.device) -> Iterator[Batch]:
@@ -36,6 +41,7 @@ def load(dataset: IterableDataset[Batch], workers: int, device: torch.device) ->
         dataset,
         batch_size=None,
         num_workers=workers,
+        prefetch_factor=_BATCHES_AHEAD if workers else None,
         worker_init_fn=_prepare_worker,
         pin_memory=device.type == "cuda",
         # Its own, or beginning an epoch would change what the networks draw.
@@ -53,9 +59,35 @@ def load(dataset: IterableDataset[Batch], workers: int, device: torch.device) ->
         if not str(error).startswith("DataLoader worker"):
             raise
         raise InputError(
-            "a loader process died, perhaps for want of memory; lower data.workers and run the "
-            "same command again, it goes on from the last checkpoint"
+            "a loader process died, perhaps for want of memory; lower data.workers (0 for none) "
+            "and run the same command again, it goes on from the last checkpoint"
         ) from error
+
+
+def check_shared_memory(batch_bytes: int, workers: int, processes: int) -> None:
+    """See that loader processes can hand their batches over.
+
+    Where they cannot, torch 2.13 waits for a batch that never comes. Docker gives 64 MB.
+
+    Args:
+        batch_bytes: of one batch's maps.
+        workers: loader processes of each process that trains.
+        processes: that train on this machine.
+
+    Raises:
+        InputError: there is too little shared memory for the batches that are under way at a time,
+            those of a validation and those that wait for its end.
+    """
+    if not workers or not _SHARED_MEMORY.is_dir():
+        return
+    needed = 2 * (_BATCHES_AHEAD * workers + 1) * processes * batch_bytes
+    free = shutil.disk_usage(_SHARED_MEMORY).free
+    if free < needed:
+        raise InputError(
+            f"data.workers: {workers} want {needed / 1e6:.0f} MB of shared memory for their "
+            f"batches, {_SHARED_MEMORY} has {free / 1e6:.0f} MB; give a container more "
+            "(docker run --ipc=host, or --shm-size=2g), or fewer workers, 0 for none"
+        )
 
 
 def check_apart(train: tuple[str, ...], validation: tuple[str, ...]) -> None:

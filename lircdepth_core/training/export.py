@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
+from lircdepth_core.errors import InputError
 from lircdepth_core.inference import ModelDescription, write_model
 from lircdepth_core.inference.model_description import NetworkInput, StoredWeights
+from lircdepth_core.inference.model_files import load_network, read_description
 from lircdepth_core.network import MAX_DEPTH
-from lircdepth_core.network.parameters import load_parameters
+from lircdepth_core.network.parameters import load_parameters, parameters_hash
 from lircdepth_core.training.checkpoints import read_checkpoint
 from lircdepth_core.training.config import TrainingConfig
 from lircdepth_core.training.config_files import format_config
@@ -31,8 +34,11 @@ def export_chosen(
     kind: str,
     uncertainty_trained: bool,
     seen: NetworkInput,
+    report: Callable[[str], None],
 ) -> Path:
-    """Write `model/` in the folder of a run, in place of an earlier one.
+    """Write `model/` in the folder of a run, in place of an earlier one of other parameters.
+
+    One of the same parameters stays as it is, with what `calibrate` and `quantise` added to it.
 
     Args:
         network: of the run; it is given the chosen parameters.
@@ -42,6 +48,7 @@ def export_chosen(
         kind: one of `NETWORKS`.
         uncertainty_trained: whether the uncertainty head has learned.
         seen: what images its depth was taught with.
+        report: is told what an earlier model loses.
 
     Raises:
         InputError: the chosen checkpoint cannot be read.
@@ -62,11 +69,38 @@ def export_chosen(
         weights=StoredWeights("", ""),
     )
     folder, fresh = out / MODEL_FOLDER, out / f"{MODEL_FOLDER}.new"
+    if earlier := _earlier(folder):
+        added = [
+            name for name in ("calibration", "int8") if getattr(earlier, name, None) is not None
+        ]
+        if added and _parameters_of(folder, earlier) == parameters_hash(network):
+            return folder
+        if added:
+            report(
+                f"{folder}: other parameters than before; its {' and '.join(added)} went with "
+                "those, run lircdepth calibrate (and quantise) again"
+            )
     shutil.rmtree(fresh, ignore_errors=True)
     write_model(fresh, network, description, _card(description, config, outcome, chosen))
     shutil.rmtree(folder, ignore_errors=True)
     fresh.rename(folder)
     return folder
+
+
+def _earlier(folder: Path) -> ModelDescription | None:
+    """What a run's model is, if there is one."""
+    try:
+        return read_description(folder) if folder.is_dir() else None
+    except InputError:  # damaged, and written anew
+        return None
+
+
+def _parameters_of(folder: Path, description: ModelDescription) -> str | None:
+    """The hash of a model's parameters; None for a damaged one."""
+    try:
+        return parameters_hash(load_network(folder, description))
+    except InputError:
+        return None
 
 
 def _card(

@@ -17,7 +17,7 @@ from lircdepth_core.dataset.reader import Batch, TrainingBatches
 from lircdepth_core.errors import InputError, first_line
 from lircdepth_core.training.checkpoints import Checkpoint, Checkpoints, read_checkpoint
 from lircdepth_core.training.config import TrainingConfig
-from lircdepth_core.training.data import check_apart, load
+from lircdepth_core.training.data import check_apart, check_shared_memory, load
 from lircdepth_core.training.disturbed_batches import DisturbedBatches
 from lircdepth_core.training.learner import Learner, LearningTask, NotFiniteError
 from lircdepth_core.training.meter import Meter
@@ -25,7 +25,7 @@ from lircdepth_core.training.optimiser import learning_rate
 from lircdepth_core.training.processes import Processes
 from lircdepth_core.training.records import Records, progress_line
 from lircdepth_core.training.run_folder import CHECKPOINT_FOLDER, check_folder, keep_config
-from lircdepth_core.training.stopping import REASONS, Stop
+from lircdepth_core.training.stopping import MAX_STEPS, REASONS, Stop
 from lircdepth_core.training.validation import Validation, check_truth, validate
 
 
@@ -56,6 +56,8 @@ class Progress:
         step_in_epoch: updates done in it.
         image_steps: images seen, each time that one was.
         chosen: None before the first validation.
+        validated: step of the last validation that came to its end; None where a checkpoint of
+            before does not tell.
     """
 
     step: int = 0
@@ -63,6 +65,7 @@ class Progress:
     step_in_epoch: int = 0
     image_steps: int = 0
     chosen: Chosen | None = None
+    validated: int | None = 0
 
 
 @dataclass(frozen=True)
@@ -152,10 +155,11 @@ class _Run:
             data.spec,
             data.batch_size,
             training=False,
-            dense_from=data.dense_from,
+            dense_from=None,
             rank=processes.rank,
             ranks=processes.ranks,
         )
+        check_shared_memory(data.batch_bytes, data.workers, processes.on_this_machine)
         # Now, and not when it has learned until the first validation.
         batches = load(self._validation, data.workers, processes.device)
         check_truth(batches, data.truth, processes)
@@ -191,6 +195,8 @@ class _Run:
 
     def _train(self) -> Outcome:
         stopped_by = None
+        if self._validation_is_due and self._progress.validated is not None:
+            stopped_by = self._validate()
         while self._progress.step < self._total_steps and stopped_by is None:
             stopped_by = self._rest_of_epoch()
         return Outcome(self._progress, self._total_steps, stopped_by)
@@ -220,7 +226,7 @@ class _Run:
         """Update the parameters once; False if there is not enough data left."""
         step, accumulate = self._progress.step, self._config.optimiser.accumulate
         losses: dict[str, Tensor] = {}
-        with self._naming_the_step():
+        with self._naming_the_step(), self._naming_what_memory_lacks():
             self._learner.begin(step, self._learning_rate(step))
             for number in range(1, accumulate + 1):
                 with self._processes.together(), self._meter.waiting():
@@ -245,12 +251,20 @@ class _Run:
         stopped_by = None if ends else self._agreed_stop(step)
         if ends or stopped_by or step % record.log_every == 0:
             self._log()
-        if ends or step % record.validate_every == 0:
-            self._validate()
+        if self._validation_is_due:
+            # A validation takes long, and whoever stops the run may not wait for its end.
             self._write_checkpoint()
+            if stopped_by in (None, MAX_STEPS):
+                stopped_by = self._validate() or stopped_by
         elif stopped_by or step % record.checkpoint_every == 0:
             self._write_checkpoint()
         return stopped_by
+
+    @property
+    def _validation_is_due(self) -> bool:
+        step = self._progress.step
+        due = step == self._total_steps or step % self._config.record.validate_every == 0
+        return due and step > 0 and self._progress.validated != step
 
     def _agreed_stop(self, step: int) -> str | None:
         """Why the run must stop, the same in all processes: a signal may reach only one."""
@@ -278,15 +292,21 @@ class _Run:
             self._records.write("step", step, values)
             self._report(progress_line(step, self._total_steps, means, left))
 
-    def _validate(self) -> None:
+    def _validate(self) -> str | None:
+        """Validate, choose and write a checkpoint; why it was broken off, if it was."""
         step = self._progress.step
         self._learner.gather()
-        result = validate(
-            self._learner.result,
-            load(self._validation, self._config.data.workers, self._processes.device),
-            self._config.data.truth,
-            self._processes,
-        )
+        with self._naming_what_memory_lacks():
+            result = validate(
+                self._learner.result,
+                load(self._validation, self._config.data.workers, self._processes.device),
+                self._config.data.truth,
+                self._processes,
+                lambda: self._stop.signal is not None,
+            )
+        if result is None:
+            return self._agreed_stop(step)
+        self._advance(validated=step)
         by_error = self._config.record.chosen_by_error
         before = self._progress.chosen
         is_best = by_error and (before is None or result.mae < before.mae)
@@ -294,6 +314,8 @@ class _Run:
             self._advance(chosen=Chosen(step, result.mae, result.rmse, result.images))
         with self._processes.together():
             self._record_validation(result, is_best)
+        self._write_checkpoint()
+        return None
 
     def _record_validation(self, result: Validation, is_best: bool) -> None:
         step = self._progress.step
@@ -342,6 +364,11 @@ class _Run:
             )
         if path is not None and self._processes.leads:
             self._mark_chosen()
+        self._processes.wait()
+        chosen = self._progress.chosen
+        if chosen and not self._checkpoints.has_chosen(chosen.step):
+            # As where newer checkpoints were deleted: it is of one of those.
+            self._advance(chosen=None)
         return path is not None
 
     def _restore(self, checkpoint: Checkpoint, path: Path) -> None:
@@ -365,6 +392,7 @@ class _Run:
         self._learner.restore(checkpoint.tensors, checkpoint.values, str(path))
         progress = dict(checkpoint.values["progress"])
         chosen = progress.pop("chosen")
+        progress.setdefault("validated", None)
         self._progress = Progress(**progress, chosen=chosen and Chosen(**chosen))
 
     def _say_what_begins(self, records: Records, resumed: bool) -> None:
@@ -397,6 +425,18 @@ class _Run:
 
     def _advance(self, **changes: Any) -> None:
         self._progress = dataclasses.replace(self._progress, **changes)
+
+    @contextmanager
+    def _naming_what_memory_lacks(self) -> Iterator[None]:
+        try:
+            yield
+        except torch.OutOfMemoryError as error:
+            raise InputError(
+                f"step {self._progress.step + 1}: {self._processes.device} has too little memory "
+                f"for a batch of {self._config.data.batch_size} images ({first_line(error)}); "
+                "lower data.batch_size and raise optimiser.accumulate by as much, or give "
+                "optimiser.precision=auto"
+            ) from error
 
     @contextmanager
     def _naming_the_step(self) -> Iterator[None]:

@@ -44,6 +44,7 @@ def starting_network(
         if Path(start.model).is_file():
             if kind not in PUBLISHED:
                 raise InputError(f"start.model: no {kind} was published; give a model folder")
+            _refuse_safetensors("start.model", start.model)
             with naming("start.model"):
                 return load_published(start.model, kind), None
         folder, description = _described(start.model, (kind,), "start.model")
@@ -88,6 +89,7 @@ def load_teacher(
         InputError: it cannot be read, is not trained, or learned another focal length.
     """
     if Path(source).is_file():
+        _refuse_safetensors("teacher", source)
         with naming("teacher"):
             return load_published(source, "teacher")
     folder, description = _described(source, kinds, "teacher")
@@ -102,6 +104,15 @@ def load_teacher(
     teacher = load_network(folder, description)
     assert isinstance(teacher, StudentNetwork | Teacher)
     return teacher
+
+
+def _refuse_safetensors(field: str, source: str) -> None:
+    """Say what to give instead of the weights of a model folder, or of a run's checkpoint."""
+    if Path(source).suffix == ".safetensors":
+        raise InputError(
+            f"{field}: {source} holds parameters alone; give the folder of a model, such as "
+            "runs/teacher/model"
+        )
 
 
 def _student_backbone(source: str) -> MobileNetV2:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from lircdepth_core.errors import InputError
+from lircdepth_core.errors import InputError, first_line
 from lircdepth_core.inference.device import choose_device, cuda_devices
 
 # Kept until the process ends. An error's traceback can keep DDP alive longer than anything else
@@ -29,11 +29,13 @@ class Processes:
         rank: its number, from 0.
         ranks: how many there are.
         device: where it computes.
+        on_this_machine: how many of them are.
     """
 
     rank: int
     ranks: int
     device: torch.device
+    on_this_machine: int = 1
 
     @property
     def leads(self) -> bool:
@@ -110,9 +112,10 @@ def joined(device: str) -> Iterator[Processes]:
             CUDA device of its local rank.
 
     Raises:
-        InputError: the device is not there, or all processes would be on one.
+        InputError: the device is not there, all processes would be on one, or the variables that
+            torchrun sets are there in part, or are no numbers.
     """
-    ranks = int(os.environ.get("WORLD_SIZE", "1"))
+    ranks = _number("WORLD_SIZE", "1")
     if "RANK" not in os.environ or ranks == 1:
         yield Processes(0, 1, _usable(device))
         return
@@ -122,14 +125,34 @@ def joined(device: str) -> Iterator[Processes]:
             "of them in the variable CUDA_VISIBLE_DEVICES"
         )
     if device in ("auto", "cuda") and cuda_devices():
-        device = f"cuda:{os.environ['LOCAL_RANK']}"
+        device = f"cuda:{_number('LOCAL_RANK', os.environ.get('SLURM_LOCALID'))}"
     chosen = _usable(device)
-    distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    try:
+        distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    except ValueError as error:
+        raise InputError(
+            f"$RANK and $WORLD_SIZE ask for {ranks} processes that train together, but they cannot "
+            f"find each other ({first_line(error)}); start them with torchrun"
+        ) from error
     _GROUPS.extend(filter(None, [distributed.group.WORLD]))
     try:
-        yield Processes(distributed.get_rank(), ranks, chosen)
+        here = _number("LOCAL_WORLD_SIZE", str(ranks))
+        yield Processes(distributed.get_rank(), ranks, chosen, here)
     finally:
         distributed.destroy_process_group()
+
+
+def _number(name: str, otherwise: str | None) -> int:
+    """That of a variable of the environment."""
+    value = os.environ.get(name, otherwise)
+    if value is None:
+        raise InputError(f"${name}: not set, but $RANK is; start the processes with torchrun")
+    try:
+        return int(value)
+    except ValueError:
+        raise InputError(
+            f"${name}: {value!r:.40} is no number; start the processes with torchrun"
+        ) from None
 
 
 def _usable(request: str) -> torch.device:

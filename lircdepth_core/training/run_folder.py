@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from lircdepth_core.errors import InputError
 from lircdepth_core.output_folder import output_folder
-from lircdepth_core.training.checkpoints import CHOSEN_FILE
+from lircdepth_core.training.checkpoints import CHOSEN_FILE, Checkpoints
 from lircdepth_core.training.config import TrainingConfig
 from lircdepth_core.training.config_files import differences, format_config, read_config
 from lircdepth_core.training.processes import Processes
@@ -26,7 +26,7 @@ Config = TypeVar("Config", bound=TrainingConfig)
 
 
 def check_folder(config: TrainingConfig, out: Path) -> None:
-    """See that the folder is new, or that of a run with this configuration.
+    """See that the folder is new, or that of a run with this configuration or without a checkpoint.
 
     Raises:
         InputError: it holds something else, or a run of another configuration.
@@ -38,7 +38,7 @@ def check_folder(config: TrainingConfig, out: Path) -> None:
             for name in differences(read_config(type(config), path), config)
             if not name.startswith(MAY_CHANGE)
         ]
-        if changed:
+        if changed and Checkpoints(out / CHECKPOINT_FOLDER, 1).newest():
             raise InputError(
                 f"{path}: the run was begun with another {', '.join(changed)}; give the same "
                 "values to go on, or a new --out"

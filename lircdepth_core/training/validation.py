@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,8 +52,12 @@ def check_truth(batches: Iterable[Batch], truth: str, processes: Processes) -> N
 
 
 def validate(
-    network: nn.Module, batches: Iterable[Batch], truth: str, processes: Processes
-) -> Validation:
+    network: nn.Module,
+    batches: Iterable[Batch],
+    truth: str,
+    processes: Processes,
+    interrupted: Callable[[], bool] = lambda: False,
+) -> Validation | None:
     """Compare a network's depth with the truth of all batches of all processes.
 
     Args:
@@ -61,6 +65,10 @@ def validate(
         batches: this process's.
         truth: `exact`, `dense` or `single_scan`.
         processes: whose results are put together.
+        interrupted: whether to break off, asked before each batch.
+
+    Returns:
+        None if a process broke off.
 
     Raises:
         InputError: no image has such truth, a predicted depth is not finite, or a sample cannot be
@@ -69,8 +77,11 @@ def validate(
     training = network.training
     network.eval()
     totals = np.zeros(1 + len(DEPTH_METRICS))
+    broken_off = False
     with torch.no_grad(), processes.together():
         for batch in batches:
+            if broken_off := interrupted():
+                break
             here = moved(batch, processes.device)
             predicted = network(here.image, here.radar).depth.float().cpu().numpy()
             truths = getattr(batch, truth).numpy()
@@ -85,6 +96,8 @@ def validate(
                     totals[0] += 1
                     totals[1:] += depth_metrics(depth[valid], true_depth[valid])
     network.train(training)
+    if processes.any(broken_off):
+        return None
     images, *sums = processes.sum(torch.from_numpy(totals)).tolist()
     if not images:
         raise _without_truth(truth)

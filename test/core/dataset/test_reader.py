@@ -209,6 +209,13 @@ def test_dense_depth_is_the_one_asked_for_as_far_as_the_networks_see(dense_from,
     assert (dense[2:] == 30).all()
 
 
+def test_where_no_source_is_asked_for_dense_depth_is_the_lidar_s_or_none():
+    with_dense = make_sample(0, dense=np.full(make_sample(0).exact.shape, 7, np.float32))
+    dense = collate([with_dense, make_sample(1)], None).dense
+    assert (dense[0] == 7).all()
+    assert not dense[1].any()
+
+
 @pytest.mark.parametrize(("dense_from", "missing"), [("lidar", "dense"), ("exact", "exact")])
 def test_a_sample_without_the_depth_asked_for_is_named(dense_from, missing):
     sample = dataclasses.replace(make_sample(3), **{missing: None})

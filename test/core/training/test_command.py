@@ -14,6 +14,7 @@ import pytest
 import torch
 import yaml
 from described_model import describe_model
+from evaluation_rig import brightness_model
 from training_rig import write_shards
 
 from lircdepth_core import cli
@@ -128,6 +129,20 @@ def test_a_student_goes_on_bit_by_bit_and_its_best_becomes_a_model(
     depth = predictor(image, make_camera(64, 32, 200.0), RadarReturns.empty()).depth
     assert np.isfinite(depth).all()
     assert "MAE" in (folder / "README.md").read_text()
+
+    # The same command again leaves what calibrate added, as long as the parameters are the same.
+    calibrated = dataclasses.replace(model, calibration=brightness_model().model.calibration)
+    write_description(folder, calibrated)
+    assert run("whole") == 0
+    assert read_description(folder).calibration is not None
+    shutil.rmtree(folder)
+    write_model(folder, Student(), calibrated, "of others")
+    capsys.readouterr()
+    assert run("whole") == 0
+    assert (
+        f"{folder}: other parameters than before; its calibration went" in capsys.readouterr().out
+    )
+    assert read_description(folder) == model
 
 
 def test_two_processes_of_torchrun_learn_together_and_write_once(config, tmp_path):
@@ -310,6 +325,37 @@ def test_the_head_learns_alone_and_the_depth_stays_bit_by_bit(config, tmp_path):
     assert run("second", folder) == 0
     assert read_description(tmp_path / "second" / "model").input == crop
     assert run("third", folder, "data.focal_length=300") == 2
+    assert run("third", folder, "data.interpolation=cubic") == 2
+    write_description(folder, dataclasses.replace(description, trained=False))
+    assert run("third", folder) == 2
+
+
+def test_a_head_that_does_not_learn_while_the_depth_does_is_not_trained(
+    config, tmp_path, monkeypatch
+):
+    folder, told = tmp_path / "trained", []
+    write_model(folder, Student(), describe_model(weights=StoredWeights("", "")), "card")
+
+    def train(*_, uncertainty_trained, **__):
+        told.append(uncertainty_trained)
+        return 0
+
+    monkeypatch.setattr("lircdepth_core.training.command._train", train)
+    alone = ["teacher=null", *(f"loss.{name}=0" for name in DISTILLATION)]
+    for weight in (0, 1):
+        changes = [*alone, f"start.model={folder}", f"loss.uncertainty={weight}"]
+        arguments = ["train", "student", "--config", str(config), "--out", str(tmp_path / "out")]
+        assert cli.main([*arguments, "--set", *changes]) == 0
+    assert told == [False, True]
+
+
+@pytest.mark.parametrize("field", ["teacher", "start.model"])
+def test_the_parameters_of_a_model_folder_alone_are_no_model(field, config, tmp_path, capsys):
+    path = tmp_path / "chosen.safetensors"
+    path.touch()
+    arguments = ["train", "student", "--config", str(config), "--out", str(tmp_path / "out")]
+    assert cli.main([*arguments, "--set", "teacher=null", f"{field}={path}"]) == 2
+    assert f"{field}: {path} holds parameters alone; give the folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

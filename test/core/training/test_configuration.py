@@ -80,6 +80,7 @@ def test_fields_are_changed_on_the_command_line(tiny_config):
         ("data.height=100", "data.height, width: crop 64x100"),
         ("optimiser.learning_rate=.nan", "optimiser.learning_rate: nan"),
         ("optimiser.ema_decay=2", "optimiser.ema_decay: 2, give a number from 0 to 1"),
+        ("optimiser.ema_decay=1", "ema_decay: 1 would keep the first parameters"),
         ("data.radar_dropout.all_returns=-1", "data.radar_dropout.all_returns: -1"),
         ("length.steps=null", "length.epochs: give this, steps or image_steps"),
         ("data=3", "data: give a mapping"),

@@ -9,14 +9,17 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
-from lircdepth_core.dataset.reader import Batch
+from lircdepth_core.dataset.reader import Batch, TrainingBatches
 from lircdepth_core.errors import InputError
-from lircdepth_core.training.data import check_apart, load
+from lircdepth_core.training.config import TrainingConfig
+from lircdepth_core.training.config_files import read_config
+from lircdepth_core.training.data import check_apart, check_shared_memory, load
 
 CPU = torch.device("cpu")
 
@@ -50,6 +53,25 @@ def test_a_fault_of_the_program_is_not_hidden():
 def test_a_loader_process_that_dies_is_said():
     with pytest.raises(InputError, match=r"a loader process died.*lower data\.workers"):
         next(load(Failing(None), 1, CPU))
+
+
+def test_too_little_shared_memory_is_said_before_anything_waits_for_it(monkeypatch):
+    """With 64 MB of it torch 2.13 waits without end."""
+    free = SimpleNamespace(free=64_000_000)
+    monkeypatch.setattr("lircdepth_core.training.data.shutil.disk_usage", lambda path: free)
+    check_shared_memory(6_000_000, workers=2, processes=1)  # 10 batches
+    for processes in (1, 2):
+        batch = 60_000_000 // 8 // processes
+        with pytest.raises(InputError, match=r"data\.workers: 2 want 75 MB.*--ipc=host.*0 for"):
+            check_shared_memory(batch, workers=2, processes=processes)
+    check_shared_memory(60_000_000, workers=0, processes=1)
+
+
+def test_a_batch_is_as_large_as_it_is_said_to_be(tiny_config, tiny_data):
+    data = read_config(TrainingConfig, tiny_config).data
+    batch = next(iter(TrainingBatches([str(tiny_data / "train")], data.spec, data.batch_size)))
+    maps = (batch.image, batch.radar, batch.single_scan, batch.dense, batch.exact)
+    assert data.batch_bytes == sum(values.nbytes for values in maps)
 
 
 BLURRED = """

@@ -190,6 +190,26 @@ def test_a_device_for_all_processes_is_refused(monkeypatch):
         pass
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"WORLD_SIZE": "two"}, r"\$WORLD_SIZE: 'two' is no number; start .* with torchrun"),
+        ({}, r"cannot find each other \(.*MASTER_ADDR.*start them with torchrun"),
+        ({"gpus": "1"}, r"\$LOCAL_RANK: not set, but \$RANK is; start .* with torchrun"),
+    ],
+)
+def test_what_torchrun_would_set_is_missed_in_a_line(changes, words, monkeypatch):
+    """As with Slurm scripts and operators that set RANK and WORLD_SIZE alone."""
+    for name in ("MASTER_ADDR", "MASTER_PORT", "LOCAL_RANK", "SLURM_LOCALID"):
+        monkeypatch.delenv(name, raising=False)
+    gpus = int(changes.get("gpus", 0))
+    monkeypatch.setattr("lircdepth_core.training.processes.cuda_devices", lambda: gpus)
+    for name, value in {"RANK": "0", "WORLD_SIZE": "2", **changes}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(InputError, match=words), joined("auto"):
+        pass
+
+
 def average(number: int, port: int, out: Path) -> None:
     """One of two processes whose running means are its number."""
     as_rank(number, port)

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from evaluation_rig import make_sample, write_shard
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 from training_rig import TinyNetwork, TinyTask, tiny_task
@@ -407,6 +408,32 @@ def test_truth_that_no_validation_sample_has_is_told_before_anything_is_learned(
     with pytest.raises(InputError, match="no validation sample has single_scan depth up to 80 m"):
         run(tiny_task(), tiny_config, tmp_path / "out", "data.truth=single_scan")
     run(tiny_task(), tiny_config, tmp_path / "out", "length.steps=1")
+
+
+def test_validation_needs_no_labels_but_those_it_compares_with(tiny_config, tmp_path):
+    """Learned from generated drives, validated on real ones."""
+    real = {str(n): make_sample(n, dense=None, exact=None) for n in range(200, 203)}
+    write_shard(tmp_path / "a.tar", real)
+    changes = [
+        "data.dense_from=exact", "data.truth=single_scan", "length.steps=1",
+        f"data.validation=[{tmp_path / 'a.tar'}]",
+    ]  # fmt: skip
+    chosen = run(tiny_task(), tiny_config, tmp_path / "out", *changes).progress.chosen
+    assert chosen is not None
+    assert chosen.images == 3
+
+
+def test_dense_truth_is_the_lidar_s_whatever_is_learned_from(tiny_config, tmp_path):
+    def error(dense_from: str, truth: str) -> float:
+        changes = [f"data.dense_from={dense_from}", f"data.truth={truth}", "length.steps=1"]
+        changes += ["optimiser.learning_rate=1e-12"]  # the same network
+        out = tmp_path / f"{dense_from}-{truth}"
+        chosen = run(tiny_task(), tiny_config, out, *changes).progress.chosen
+        assert chosen is not None
+        return chosen.mae
+
+    assert error("single_scan", "dense") == pytest.approx(error("lidar", "dense"), rel=1e-6)
+    assert error("single_scan", "single_scan") != pytest.approx(error("lidar", "dense"), rel=1e-3)
 
 
 def test_a_folder_below_a_file_is_refused(tiny_config, tmp_path):
