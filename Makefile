@@ -12,6 +12,8 @@ SIDE_BY_SIDE := --dist loadfile --numprocesses
 
 # A sourced ROS would put packages of another Python first; with ROS, use colcon (README).
 unexport PYTHONPATH LD_LIBRARY_PATH AMENT_PREFIX_PATH _ROS_WHEELS_BOOTSTRAP_COMPLETE
+# The wheels hold Fast DDS alone, and the tests choose its profiles.
+unexport RMW_IMPLEMENTATION FASTRTPS_DEFAULT_PROFILES_FILE FASTDDS_BUILTIN_TRANSPORTS ROS_SECURITY_ENABLE
 # The tests start hundreds of processes; each would compile the package's sources anew.
 unexport PYTHONDONTWRITEBYTECODE
 export PIP_DISABLE_PIP_VERSION_CHECK := 1

@@ -120,19 +120,20 @@ def processes(context: LaunchContext) -> list[Node]:
     started: list[Node] = []
     if given["rviz"] == "true":
         # First: where RViz is missing, launch stops here and leaves no node behind.
-        sim_time = bool(given["bag"]) or given["use_sim_time"].lower() == "true"
+        simulated = bool(given["bag"]) or given["use_sim_time"].lower() == "true"
         started.append(
             Node(
                 package="rviz2",
                 executable="rviz2",
+                namespace=given["namespace"],  # that of the node, also below a parent's
                 arguments=["-d", str(SHARE / "config" / "depth.rviz")],
                 # RViz knows a compressed image by its topic ending in /compressed.
                 remappings=[
-                    *((f"/depth/debug/{name}", absolute(given, name)) for name in SHOWN),
+                    *((f"/depth/debug/{name}", f"depth/debug/{name}") for name in SHOWN),
                     ("/CAM_FRONT/image_rect/compressed", given["image"]),
                     *(("/RADAR_FRONT", topic) for topic in radar_topics(given)[:1]),
                 ],
-                parameters=[{"use_sim_time": sim_time}],
+                parameters=[{"use_sim_time": True}] if simulated else [],
                 additional_env=environment,
             )
         )
@@ -158,7 +159,8 @@ def processes(context: LaunchContext) -> list[Node]:
                 executable="lircdepth_replay",
                 arguments=[
                     *(existing("bag", given["bag"]), "--clock"),
-                    *("--wait", given["image"], given["camera_info"], *radar_topics(given)),
+                    # It subscribes to these last; of radars a params_file may name others.
+                    *("--wait", given["image"], given["camera_info"]),
                     *("--wait-timeout", str(LOADING_TIMEOUT)),
                 ],
                 additional_env=environment,
@@ -217,12 +219,6 @@ def fastdds_environment(profile: str, environment: dict[str, str]) -> dict[str, 
     if profile == "none" or chosen or not fast_dds or disk_usage("/dev/shm").free < 2**28:
         return {}
     return {variables[0]: existing("fastdds_profile", profile)}
-
-
-def absolute(given: dict[str, str], picture: str) -> str:
-    """Topic of one of the node's pictures for listeners."""
-    namespace = given["namespace"].strip("/")
-    return "/".join(["", *filter(None, [namespace]), "depth", "debug", picture])
 
 
 def existing(argument: str, path: str) -> str:

@@ -250,6 +250,13 @@ class DepthNode(LifecycleNode):
         if isinstance(self._poses, CalibrationPoses):
             # Odometry comes in bursts of hundreds of messages a second.
             self._subscribe("~/input/odometry", (Odometry,), worker.on_odometry, depth=200)
+        for name in self._settings.unused_qos_overrides:
+            image = self.resolve_topic_name("~/input/image")
+            self.get_logger().warning(
+                f"parameter {name} is ignored: no input has it; its form is "
+                f"qos_overrides.{image}.subscription.reliability (or depth), with the topic's "
+                "resolved name"
+            )
         self._poses.begin()
         super().on_activate(state)
         self._health.begin()

@@ -102,6 +102,9 @@ def describe_parameters() -> list[ParameterDescription]:
     ]
 
 
+_QOS_OVERRIDES = "qos_overrides."
+
+
 class NodeParameters:
     """Declares the parameters on a node and hands out their checked values.
 
@@ -127,13 +130,17 @@ class NodeParameters:
 
         Others that it has: those of its clock and of rclpy itself. QoS overrides come later.
         """
+        return [name for name in self._undeclared() if not name.startswith(_QOS_OVERRIDES)]
+
+    @property
+    def unused_qos_overrides(self) -> list[str]:
+        """Names of QoS overrides given at start that no subscription there is now has read."""
+        return [name for name in self._undeclared() if name.startswith(_QOS_OVERRIDES)]
+
+    def _undeclared(self) -> list[str]:
         # rclpy tells of them in no other way.
         given = getattr(self._node, "_parameter_overrides", {})
-        return [
-            name
-            for name in sorted(given)
-            if not self._node.has_parameter(name) and not name.startswith("qos_overrides.")
-        ]
+        return [name for name in sorted(given) if not self._node.has_parameter(name)]
 
     def alike(self, name: str) -> str:
         """Which parameter a misspelt name may mean, in words; empty if none is like it."""

@@ -721,6 +721,14 @@ def test_a_misspelt_parameter_is_named(make_rig, predictor, capfd):
     ]
 
 
+@pytest.mark.parametrize("name", ["~/input/image.subscription.depth", "/depth/input/image.x.depth"])
+def test_a_qos_override_of_no_input_is_named(name, make_rig, predictor, capfd):
+    make_rig(**{f"qos_overrides.{name}": 5})
+    (warned,) = (line for line in capfd.readouterr().err.splitlines() if "is ignored" in line)
+    assert f"parameter qos_overrides.{name} is ignored: no input has it" in warned
+    assert "qos_overrides./depth/input/image.subscription.reliability (or depth)" in warned
+
+
 def test_parameters_change_at_run_time_within_their_bounds(make_rig, predictor):
     from rclpy.parameter import Parameter
 

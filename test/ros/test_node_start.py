@@ -1,5 +1,8 @@
 """What the node's process says when it starts, and of what it cannot start with."""
 
+import subprocess
+import sys
+
 import pytest
 from node_process import CALIBRATION
 from untrained_model import write_untrained_model
@@ -53,3 +56,14 @@ def test_a_parameter_out_of_bounds_ends_the_node_with_one_line(start_node, param
     assert node.process.wait(30) == 2
     assert parameter.split(":")[0] in node.output()
     assert "Traceback" not in node.output()
+
+
+@pytest.mark.parametrize("package", ["torch", "safetensors"])
+def test_a_python_without_the_packages_is_told_of_in_a_line(package):
+    """As after a plain `colcon build`, whose scripts carry the shebang of Ubuntu's Python."""
+    code = f"import sys; sys.modules[{package!r}] = None; import lircdepth_ros.main as main; "
+    code += "sys.exit(main.main())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"lircdepth_node: {sys.executable} has no {package}; activate")
