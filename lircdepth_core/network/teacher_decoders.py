@@ -122,16 +122,18 @@ class FusionDecoder(nn.Module):
         d8 = self.reduc8x8(feature8)
 
         up3 = self.bn3(self.upconv3(feature8))
-        feature4 = self.conv3(torch.cat([up3, quarter, every_nth(d8, 4)], 1)) + radar4
+        seen8 = within_half(d8)
+        feature4 = self.conv3(torch.cat([up3, quarter, every_nth(seen8, 4)], 1)) + radar4
         d4 = self.reduc4x4(feature4)
 
         up2 = self.bn2(self.upconv2(feature4))
-        feature2 = self.conv2(torch.cat([up2, half, every_nth(d4, 2)], 1)) + radar2
+        seen4 = within_half(d4)
+        feature2 = self.conv2(torch.cat([up2, half, every_nth(seen4, 2)], 1)) + radar2
         d2 = self.reduc2x2(feature2)
 
         up1 = self.upconv1(feature2)
         d1 = self.reduc1x1(up1)
-        feature1 = self.conv1(torch.cat([up1, d1, d2, d4, d8], 1))
+        feature1 = self.conv1(torch.cat([up1, d1, within_half(d2), seen4, seen8], 1))
         depth = MAX_DEPTH * self.get_depth(feature1)
         return depth, (d8, d4, d2), (feature16, feature8, feature4, feature2, feature1), gated
 
@@ -200,6 +202,18 @@ def gate_layers(inputs: int, outputs: int) -> tuple[nn.Module, nn.Module]:
     weight = nn.Sequential(nn.Conv2d(inputs, outputs, 1, bias=False), nn.Sigmoid())
     project = nn.Sequential(nn.Conv2d(inputs, outputs, 1, bias=False), nn.ReLU())
     return weight, project
+
+
+def within_half(depth: Tensor) -> Tensor:
+    """The same, where a convolution takes it as float16 within what that can hold.
+
+    Planes answer with any number, and one pixel beyond 65,504 would make NaN of the answer.
+    """
+    device = depth.device.type
+    if torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) == torch.float16:
+        largest = torch.finfo(torch.float16).max
+        return depth.clamp(-largest, largest)
+    return depth
 
 
 def every_nth(x: Tensor, n: int) -> Tensor:

@@ -239,6 +239,23 @@ def test_depth_comes_in_fine_steps_in_half_precision(network, golden_input):
     assert len(output.depth.unique()) > 4000
 
 
+def test_a_plane_beyond_what_float16_holds_spoils_no_depth(filled, golden_input, monkeypatch):
+    teacher = filled(NETWORKS["teacher"]())
+    planes = teacher.decoder.reduc8x8
+    real = planes.forward
+
+    def beyond(feature):
+        depth = real(feature)
+        depth[..., 5, 7] = 7e4
+        return depth
+
+    monkeypatch.setattr(planes, "forward", beyond)
+    with torch.inference_mode(), torch.autocast("cpu", torch.float16):
+        output = teacher(*golden_input)
+    assert output.depth.isfinite().all()
+    assert (output.inter_depths[0][..., 5, 7] == 7e4).all()
+
+
 @pytest.mark.parametrize("kind", ["student", "small_student"])
 def test_students_run_in_half_precision_throughout(kind, filled, golden_input):
     student = filled(NETWORKS[kind]()).to(torch.bfloat16)
