@@ -114,7 +114,7 @@ class Predictor:
             runs.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         backend: one of `BACKENDS`, or `auto`: the fastest of those installed that answer as torch
-            in float32 does, tried once per machine.
+            in float32 does, tried once per machine and size.
         max_network_pixels: bound on the network's input. A larger image is shrunk further, which
             `notes` report.
         max_sigma: metres; pixels above become NaN, for which the model must be calibrated. None

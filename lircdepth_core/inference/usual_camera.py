@@ -62,6 +62,6 @@ def trial_size(seen: NetworkInput, max_pixels: int) -> tuple[int, int]:
     """
     largest = min(max_pixels, _LARGEST_TRIAL_PIXELS)
     try:
-        return frame(usual_camera(seen, largest), seen, largest).network_size
+        return frame(usual_camera(seen, max_pixels), seen, largest).network_size
     except InputError:  # the crop lies so far below that no camera can be meant
         return _LARGEST_TRIAL

@@ -64,8 +64,8 @@ class Checkpoints:
         """Where the chosen one is, if there is one."""
         return self._folder / CHOSEN_FILE
 
-    def write(self, step: int, checkpoint: Checkpoint) -> Path:
-        """Write a checkpoint, and delete old ones.
+    def write(self, step: int, checkpoint: Checkpoint, *, delete_old: bool = True) -> Path:
+        """Write a checkpoint, and delete old ones, if this one is known to be good.
 
         Raises:
             InputError: a parameter is not finite, or the file cannot be written; what was there
@@ -93,7 +93,7 @@ class Checkpoints:
             ) from error
         finally:
             temporary.unlink(missing_ok=True)
-        for old in self.steps()[: -self._keep]:
+        for old in self.steps()[: -self._keep] if delete_old else ():
             self._path(old).unlink()
         return path
 

@@ -46,7 +46,7 @@ class StudentTraining(TrainingConfig):
 
     Raises:
         InputError: the head is to learn alone, without a model or with a loss besides its own; or
-            intermediate depths are to be taught where nothing has dense depth.
+            something is to be taught by dense depth where there is the single scan alone.
     """
 
     teacher: str | None
@@ -56,12 +56,13 @@ class StudentTraining(TrainingConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.data.dense_from == "single_scan" and self.loss.inter_depth:
-            raise InputError(
-                f"loss.inter_depth: {self.loss.inter_depth:g}, but it is learned where there is "
-                "dense depth and no single scan, and with data.dense_from: single_scan there is no "
-                "such place; give 0"
-            )
+        for name in ("inter_depth", "depth_dense"):
+            if self.data.dense_from == "single_scan" and self.loss.weights[name]:
+                raise InputError(
+                    f"loss.{name}: {self.loss.weights[name]:g}, but it is learned where there is "
+                    "dense depth and no single scan, and with data.dense_from: single_scan there "
+                    "is no such place; give 0"
+                )
         if self.learns == "all":
             return
         if self.start.model is None:

@@ -71,8 +71,8 @@ class Data:
         dense_from: what dense depth is learned from: `lidar`, its accumulated sweeps, filled in;
             `exact`, which only generated drives have and which needs no sweeps; or `single_scan`,
             where there is nothing else: a teacher's radar depth, confidence and intermediate
-            depths then learn from that. A student cannot learn a teacher's intermediate depths
-            from it: these are taught where there is dense depth and no single scan.
+            depths then learn from that. A student has no dense depth then: `loss.depth_single`
+            is its own, and it cannot learn a teacher's intermediate depths.
         batch_size: samples that a process takes at a time.
         workers: processes that load samples, for each process that trains; 0 for none.
         radar_dropout: see there.

@@ -11,9 +11,10 @@ import torch
 from lircdepth_core.errors import InputError
 from lircdepth_core.inference import ModelDescription, write_model
 from lircdepth_core.inference.model_description import NetworkInput, StoredWeights
-from lircdepth_core.inference.model_files import load_network, read_description
+from lircdepth_core.inference.model_files import CARD_FILE, load_network, read_description
 from lircdepth_core.network import MAX_DEPTH
 from lircdepth_core.network.parameters import load_parameters, parameters_hash
+from lircdepth_core.result_files import write_atomically
 from lircdepth_core.training.checkpoints import read_checkpoint
 from lircdepth_core.training.config import TrainingConfig
 from lircdepth_core.training.config_files import format_config
@@ -70,15 +71,16 @@ def export_chosen(
     )
     folder, fresh = out / MODEL_FOLDER, out / f"{MODEL_FOLDER}.new"
     if earlier := _earlier(folder):
-        added = [
-            name for name in ("calibration", "int8") if getattr(earlier, name, None) is not None
-        ]
-        if added and _parameters_of(folder, earlier) == parameters_hash(network):
+        added = [name for name in ("calibration", "int8") if getattr(earlier, name) is not None]
+        same = earlier.uncertainty_trained == uncertainty_trained
+        if added and same and _parameters_of(folder, earlier) == parameters_hash(network):
+            card = _card(earlier, config, outcome, chosen)
+            write_atomically(folder / CARD_FILE, card)
             return folder
         if added:
             report(
-                f"{folder}: other parameters than before; its {' and '.join(added)} went with "
-                "those, run lircdepth calibrate (and quantise) again"
+                f"{folder}: another model than before; its {' and '.join(added)} went with that "
+                "one, run lircdepth calibrate (and quantise) again"
             )
     shutil.rmtree(fresh, ignore_errors=True)
     write_model(fresh, network, description, _card(description, config, outcome, chosen))
@@ -109,6 +111,7 @@ def _card(
     """The README.md of a trained model."""
     step, total = outcome.progress.step, outcome.total_steps
     by_it = "; the parameters were chosen by it" if config.record.chosen_by_error else ""
+    sigma = "calibrated" if description.calibration else "not calibrated: NaN"
     head = "trained" if description.uncertainty_trained else "**not trained**: it means nothing"
     return f"""# {description.name}
 
@@ -123,7 +126,7 @@ Trained by `lircdepth train {description.network}`; these are the parameters aft
 | validation | MAE {chosen.mae:.3f} m, RMSE {chosen.rmse:.3f} m against {config.data.truth} depth \
 up to {VALIDATION_CAP:g} m, {chosen.images} images{by_it} |
 | uncertainty head | {head} |
-| σ | not calibrated: NaN |
+| σ | {sigma} |
 
 The configuration:
 

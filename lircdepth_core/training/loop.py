@@ -183,7 +183,8 @@ class _Run:
         resumed = self._resume()
         if not self._processes.leads:
             return self._train()
-        with Records(self._out, self._progress.step) as self._records:
+        done_again = "validation" if self._validation_is_due else None
+        with Records(self._out, self._progress.step, done_again) as self._records:
             self._say_what_begins(self._records, resumed)
             outcome = self._train()
             self._records.write(
@@ -195,8 +196,9 @@ class _Run:
 
     def _train(self) -> Outcome:
         stopped_by = None
-        if self._validation_is_due and self._progress.validated is not None:
-            stopped_by = self._validate()
+        if self._validation_is_due:
+            with self._meter.paused():
+                stopped_by = self._validate()
         while self._progress.step < self._total_steps and stopped_by is None:
             stopped_by = self._rest_of_epoch()
         return Outcome(self._progress, self._total_steps, stopped_by)
@@ -226,7 +228,7 @@ class _Run:
         """Update the parameters once; False if there is not enough data left."""
         step, accumulate = self._progress.step, self._config.optimiser.accumulate
         losses: dict[str, Tensor] = {}
-        with self._naming_the_step(), self._naming_what_memory_lacks():
+        with self._naming_the_step(), self._naming_what_memory_lacks(step + 1):
             self._learner.begin(step, self._learning_rate(step))
             for number in range(1, accumulate + 1):
                 with self._processes.together(), self._meter.waiting():
@@ -253,7 +255,7 @@ class _Run:
             self._log()
         if self._validation_is_due:
             # A validation takes long, and whoever stops the run may not wait for its end.
-            self._write_checkpoint()
+            self._write_checkpoint(delete_old=False)
             if stopped_by in (None, MAX_STEPS):
                 stopped_by = self._validate() or stopped_by
         elif stopped_by or step % record.checkpoint_every == 0:
@@ -264,7 +266,7 @@ class _Run:
     def _validation_is_due(self) -> bool:
         step = self._progress.step
         due = step == self._total_steps or step % self._config.record.validate_every == 0
-        return due and step > 0 and self._progress.validated != step
+        return due and step > 0 and self._progress.validated not in (step, None)
 
     def _agreed_stop(self, step: int) -> str | None:
         """Why the run must stop, the same in all processes: a signal may reach only one."""
@@ -296,7 +298,7 @@ class _Run:
         """Validate, choose and write a checkpoint; why it was broken off, if it was."""
         step = self._progress.step
         self._learner.gather()
-        with self._naming_what_memory_lacks():
+        with self._naming_what_memory_lacks(step):
             result = validate(
                 self._learner.result,
                 load(self._validation, self._config.data.workers, self._processes.device),
@@ -326,7 +328,7 @@ class _Run:
                 f"{result.rmse:.3f} m, {result.images} images{', the best' if is_best else ''}"
             )
 
-    def _write_checkpoint(self) -> None:
+    def _write_checkpoint(self, *, delete_old: bool = True) -> None:
         self._learner.gather()
         with self._processes.together():
             if self._processes.leads:
@@ -335,7 +337,8 @@ class _Run:
                 values["images_per_step"] = self._images_per_step
                 values["samples"] = self._samples
                 values["teacher"] = self._teacher
-                self._checkpoints.write(self._progress.step, Checkpoint(tensors, values))
+                checkpoint = Checkpoint(tensors, values)
+                self._checkpoints.write(self._progress.step, checkpoint, delete_old=delete_old)
                 self._mark_chosen()
 
     def _mark_chosen(self) -> None:
@@ -368,7 +371,12 @@ class _Run:
         chosen = self._progress.chosen
         if chosen and not self._checkpoints.has_chosen(chosen.step):
             # As where newer checkpoints were deleted: it is of one of those.
-            self._advance(chosen=None)
+            self._advance(chosen=None, validated=0)
+            if self._processes.leads:
+                self._report(
+                    f"{self._checkpoints.chosen}: not the parameters of step {chosen.step}, which "
+                    "were chosen; the next validation chooses anew"
+                )
         return path is not None
 
     def _restore(self, checkpoint: Checkpoint, path: Path) -> None:
@@ -427,15 +435,15 @@ class _Run:
         self._progress = dataclasses.replace(self._progress, **changes)
 
     @contextmanager
-    def _naming_what_memory_lacks(self) -> Iterator[None]:
+    def _naming_what_memory_lacks(self, step: int) -> Iterator[None]:
         try:
             yield
         except torch.OutOfMemoryError as error:
+            where = ", with a new --out" if self._checkpoints.newest() else ""
             raise InputError(
-                f"step {self._progress.step + 1}: {self._processes.device} has too little memory "
-                f"for a batch of {self._config.data.batch_size} images ({first_line(error)}); "
-                "lower data.batch_size and raise optimiser.accumulate by as much, or give "
-                "optimiser.precision=auto"
+                f"step {step}: {self._processes.device} has too little memory for a batch of "
+                f"{self._config.data.batch_size} images ({first_line(error)}); lower "
+                f"data.batch_size and raise optimiser.accumulate by as much{where}"
             ) from error
 
     @contextmanager

@@ -136,7 +136,7 @@ def joined(device: str) -> Iterator[Processes]:
         ) from error
     _GROUPS.extend(filter(None, [distributed.group.WORLD]))
     try:
-        here = _number("LOCAL_WORLD_SIZE", str(ranks))
+        here = _number("LOCAL_WORLD_SIZE", os.environ.get("SLURM_NTASKS_PER_NODE", "1"))
         yield Processes(distributed.get_rank(), ranks, chosen, here)
     finally:
         distributed.destroy_process_group()

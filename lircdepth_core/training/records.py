@@ -23,17 +23,24 @@ class Records:
         out: folder of the run.
         step: from which it goes on; what was written of later steps is removed, because they are
             done again.
+        done_again: an event of that step that was written and is done again, as a validation whose
+            checkpoint was not; None for none.
 
     Raises:
         InputError: the log cannot be written.
     """
 
-    def __init__(self, out: Path, step: int) -> None:
+    def __init__(self, out: Path, step: int, done_again: str | None = None) -> None:
         self._path = out / LOG_FILE
         try:
             if self._path.exists():
                 with self._path.open(encoding="utf-8", errors="replace") as lines:
-                    kept = [line for line in lines if _step_of(line) <= step]
+                    written = ((line, *_event_of(line)) for line in lines)
+                    kept = [
+                        line
+                        for line, event, at in written
+                        if at <= step and (event, at) != (done_again, step)
+                    ]
                 temporary = self._path.with_suffix(".new")
                 temporary.write_text("".join(kept))
                 temporary.replace(self._path)
@@ -108,9 +115,10 @@ def _flat(values: Mapping[str, Any]) -> dict[str, float]:
     return flat
 
 
-def _step_of(line: str) -> float:
-    """The step of a line; none, and so later than any, if a kill cut the line off."""
+def _event_of(line: str) -> tuple[str, float]:
+    """A line's event and step; none, and so later than any, if a kill cut the line off."""
     try:
-        return float(json.loads(line)["step"])
+        values = json.loads(line)
+        return str(values["event"]), float(values["step"])
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
-        return float("inf")
+        return "", float("inf")

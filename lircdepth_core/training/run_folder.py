@@ -38,7 +38,8 @@ def check_folder(config: TrainingConfig, out: Path) -> None:
             for name in differences(read_config(type(config), path), config)
             if not name.startswith(MAY_CHANGE)
         ]
-        if changed and Checkpoints(out / CHECKPOINT_FOLDER, 1).newest():
+        checkpoints = Checkpoints(out / CHECKPOINT_FOLDER, 1)
+        if changed and (checkpoints.newest() or checkpoints.chosen.exists()):
             raise InputError(
                 f"{path}: the run was begun with another {', '.join(changed)}; give the same "
                 "values to go on, or a new --out"

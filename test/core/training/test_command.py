@@ -135,13 +135,12 @@ def test_a_student_goes_on_bit_by_bit_and_its_best_becomes_a_model(
     write_description(folder, calibrated)
     assert run("whole") == 0
     assert read_description(folder).calibration is not None
+    assert "| σ | calibrated |" in (folder / "README.md").read_text()
     shutil.rmtree(folder)
     write_model(folder, Student(), calibrated, "of others")
     capsys.readouterr()
     assert run("whole") == 0
-    assert (
-        f"{folder}: other parameters than before; its calibration went" in capsys.readouterr().out
-    )
+    assert f"{folder}: another model than before; its calibration went" in capsys.readouterr().out
     assert read_description(folder) == model
 
 
@@ -381,6 +380,10 @@ def test_what_would_change_the_depth_is_refused(changes, words):
         (["teacher={teacher}", "teacher_precision=fp16"], "teacher_precision: fp16 on cpu"),
         (["teacher=nowhere"], "teacher: model nowhere: no model.yaml"),
         (["teacher={teacher}", "data.dense_from=single_scan"], "loss.inter_depth: 1, but"),
+        (
+            ["teacher=null", "data.dense_from=single_scan", "loss.inter_depth=0"],
+            "loss.depth_dense: 1, but",
+        ),
         (["teacher={teacher}", "start.imagenet.resnet18=r.pth"], "start.imagenet.resnet18"),
         (["teacher={teacher}", "start.imagenet.mobilenet_v2=m.pth"], "m.pth: "),
     ],

@@ -151,8 +151,39 @@ def test_what_was_chosen_after_the_checkpoint_that_is_gone_on_from_is_chosen_no_
     (folder / "step-000000008.safetensors").unlink()  # chosen.safetensors is of that
     outcome = run_tiny(tiny_config, out, changes, max_steps=7)
     assert outcome.progress.chosen is None
-    assert run_tiny(tiny_config, out, changes).progress.chosen is not None
-    assert read_checkpoint(folder / "chosen.safetensors").values["progress"]["step"] in (8, 10)
+    chosen = run_tiny(tiny_config, out, changes).progress.chosen
+    assert chosen is not None
+    assert chosen.step == 8
+    # At its end, too: the last validation is done again.
+    (folder / "chosen.safetensors").unlink()
+    chosen = run_tiny(tiny_config, out, changes).progress.chosen
+    assert chosen is not None
+    assert chosen.step == 10
+    assert events(out).count(("validation", 10)) == 1
+    for path in folder.glob("step-*"):
+        path.unlink()
+    with pytest.raises(InputError, match=r"another data\.batch_size"):
+        run_tiny(tiny_config, out, [*changes, "data.batch_size=1"])
+
+
+def test_a_validation_whose_checkpoint_could_not_be_written_is_logged_once(
+    tiny_config, tmp_path, monkeypatch
+):
+    out, real, written = tmp_path / "out", Checkpoints.write, []
+
+    def write(self, step, *arguments, **options):
+        written.append(step)
+        if written.count(4) == 2:  # that before its validation, and that after it
+            raise InputError("disk full")
+        return real(self, step, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "write", write)
+        with pytest.raises(InputError, match="disk full"):
+            run_tiny(tiny_config, out)
+    assert ("validation", 4) in events(out)
+    run_tiny(tiny_config, out)
+    assert events(out).count(("validation", 4)) == 1
 
 
 def test_before_the_first_checkpoint_anything_may_be_changed(tiny_config, tmp_path, monkeypatch):
