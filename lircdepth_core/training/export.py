@@ -19,8 +19,8 @@ from lircdepth_core.training.checkpoints import read_checkpoint
 from lircdepth_core.training.config import TrainingConfig
 from lircdepth_core.training.config_files import format_config
 from lircdepth_core.training.learner import part
-from lircdepth_core.training.loop import Chosen, Outcome
 from lircdepth_core.training.run_folder import CHOSEN_CHECKPOINT
+from lircdepth_core.training.run_progress import Chosen, Outcome
 from lircdepth_core.training.validation import VALIDATION_CAP
 
 MODEL_FOLDER = "model"

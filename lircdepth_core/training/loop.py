@@ -6,7 +6,6 @@ import dataclasses
 import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,62 +24,9 @@ from lircdepth_core.training.optimiser import learning_rate
 from lircdepth_core.training.processes import Processes
 from lircdepth_core.training.records import Records, progress_line
 from lircdepth_core.training.run_folder import CHECKPOINT_FOLDER, check_folder, keep_config
+from lircdepth_core.training.run_progress import Chosen, Outcome, Progress
 from lircdepth_core.training.stopping import MAX_STEPS, REASONS, Stop
 from lircdepth_core.training.validation import Validation, check_truth, validate
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """The validation whose parameters are the run's result so far.
-
-    Attributes:
-        step: after which it was.
-        mae: metres.
-        rmse: metres.
-        images: on how many.
-    """
-
-    step: int
-    mae: float
-    rmse: float
-    images: int
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a run has come.
-
-    Attributes:
-        step: updates done.
-        epoch: number of the epoch that is under way, from 0.
-        step_in_epoch: updates done in it.
-        image_steps: images seen, each time that one was.
-        chosen: None before the first validation.
-        validated: step of the last validation that came to its end; None where a checkpoint of
-            before does not tell.
-    """
-
-    step: int = 0
-    epoch: int = 0
-    step_in_epoch: int = 0
-    image_steps: int = 0
-    chosen: Chosen | None = None
-    validated: int | None = 0
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a run ended.
-
-    Attributes:
-        progress: how far it came.
-        total_steps: updates of the whole run.
-        stopped_by: why it stopped before its end; None if it did not.
-    """
-
-    progress: Progress
-    total_steps: int
-    stopped_by: str | None
 
 
 def train(

@@ -16,8 +16,9 @@ from lircdepth_core.dataset.reader import Batch
 from lircdepth_core.distillation import TaskLosses
 from lircdepth_core.training.config import TrainingConfig
 from lircdepth_core.training.config_files import read_config
-from lircdepth_core.training.loop import Outcome, train
+from lircdepth_core.training.loop import train
 from lircdepth_core.training.processes import joined
+from lircdepth_core.training.run_progress import Outcome
 
 CONFIG = """
 seed: 5
