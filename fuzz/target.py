@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.strategies import SearchStrategy
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from lircdepth_core.errors import InputError
 
@@ -126,13 +127,24 @@ def run_target(target: Target, cases: int, first_seed: int) -> Tally:
     return tally
 
 
+_pools: tuple[int, ThreadpoolController] | None = None
+
+
+def pools() -> ThreadpoolController:
+    """Of the libraries that are loaded; looked for anew once something was imported."""
+    global _pools
+    if _pools is None or _pools[0] != len(sys.modules):
+        _pools = len(sys.modules), ThreadpoolController()
+    return _pools[1]
+
+
 def checked(target: Target, case: Any) -> tuple[str | None, float, float]:
     """What a case was refused with, if it was, its seconds of processor time, and those besides."""
     message = None
     begin, begin_worked = time.monotonic(), time.process_time()
     try:
         # Several threads wait for each other by spinning, which is no work of the case.
-        with threadpool_limits(1), warnings.catch_warnings():
+        with pools().limit(limits=1), warnings.catch_warnings():
             warnings.simplefilter("error", RuntimeWarning)  # NumPy's would fill a log
             target.check(case)
     except InputError as error:

@@ -94,9 +94,9 @@ def test_a_written_model_is_read_back(tmp_path, student, make_model):
         written, calibration=None
     )
     np.testing.assert_array_equal(read.calibration.half_width, CALIBRATION.half_width)
-    network = load_network(tmp_path / "model", read)
+    state = load_network(tmp_path / "model", read).state_dict()
     for key, value in student.state_dict().items():
-        assert torch.equal(network.state_dict()[key], value), key
+        assert torch.equal(state[key], value), key
     assert (tmp_path / "model" / "README.md").read_text() == "# card\n"
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -34,15 +35,22 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    """A student that answers something, and whose head does too."""
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A student that answers something, and whose head does too; not to be changed."""
     torch.manual_seed(1)
     network = Student()
     torch.nn.init.normal_(network.uncertainty_head.answer.weight, std=0.5)
     description = describe_model(name="something", weights=StoredWeights("", ""))
-    write_model(tmp_path / "model", network.eval(), description, "card")
-    return tmp_path / "model"
+    folder = tmp_path_factory.mktemp("written") / "model"
+    write_model(folder, network.eval(), description, "card")
+    return folder
+
+
+@pytest.fixture
+def model(written: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return Path(shutil.copytree(written, tmp_path / "model"))
 
 
 def test_a_calibrated_model_gives_a_sigma_that_holds_two_thirds_of_the_errors(

@@ -12,6 +12,7 @@ import time
 import pytest
 from simple_scene import SCENE
 
+from lircdepth_core.cli import main
 from lircdepth_core.dataset.shards import read_samples
 
 SMALL = 40_000
@@ -65,14 +66,13 @@ def test_a_bag_that_does_not_fit_is_said_in_one_line_and_leaves_nothing(
     assert words in line
     assert line.endswith("; free some space")
     assert list(tmp_path.iterdir()) == []
-    assert ended(lircdepth(*command))[0] == 0
+    assert main([*map(str, command)]) == 0
     assert (tmp_path / "bag" / "metadata.yaml").exists()
 
 
 def test_samples_that_do_not_fit_are_said_and_those_complete_stay(two_scenes, tmp_path):
     command = ("prepare", two_scenes, tmp_path / "out", "--sweeps", 1, "--workers", 1)
-    status, line = ended(lircdepth(*command, "--scenes", SCENE))
-    assert status == 0
+    assert main([*map(str, command), "--scenes", SCENE]) == 0
     whole = sorted(p.name for p in (tmp_path / "out").glob("*.tar"))
     status, line = ended(lircdepth(*command, limit=SMALL))
     assert status in (1, 2)
@@ -80,7 +80,7 @@ def test_samples_that_do_not_fit_are_said_and_those_complete_stay(two_scenes, tm
     assert line.endswith(": File too large; free some space")
     assert sorted(p.name for p in (tmp_path / "out").glob("*.tar")) == whole
     assert not list((tmp_path / "out").glob("*.part"))
-    assert ended(lircdepth(*command))[0] == 0
+    assert main([*map(str, command)]) == 0
     assert len({s.key for s in read_samples(str(tmp_path / "out"))}) == 6
 
 
@@ -96,6 +96,6 @@ def test_a_killed_bag_is_none_and_the_same_command_makes_it(annotated, tmp_path)
     process.wait()
     assert not (tmp_path / "bag").exists()
     assert list(tmp_path.iterdir()) != []
-    assert ended(lircdepth(*command))[0] == 0
+    assert main([*map(str, command)]) == 0
     assert (tmp_path / "bag" / "metadata.yaml").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["bag"]

@@ -35,7 +35,9 @@ SCENE = "scene-0001"
 def prepared(root: Path, out: Path, **options) -> list[Sample]:
     summary = prepare(root, out, PrepareOptions(**options))
     assert not summary.skipped
-    return list(read_samples(out))
+    samples = list(read_samples(out))
+    assert samples
+    return samples
 
 
 def tree(folder: Path) -> dict[str, str]:

@@ -63,6 +63,20 @@ def nusc(tmp_path_factory: pytest.TempPathFactory) -> NuScenes:
     return NuScenes(VERSION, str(root), verbose=False)
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One small scene; not to be changed."""
+    root = tmp_path_factory.mktemp("made") / "drive"
+    write_drive(root, SMALL, scenes=1, workers=1, makers=MAKERS)
+    return root
+
+
+@pytest.fixture
+def small(made: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return Path(shutil.copytree(made, tmp_path / "small"))
+
+
 def rows(nusc: NuScenes, channel: str, scene: int = 0) -> list[dict]:
     """All measurements of a sensor in a scene."""
     log = nusc.get("log", nusc.scene[scene]["log_token"])["logfile"]
@@ -349,14 +363,13 @@ def test_the_last_scene_that_can_be_has_a_stamp_that_is_read() -> None:
         stamp_of("sample", {"token": "a", "timestamp": after})
 
 
-def test_two_processes_do_not_work_in_one_folder(tmp_path: Path) -> None:
-    write_drive(tmp_path, SMALL, scenes=1, workers=1, makers=MAKERS)
-    with sole_process(tmp_path / ".drive"):
-        (tmp_path / ".drive" / "scene-0002.part").mkdir()  # the other's
+def test_two_processes_do_not_work_in_one_folder(small: Path) -> None:
+    with sole_process(small / ".drive"):
+        (small / ".drive" / "scene-0002.part").mkdir()  # the other's
         with pytest.raises(InputError, match=r"\.drive: another process works there; wait for it"):
-            write_drive(tmp_path, SMALL, scenes=2, workers=1, makers=MAKERS)
-        assert (tmp_path / ".drive" / "scene-0002.part").exists()
-    assert write_drive(tmp_path, SMALL, scenes=2, workers=1, makers=MAKERS) == 2
+            write_drive(small, SMALL, scenes=2, workers=1, makers=MAKERS)
+        assert (small / ".drive" / "scene-0002.part").exists()
+    assert write_drive(small, SMALL, scenes=2, workers=1, makers=MAKERS) == 2
 
 
 def test_a_killed_run_leaves_nothing_half_and_goes_on(tmp_path: Path) -> None:
@@ -421,14 +434,12 @@ def test_scenes_are_completed_one_after_the_other(tmp_path: Path) -> None:
         if done < 0.8 * total:
             complete_early.extend(tmp_path.glob(".drive/scene-????/scene.json"))
 
-    write_drive(tmp_path, SMALL, scenes=12, workers=2, makers=MAKERS, progress=watch)
+    write_drive(tmp_path, SMALL, scenes=6, workers=2, makers=MAKERS, progress=watch)
     assert complete_early
 
 
-def test_joining_can_be_broken_off(tmp_path: Path) -> None:
-    write_drive(tmp_path / "whole", SMALL, scenes=1, workers=1, makers=MAKERS)
-    broken = tmp_path / "broken"
-    shutil.copytree(tmp_path / "whole", broken)
+def test_joining_can_be_broken_off(made: Path, small: Path) -> None:
+    broken = small
     # As if killed when half of the files had been moved and no table written.
     shutil.rmtree(broken / VERSION)
     scene = broken / ".drive" / "scene-0001"
@@ -436,15 +447,13 @@ def test_joining_can_be_broken_off(tmp_path: Path) -> None:
     shutil.move(broken / "samples" / "RADAR_FRONT", scene / "samples" / "RADAR_FRONT")
     shutil.move(broken / ".drive" / "scene-0001.json", scene / "scene.json")
     write_drive(broken, SMALL, scenes=1, workers=1, makers=MAKERS)
-    assert digests(broken) == digests(tmp_path / "whole")
+    assert digests(broken) == digests(made)
 
 
-def test_joining_can_be_broken_off_before_its_last_step(tmp_path: Path) -> None:
-    write_drive(tmp_path, SMALL, scenes=1, workers=1, makers=MAKERS)
-    before = digests(tmp_path)
-    (tmp_path / ".drive" / "scene-0001").mkdir()
-    write_drive(tmp_path, SMALL, scenes=1, workers=1, makers=MAKERS)
-    assert digests(tmp_path) == before
+def test_joining_can_be_broken_off_before_its_last_step(made: Path, small: Path) -> None:
+    (small / ".drive" / "scene-0001").mkdir()
+    write_drive(small, SMALL, scenes=1, workers=1, makers=MAKERS)
+    assert digests(small) == digests(made)
 
 
 SMALL_OPTIONS = "--seed 5 --duration 0.5 --cameras CAM_FRONT --radars RADAR_FRONT --size 64x36"
@@ -482,30 +491,27 @@ def test_damaged_state_is_named_before_anything_is_made(
     file: str,
     content: bytes | None,
     remedy: str,
-    tmp_path: Path,
+    small: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    write_drive(tmp_path, SMALL, scenes=1, workers=1, makers=MAKERS)
-    before = digests(tmp_path)
-    state = tmp_path / ".drive"
+    before = digests(small)
+    state = small / ".drive"
     (state / file).parent.mkdir(exist_ok=True)
     if content is not None:
         (state / file).write_bytes(content)
     # A third scene would be of a whole town, if one were made.
-    assert main(["drive", str(tmp_path), *SMALL_ARGUMENTS, "--scenes", "3"]) == 2
+    assert main(["drive", str(small), *SMALL_ARGUMENTS, "--scenes", "3"]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert f"{state / file}: damaged" in error
     assert remedy.format(state=state) in error
-    assert digests(tmp_path) == before
+    assert digests(small) == before
 
 
-def test_a_damaged_scene_is_made_anew_when_it_is_removed(tmp_path: Path) -> None:
-    write_drive(tmp_path, SMALL, scenes=1, workers=1, makers=MAKERS)
-    before = digests(tmp_path)
-    (tmp_path / ".drive" / "scene-0001.json").unlink()
-    write_drive(tmp_path, SMALL, scenes=1, workers=1, makers=MAKERS)
-    assert digests(tmp_path) == before
+def test_a_damaged_scene_is_made_anew_when_it_is_removed(made: Path, small: Path) -> None:
+    (small / ".drive" / "scene-0001.json").unlink()
+    write_drive(small, SMALL, scenes=1, workers=1, makers=MAKERS)
+    assert digests(small) == digests(made)
 
 
 def test_where_stderr_is_no_terminal_progress_is_lines(
@@ -582,16 +588,15 @@ def test_the_command_makes_a_town(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 
 def test_other_settings_and_versions_do_not_mix_with_what_is_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_drive(tmp_path, SMALL, workers=1, makers=MAKERS)
     with pytest.raises(InputError, match="other settings"):
-        write_drive(tmp_path, DriveSettings(seed=6), workers=1, makers=MAKERS)
-    path = tmp_path / ".drive" / "settings.json"
+        write_drive(small, DriveSettings(seed=6), workers=1, makers=MAKERS)
+    path = small / ".drive" / "settings.json"
     settings = json.loads(path.read_text())
     del settings["format"]  # as the first versions wrote it
     path.write_text(json.dumps(settings))
-    assert write_drive(tmp_path, SMALL, workers=1, makers=MAKERS) == 1
+    assert write_drive(small, SMALL, workers=1, makers=MAKERS) == 1
     monkeypatch.setattr(drive_writer, "DRIVE_FORMAT", 2)
     with pytest.raises(InputError, match="or by another version of this program; give the same"):
-        write_drive(tmp_path, SMALL, workers=1, makers=MAKERS)
+        write_drive(small, SMALL, workers=1, makers=MAKERS)

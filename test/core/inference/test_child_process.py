@@ -11,16 +11,14 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
-from small_network import expected, sample
 
 from lircdepth_core.errors import InputError
 from lircdepth_core.inference.artefacts import Artefacts, CacheError, network_code
 from lircdepth_core.inference.backends import BACKENDS, choice, fastest
 from lircdepth_core.inference.backends.child_process import ChildError, run_in_child
 from lircdepth_core.inference.backends.onnx_files import OnnxFiles
-from lircdepth_core.inference.model_files import load_network, read_description
+from lircdepth_core.inference.model_files import read_description
 from lircdepth_core.network import DeploymentGraph
 
 ROOT = Path(__file__).parents[3]
@@ -93,17 +91,6 @@ def test_the_first_start_takes_no_more_memory_than_any_other(tmp_path):
     # for the trial serves the first image.
     assert [text.partition(" ")[0] for text in told] == ["trying", "exporting"]
     assert told_again == []
-
-
-def test_another_process_exports_the_network(artefacts):
-    skip_without_onnx()
-    from lircdepth_core.inference.backends.onnxruntime_backend import OnnxRuntimeBackend
-
-    told: list[str] = []
-    graph = DeploymentGraph(load_network(MODEL, read_description(MODEL)))
-    answer = OnnxRuntimeBackend(OnnxFiles(graph, artefacts, told.append), "cpu")(*sample(64, 96))
-    np.testing.assert_allclose(answer.depth, expected(graph, *sample(64, 96)).depth, rtol=1e-4)
-    assert told == ["exporting the network for 96x64 images, once"]
 
 
 def test_where_another_process_fails_this_one_does_it(artefacts, graph, interpreter):

@@ -45,12 +45,15 @@ run_tiny(Path(config), Path(out), changes, 0.1)
 """
 
 
-def start(config: Path, out: Path, *changes: str) -> subprocess.Popen[bytes]:
+def start(
+    config: Path, out: Path, *changes: str, stderr: int | None = None
+) -> subprocess.Popen[bytes]:
     """The run as a process of its own, in a group of its own, whose updates take 0.1 s."""
     # Not forked: a fork has none of the threads that libraries of other tests may have begun here.
     return subprocess.Popen(
         [sys.executable, "-c", RUN, config, out, str(torch.get_num_threads()), *changes],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        stderr=stderr,
         start_new_session=True,
     )
 
@@ -104,8 +107,17 @@ def test_a_signal_stops_with_a_checkpoint(number, send, tiny_config, tmp_path):
 
 
 def test_an_error_of_a_sample_does_not_wait_for_loader_processes(tiny_config, tmp_path):
-    process = start(tiny_config, tmp_path / "out", "data.workers=2", "data.focal_length=1")
-    assert process.wait(40) != 0  # they would go on for a minute after a signal from elsewhere
+    process = start(
+        tiny_config,
+        tmp_path / "out",
+        "data.workers=2",
+        "data.focal_length=1",
+        stderr=subprocess.PIPE,
+    )
+    # They would go on for a minute after a signal from elsewhere.
+    _, error = process.communicate(timeout=40)
+    assert process.returncode != 0
+    assert b"1x1 at this focal length" in error
 
 
 @pytest.mark.parametrize(("step", "batch"), [(4, 2), (10, 8)])  # of three in each validation
