@@ -235,7 +235,7 @@ def scenes_table(results: Results, baselines: Baselines) -> str:
 
 def draw(results: Results, picture: Path) -> None:
     """Validation MAE over images seen, and the test MAE of every run."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 5.4), layout="constrained")
     for number, (arm, runs) in enumerate(results.items()):
         colour = plt.colormaps["tab20"](number)
         for seed, run in runs.items():
@@ -247,7 +247,7 @@ def draw(results: Results, picture: Path) -> None:
             )
         right.plot([number] * len(runs), [mae(run) for run in runs.values()], "o", color=colour)
     left.set(xlabel="images seen", ylabel="validation MAE up to 80 m [m]")
-    left.legend(fontsize=8)
+    figure.legend(loc="outside lower center", ncols=5, fontsize=8)
     right.set_xticks(range(len(results)), results, rotation=30, ha="right")
     right.set(ylabel="test MAE up to 80 m, exact depth [m]")
     for axes in (left, right):
