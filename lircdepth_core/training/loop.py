@@ -212,7 +212,7 @@ class _Run:
     def _validation_is_due(self) -> bool:
         step = self._progress.step
         due = step == self._total_steps or step % self._config.record.validate_every == 0
-        return due and step > 0 and self._progress.validated not in (step, None)
+        return due and step > 0 and self._progress.validated != step
 
     def _agreed_stop(self, step: int) -> str | None:
         """Why the run must stop, the same in all processes: a signal may reach only one."""
@@ -346,7 +346,7 @@ class _Run:
         self._learner.restore(checkpoint.tensors, checkpoint.values, str(path))
         progress = dict(checkpoint.values["progress"])
         chosen = progress.pop("chosen")
-        progress.setdefault("validated", None)
+        progress.setdefault("validated", progress["step"])  # checkpoints of before came after it
         self._progress = Progress(**progress, chosen=chosen and Chosen(**chosen))
 
     def _say_what_begins(self, records: Records, resumed: bool) -> None:

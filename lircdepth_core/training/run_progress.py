@@ -32,8 +32,7 @@ class Progress:
         step_in_epoch: updates done in it.
         image_steps: images seen, each time that one was.
         chosen: None before the first validation.
-        validated: step of the last validation that came to its end; None where a checkpoint of
-            before does not tell.
+        validated: step of the last validation that came to its end, 0 before the first.
     """
 
     step: int = 0
@@ -41,7 +40,7 @@ class Progress:
     step_in_epoch: int = 0
     image_steps: int = 0
     chosen: Chosen | None = None
-    validated: int | None = 0
+    validated: int = 0
 
 
 @dataclass(frozen=True)

@@ -151,6 +151,21 @@ def test_a_validation_is_broken_off_by_a_signal_and_made_up_for(
     assert events(out)[-2:] == [("resume", 10), ("end", 10)]
 
 
+def test_a_checkpoint_that_does_not_tell_what_was_validated_is_gone_on_from(tiny_config, tmp_path):
+    """As those of before; theirs came after the validation of their step."""
+    out = tmp_path / "out"
+    run_tiny(tiny_config, out, max_steps=4)
+    checkpoints = Checkpoints(out / "checkpoints", 1)
+    newest = checkpoints.newest()
+    assert newest is not None
+    checkpoint = read_checkpoint(newest)
+    del checkpoint.values["progress"]["validated"]
+    checkpoints.write(4, checkpoint)
+    run_tiny(tiny_config, out)
+    validations = [event for event in events(out) if event[0] == "validation"]
+    assert validations == [("validation", number) for number in (4, 8, 10)]
+
+
 def test_what_was_chosen_after_the_checkpoint_that_is_gone_on_from_is_chosen_no_longer(
     tiny_config, tmp_path
 ):
