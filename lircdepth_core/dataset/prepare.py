@@ -180,8 +180,8 @@ def _jobs(
     Args:
         nusc: the tables.
         rows: of the scenes asked for, each name once or, where it is ambiguous, more often.
-        channels: see `read_scene`.
-        conditions: see `read_scene`.
+        channels: names of the cameras and radars.
+        conditions: see `read_conditions`.
         work: data set, folder of the shards and options.
         tally: of all scenes.
     """

@@ -29,8 +29,8 @@ def usual_camera(
 
     Args:
         seen: focal length and crop from model.yaml.
-        max_pixels: bound on width x height if no size is given.
-        size: width and height; None: of the field of view of nuScenes' front camera.
+        max_pixels: bound on width x height if no size is given, pixels.
+        size: width and height, pixels; None: of the field of view of nuScenes' front camera.
     """
     focal = seen.focal_length
     if size is None:
@@ -51,14 +51,14 @@ def usual_camera(
 
 
 def trial_size(seen: NetworkInput, max_pixels: int) -> tuple[int, int]:
-    """Width and height of the network's input that back ends are tried with.
+    """Width and height in pixels of the network's input that back ends are tried with.
 
     That of the usual camera, so that what is built for the trial serves the first images too, but
     hardly larger than 704x384: at the 1600x896 of a published checkpoint it would take minutes.
 
     Args:
         seen: focal length and crop from model.yaml.
-        max_pixels: bound on the network's input.
+        max_pixels: bound on the network's input, pixels.
     """
     largest = min(max_pixels, _LARGEST_TRIAL_PIXELS)
     try:
