@@ -26,6 +26,7 @@ from lircdepth_core.inference.calibration import SIGMA_SHARE
 from lircdepth_core.inference.depth_png import DEPTH_SCALE, write_depth_png
 from lircdepth_core.inference.picture import side_by_side
 from lircdepth_core.output_folder import output_folder
+from lircdepth_core.poses import inverse_pose
 from lircdepth_core.radar import RadarReturns
 from lircdepth_core.result_files import write_atomically
 
@@ -94,7 +95,7 @@ def read_frame(
                 raise InputError(f"--radar {channel}: not a radar; give RADAR_FRONT or another")
             radar_rows.append(measurement(nusc, row))
     dataroot = Path(nusc.dataroot)
-    camera_from_global = np.linalg.inv(image_row.global_from_sensor)
+    camera_from_global = inverse_pose(image_row.global_from_sensor)
     radar = [
         read_returns(
             dataroot / row.file,

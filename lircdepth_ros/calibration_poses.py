@@ -13,6 +13,7 @@ import numpy as np
 from lircdepth_core.errors import InputError
 from lircdepth_core.input_file import read_input_file
 from lircdepth_core.plain_yaml import parse_plain_yaml
+from lircdepth_core.poses import inverse_pose
 from lircdepth_ros.stamps import JUMP_BACK_NANOSECONDS, jumped_back, stamp_nanoseconds
 from lircdepth_ros.transforms import (
     DEFAULT_SILENCE,
@@ -107,13 +108,13 @@ class CalibrationPoses:
         final: bool,
     ) -> RadarPose:
         """See PoseSource."""
-        camera_from_base = np.linalg.inv(self._extrinsics(camera_frame))
+        camera_from_base = inverse_pose(self._extrinsics(camera_frame))
         base_from_radar = self._extrinsics(radar_frame)
         with self._lock:
             reason = self._motion_gap(image_stamp, radar_stamp, final)
             if reason is not None:
                 return RadarPose(camera_from_base @ base_from_radar, reason)
-            motion = np.linalg.inv(self._base_pose(image_stamp)) @ self._base_pose(radar_stamp)
+            motion = inverse_pose(self._base_pose(image_stamp)) @ self._base_pose(radar_stamp)
         return RadarPose(camera_from_base @ motion @ base_from_radar)
 
     def begin(self) -> None:

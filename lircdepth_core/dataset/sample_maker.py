@@ -21,6 +21,7 @@ from lircdepth_core.dataset.sample_files import decode_exact, encode_sample
 from lircdepth_core.dataset.scene_tables import LIDAR, KeyFrame, Measurement, Scene
 from lircdepth_core.dataset.static_lidar import StaticLidar
 from lircdepth_core.errors import InputError
+from lircdepth_core.poses import inverse_pose
 from lircdepth_core.radar import RadarReturns
 
 OBJECT_CLASSES = (
@@ -76,7 +77,7 @@ class SampleMaker:
                 f"sample {frame.token}: its {channel} is no camera; unpack the tables again"
             )
         jpeg, image = read_image(self._dataroot / image_row.file, camera)
-        camera_from_global = np.linalg.inv(image_row.global_from_sensor)
+        camera_from_global = inverse_pose(image_row.global_from_sensor)
         boxes, rectangles = objects_in_view(frame.boxes.moved(camera_from_global), camera)
 
         lidar = frame.measurements[LIDAR]

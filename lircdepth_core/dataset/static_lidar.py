@@ -22,6 +22,7 @@ from lircdepth_core.dataset.devkit import read_lidar
 from lircdepth_core.dataset.scene_tables import Measurement, Scene
 from lircdepth_core.encoded_image import decode_encoded
 from lircdepth_core.errors import InputError
+from lircdepth_core.poses import inverse_pose
 
 MOVABLE = ("vehicle", "human", "animal")
 """Things whose points are taken out of accumulated sweeps, parked ones too."""
@@ -105,7 +106,7 @@ class StaticLidar:
         assert image.camera is not None
         if self._masks:
             return np.where(self._mask(image, channel), 0.0, np.inf)
-        boxes = self._movable(image.stamp).moved(np.linalg.inv(image.global_from_sensor))
+        boxes = self._movable(image.stamp).moved(inverse_pose(image.global_from_sensor))
         return boxes.entry_depth(image.camera)
 
     def _read(self, index: int, channel: str) -> np.ndarray:
@@ -113,7 +114,7 @@ class StaticLidar:
         points = points[:, ~_on_vehicle(sweep, points)]
         if self._masks:
             return points[:, self._unmasked(sweep, points, channel)]
-        boxes = self._movable(sweep.stamp).moved(np.linalg.inv(sweep.global_from_sensor))
+        boxes = self._movable(sweep.stamp).moved(inverse_pose(sweep.global_from_sensor))
         return points[:, boxes.first_containing(points) == 0]
 
     def _movable(self, stamp: int) -> Boxes3D:
@@ -127,7 +128,7 @@ class StaticLidar:
         images = self._scene.images[channel]
         image = min(images, key=lambda candidate: abs(candidate.stamp - sweep.stamp))
         assert image.camera is not None
-        camera_from_lidar = np.linalg.inv(image.global_from_sensor) @ sweep.global_from_sensor
+        camera_from_lidar = inverse_pose(image.global_from_sensor) @ sweep.global_from_sensor
         seen = project(points, camera_from_lidar, image.camera)
         return seen.number[~self._mask(image, channel).ravel()[seen.pixel]]
 
