@@ -13,8 +13,8 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Name a file or folder in what the operating system says of writing it.
+def naming_file(path: Path) -> Iterator[None]:
+    """Name a file or folder in what the operating system says of writing or reading it.
 
     Only an open that fails names its file itself; a write to a full disk does not.
 
@@ -47,7 +47,7 @@ def write_atomically(path: Path, text: str) -> None:
     """
     unfinished = path.with_name(f".{path.name}.part")
     try:
-        with writing(path):
+        with naming_file(path):
             unfinished.write_text(text + "\n", encoding="utf-8")
             unfinished.replace(path)
     except OSError:

@@ -10,6 +10,9 @@ from pathlib import Path
 
 from lircdepth_core.errors import InputError
 
+LOCK_FILE = ".lock"
+"""It stays: removing it could leave two processes with a lock each."""
+
 
 @contextmanager
 def sole_process(folder: Path) -> Iterator[None]:
@@ -18,7 +21,8 @@ def sole_process(folder: Path) -> Iterator[None]:
     Raises:
         InputError: another process is in it.
     """
-    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    # A file: NFS tells its server, and so other machines, of locks on these, but not on folders.
+    lock = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -114,7 +114,8 @@ def parse_arguments(arguments: Sequence[str]) -> ReplayOptions:
     how.add_argument(
         "--qos-reliability", choices=("recorded", "reliable", "best_effort"),
         help="reliability to offer (default: recorded, and reliable where the bag does not say; in "
-        "--lockstep: reliable). Durability, history and depth are always as recorded",
+        "--lockstep: reliable). Durability and depth are always as recorded: the depth of all "
+        "publishers of a latched topic together, and 100 where all was kept",
     )  # fmt: skip
     wait = parser.add_argument_group("waiting for readers")
     wait.add_argument(

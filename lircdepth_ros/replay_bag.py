@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import tempfile
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -27,6 +28,7 @@ from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, TypesysError, get_types_from_msg, get_typestore
 
 from lircdepth_core.errors import InputError
+from lircdepth_core.result_files import DISK_FULL
 from lircdepth_ros.bag_limits import check_chunks, check_metadata, unpacked_message
 
 ROS1_MAGIC = b"#ROSBAG V"
@@ -89,6 +91,11 @@ class Bag:
             self._reader = _reader(path)
             self._reader.open()
         except Exception as error:  # a damaged file makes rosbags raise almost anything
+            if isinstance(error, OSError) and error.errno in DISK_FULL:  # a whole file compressed
+                raise InputError(
+                    f"{path}: no room to unpack it in {tempfile.gettempdir()}; free some, or set "
+                    "TMPDIR to another folder"
+                ) from error
             raise self._unreadable(error) from error
         try:
             self._unpack = self._limited()

@@ -32,7 +32,7 @@ def lockstep(
 
     After an image goes all else that is stamped up to 0.1 s after it, though it may have been
     recorded later; then its answer is awaited. Later images stay back until then, and so does what
-    the sibling topic camera_info says of them. Every topic keeps its order.
+    camera_info beside it, or beside its base topic, says of them. Every topic keeps its order.
 
     Args:
         messages: in order of recording.
@@ -43,7 +43,9 @@ def lockstep(
     Raises:
         InputError: an image message holds no header.
     """
-    info_topic = image_topic.rpartition("/")[0] + "/camera_info"
+    # Beside the image, or beside the base topic of image_transport's /compressed.
+    beside = image_topic.rpartition("/")[0]
+    info_topics = {f"{beside}/camera_info", f"{beside.rpartition('/')[0]}/camera_info"}
     topics = {image_topic, *stamped, *unstamped}
     stream, put_back = iter(messages), deque[BagMessage]()
 
@@ -59,7 +61,7 @@ def lockstep(
         if message.topic == image_topic:
             return True
         if message.topic in stamped and len(message.data) >= STAMP_END:
-            ahead = 0 if message.topic == info_topic else SENT_AHEAD
+            ahead = 0 if message.topic in info_topics else SENT_AHEAD
             return header_stamp(message) > header_stamp(image) + ahead
         return message.time > image.time + SENT_AHEAD
 

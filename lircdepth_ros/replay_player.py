@@ -345,6 +345,9 @@ def _published_names(bag: Bag, options: ReplayOptions, report: ReplayReport) -> 
         if options.clock is not None and new == CLOCK_TOPIC:
             report.skipped[name] = "--clock publishes it"
             continue
+        if options.lockstep and new == absolute(options.answer_topic):
+            report.skipped[name] = "the node answers there; --remap it to have it too"
+            continue
         published[name] = new
     return published
 

@@ -18,10 +18,11 @@ def publisher_qos(
     """QoS of the publisher that stands in for the recorded ones.
 
     Of several recorded publishers the strongest policy counts: it satisfies each reader that one of
-    them satisfied. What the bag does not say is reliable, volatile, keep last 10; /tf_static is
-    transient local, keep last 100. Keep all becomes keep last 100: a reader that hangs must neither
-    stop the replay nor fill the memory. Deadline, lifespan and liveliness belong to the live
-    sources: a replay at another pace could not keep them and does not offer them.
+    them satisfied. Depths of those that are transient local add up: each kept its own last messages
+    for late readers. What the bag does not say is reliable, volatile, keep last 10; /tf_static is
+    transient local, keep last 100 or more. Keep all becomes keep last 100: a reader that hangs must
+    neither stop the replay nor fill the memory. Deadline, lifespan and liveliness belong to the
+    live sources: a replay at another pace could not keep them and does not offer them.
 
     Args:
         topic: absolute, as recorded.
@@ -42,16 +43,19 @@ def publisher_qos(
     )
     long = static or any(qos.history == QosHistory.KEEP_ALL for qos in recorded)
     # Recorders before Iron write "unknown, depth 0": DDS does not announce a publisher's history.
-    depths = [qos.depth for qos in recorded if qos.history == QosHistory.KEEP_LAST]
-    usable = [depth for depth in depths if type(depth) is int and 1 <= depth <= MAX_DEPTH]
-    unusable += [f"depth {depth!r}" for depth in depths if depth not in usable]
+    stated = [qos for qos in recorded if qos.history == QosHistory.KEEP_LAST]
+    usable = [qos for qos in stated if _is_depth(qos.depth)]
+    unusable += [f"depth {qos.depth!r}" for qos in stated if not _is_depth(qos.depth)]
+    latched = [qos.depth for qos in usable if qos.durability == QosDurability.TRANSIENT_LOCAL]
+    depths = [min(sum(latched), MAX_DEPTH), *(qos.depth for qos in usable)]
+    depths.append(LONG_DEPTH if long else 0 if usable else DEFAULT_DEPTH)
 
     profile = QoSProfile(
         reliability=reliability
         or (ReliabilityPolicy.BEST_EFFORT if best_effort else ReliabilityPolicy.RELIABLE),
         durability=DurabilityPolicy.TRANSIENT_LOCAL if transient else DurabilityPolicy.VOLATILE,
         history=HistoryPolicy.KEEP_LAST,
-        depth=max(usable, default=LONG_DEPTH if long else DEFAULT_DEPTH),
+        depth=max(depths),
     )
     if not unusable:
         return profile, None
@@ -65,3 +69,7 @@ def _known(
     if unknown in values:
         unusable.append(f"{policy} unknown")
     return values - {unknown}
+
+
+def _is_depth(value: object) -> bool:
+    return type(value) is int and 1 <= value <= MAX_DEPTH

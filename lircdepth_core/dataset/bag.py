@@ -25,7 +25,7 @@ from lircdepth_core.dataset.scene_tables import Measurement, measurement
 from lircdepth_core.errors import InputError
 from lircdepth_core.output_folder import output_folder
 from lircdepth_core.progress import Progress
-from lircdepth_core.result_files import unwritten, writing
+from lircdepth_core.result_files import naming_file, unwritten
 from lircdepth_core.unfinished_folder import unfinished_folder
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def write_bag(
     factory = MessageFactory(typestore.types)
     try:
         unfinished_bag = unfinished_folder(out.parent, f".{out.name}.unfinished-")
-        with writing(out), unfinished_bag as scratch:
+        with naming_file(out), unfinished_bag as scratch:
             # The file inside takes its name from the folder's, hence a folder of the same name.
             unfinished = scratch / out.name
             plugin = StoragePlugin[storage.upper()]
@@ -296,7 +296,9 @@ def _measurement(
     if camera:
         info = factory.camera_info(stamp, channel, camera.K, (camera.width, camera.height))
         yield _Message(f"/{channel}/camera_info", stamp, info)
-        image = factory.compressed_image(stamp, channel, path.read_bytes())
+        with naming_file(path):
+            encoded = path.read_bytes()
+        image = factory.compressed_image(stamp, channel, encoded)
         yield _Message(f"/{channel}/image_rect_compressed", stamp, image)
     else:
         radar = row["sensor_modality"] == "radar"

@@ -14,6 +14,7 @@ from lircdepth_core.dataset.devkit import read_radar
 from lircdepth_core.dataset.sample_files import decode_image
 from lircdepth_core.errors import InputError
 from lircdepth_core.radar import RadarReturns
+from lircdepth_core.result_files import naming_file
 
 # The marker that ends a JPEG file, and how many bytes may follow it.
 _JPEG_END, _JPEG_TRAILER = b"\xff\xd9", 64
@@ -95,8 +96,10 @@ def read_bytes(path: Path) -> bytes:
 
     Raises:
         InputError: it is not.
+        OSError: it cannot be read, with its name.
     """
-    return existing(path).read_bytes()
+    with naming_file(existing(path)):
+        return path.read_bytes()
 
 
 def file_size(path: Path) -> int:

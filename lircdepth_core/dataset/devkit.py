@@ -14,6 +14,7 @@ import numpy as np
 from lircdepth_core.errors import InputError, first_line
 from lircdepth_core.nuscenes_files import LIDAR_DTYPE, RADAR_DTYPE
 from lircdepth_core.plain_json import parse_plain_json
+from lircdepth_core.result_files import naming_file
 
 if TYPE_CHECKING:
     from nuscenes.nuscenes import NuScenes
@@ -241,7 +242,7 @@ def read_radar(path: Path, filtered: bool = False) -> np.ndarray:
     """
     from nuscenes.utils.data_classes import RadarPointCloud
 
-    with path.open("rb") as file:
+    with naming_file(path), path.open("rb") as file:
         types = [file.readline() for _ in range(5)][-1]
     if len(types.split()) < 2:  # of which the devkit would read as many as the header says
         raise InputError(f"{path}: not a nuScenes radar file (no fields); download it again")
@@ -287,7 +288,8 @@ def read_lidar(path: Path) -> np.ndarray:
     Raises:
         InputError: the file is damaged.
     """
-    data = path.read_bytes()
+    with naming_file(path):
+        data = path.read_bytes()
     if not data:
         raise InputError(f"{path}: empty; download it again")
     if len(data) % LIDAR_DTYPE.itemsize:

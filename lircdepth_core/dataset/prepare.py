@@ -38,7 +38,7 @@ from lircdepth_core.extras import not_installed
 from lircdepth_core.output_folder import output_folder
 from lircdepth_core.progress import Progress
 from lircdepth_core.result_files import write_atomically
-from lircdepth_core.sole_process import sole_process
+from lircdepth_core.sole_process import LOCK_FILE, sole_process
 from lircdepth_core.worker_process import end_with_parent
 
 if TYPE_CHECKING:
@@ -474,7 +474,7 @@ def _check_masks(options: PrepareOptions) -> None:
 
 def _check_folder(out: Path, options: PrepareOptions) -> None:
     """See that a folder fits what is to be made."""
-    known = (INDEX_FILE, "*.tar", *_UNFINISHED)
+    known = (INDEX_FILE, "*.tar", LOCK_FILE, *_UNFINISHED)
     if any(out.iterdir()) and not any(any(out.glob(pattern)) for pattern in known):
         raise InputError(f"{out}: holds something else; choose another folder")
     for record in _records(out):

@@ -90,7 +90,9 @@ def fingerprint(dataroot: Path, scene: Scene, options: PrepareOptions) -> str:
     Raises:
         InputError: a file cannot be looked at.
     """
-    rows = list(scene.lidar)
+    # Sweeps that are not merged are not read: they may be unpacked later, or removed.
+    merged = options.sweeps > 0 and not {"accumulated", "dense"} <= set(options.leave_out)
+    rows = list(scene.lidar) if merged else []
     for frame in scene.key_frames:
         rows += frame.measurements.values()
     files = [dataroot / row.file for row in rows]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate, islice
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -35,6 +36,8 @@ MAX_BUFFER_BYTES = 512 << 20
 """Of the samples that one loader worker mixes when streaming, as they are in their shards."""
 
 _UNUSED = ("accumulated.png",)
+
+_OPENED_AT_A_TIME = 8
 
 DenseFrom = Literal["lidar", "exact", "single_scan"]
 """Accumulated sweeps of a lidar, filled in; what a generated drive knows of every pixel; or no more
@@ -124,12 +127,16 @@ class TrainingBatches(IterableDataset[Batch]):
             )
         self._shards = find_shards(source)
         self.streams = not all(shard.is_local for shard in self._shards)
-        self._counts = [self._count(shard) for shard in self._shards]
+        # Once, before loader processes are forked: they inherit it.
+        self._open = [] if self.streams else _opened(self._shards)
+        if self.streams:
+            self._counts = [_told_count(shard) for shard in self._shards]
+        else:
+            self._counts = [len(shard) for shard in self._open]
         self._spec, self._batch_size, self._seed = spec, batch_size, seed
         self._training, self._buffer = training, buffer
         self._dense_from: DenseFrom | None = dense_from
         self._epoch, self._first_batch = 0, 0
-        self._open: dict[int, SeekableShard] = {}
         if training and sum(self._counts) < batch_size * self._ranks:
             places = [source] if isinstance(source, str | Path) else source
             raise InputError(
@@ -177,15 +184,9 @@ class TrainingBatches(IterableDataset[Batch]):
             samples = []
             for index in order[first : first + self._batch_size].tolist():
                 number = bisect.bisect_right(starts, index) - 1
-                files = self._opened(number).files(index - starts[number], _UNUSED)
+                files = self._open[number].files(index - starts[number], _UNUSED)
                 samples.append(self._finished(index, files))
             yield collate(samples, self._dense_from)
-
-    def _opened(self, number: int) -> SeekableShard:
-        """A shard on disk."""
-        if number not in self._open:
-            self._open[number] = SeekableShard(self._shards[number])
-        return self._open[number]
 
     def _streamed(self, worker: int, workers: int) -> Iterator[Batch]:
         """Batches of samples as they come out of the shards dealt to this worker."""
@@ -254,15 +255,23 @@ class TrainingBatches(IterableDataset[Batch]):
         rng = np.random.default_rng([_AUGMENTATION, self._seed, self._epoch, index])
         return augmented(sample, self._spec, rng)
 
-    def _count(self, shard: Shard) -> int:
-        if shard.samples is not None:
-            check_size(shard)
-            return shard.samples
-        if not shard.is_local:
-            raise InputError(
-                f"{shard.location}: how many samples? give the URL of the index.json beside it"
-            )
-        return len(SeekableShard(shard))
+
+def _opened(shards: list[Shard]) -> list[SeekableShard]:
+    """Shards on disk, several at a time: a network's disk answers each of many small reads late."""
+    with ThreadPoolExecutor(_OPENED_AT_A_TIME) as pool:
+        return list(pool.map(SeekableShard, shards))
+
+
+def _told_count(shard: Shard) -> int:
+    """How many samples a shard holds, as its index says."""
+    if shard.samples is not None:
+        check_size(shard)
+        return shard.samples
+    if not shard.is_local:
+        raise InputError(
+            f"{shard.location}: how many samples? give the URL of the index.json beside it"
+        )
+    return len(SeekableShard(shard))
 
 
 def collate(samples: list[Sample], dense_from: DenseFrom | None = "lidar") -> Batch:

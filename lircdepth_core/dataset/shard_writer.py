@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lircdepth_core.result_files import writing
+from lircdepth_core.result_files import naming_file
 
 
 class ShardWriter:
@@ -25,7 +25,7 @@ class ShardWriter:
 
     def add(self, key: str, files: Mapping[str, bytes]) -> None:
         """Add a sample: its files by their extensions."""
-        with writing(self._path):
+        with naming_file(self._path):
             for extension, data in files.items():
                 member = tarfile.TarInfo(f"{key}.{extension}")
                 member.size = len(data)
@@ -35,7 +35,7 @@ class ShardWriter:
     def finish(self) -> dict[str, Any]:
         """Complete the file; what an index says of it."""
         digest = hashlib.sha256()
-        with writing(self._path):
+        with naming_file(self._path):
             self._tar.close()
             with self._unfinished.open("rb") as file:
                 while block := file.read(1 << 20):

@@ -235,7 +235,7 @@ class SeekableShard:
     """
 
     def __init__(self, shard: Shard) -> None:
-        self._path = Path(shard.location)
+        self._shard, self._path = shard, Path(shard.location)
         samples: dict[str, dict[str, tuple[int, int]]] = {}
         try:
             with (
@@ -260,13 +260,20 @@ class SeekableShard:
         return len(self.keys)
 
     def files(self, number: int, leave_out: Collection[str] = ()) -> dict[str, bytes]:
-        """A sample's files, by its number in the shard, but for some extensions."""
+        """A sample's files, by its number in the shard, but for some extensions.
+
+        Raises:
+            InputError: the shard cannot be read any more.
+        """
         files = {}
-        with self._path.open("rb") as file:
-            for extension, (offset, size) in self._places[number].items():
-                if extension not in leave_out:
-                    file.seek(offset)
-                    files[extension] = file.read(size)
+        try:
+            with self._path.open("rb") as file:
+                for extension, (offset, size) in self._places[number].items():
+                    if extension not in leave_out:
+                        file.seek(offset)
+                        files[extension] = file.read(size)
+        except OSError as error:
+            raise _unreadable(self._shard, error) from error
         return files
 
 

@@ -27,7 +27,7 @@ from lircdepth_core.errors import InputError, first_line
 from lircdepth_core.output_folder import output_folder
 from lircdepth_core.plain_json import parse_plain_json
 from lircdepth_core.progress import Progress
-from lircdepth_core.result_files import write_atomically, writing
+from lircdepth_core.result_files import naming_file, write_atomically
 from lircdepth_core.sole_process import sole_process
 
 VERSION = "v1.0-mini"
@@ -96,7 +96,7 @@ def write_drive(
             done += step
             if progress:
                 progress(done, per_scene * scenes)
-        with writing(out):
+        with naming_file(out):
             return _join(out, state)
 
 

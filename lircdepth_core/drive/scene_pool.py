@@ -22,7 +22,7 @@ from lircdepth_core.drive.drive_settings import DriveSettings, Makers
 from lircdepth_core.drive.scene_recorder import finish_scene, record_measurements
 from lircdepth_core.drive.world import World
 from lircdepth_core.errors import InputError
-from lircdepth_core.result_files import writing
+from lircdepth_core.result_files import naming_file
 from lircdepth_core.worker_process import end_with_parent
 
 
@@ -136,7 +136,7 @@ def _measure(task: _Task, share: int, shares: int) -> Iterator[int]:
         if settings.cameras
         else nullcontext()
     )
-    with writing(task.folder.parent), rendering as renderer:
+    with naming_file(task.folder.parent), rendering as renderer:
         for _ in record_measurements(
             task.folder,
             settings.scene_name(task.number),
@@ -153,7 +153,7 @@ def _measure(task: _Task, share: int, shares: int) -> Iterator[int]:
 def _finish(task: _Task) -> None:
     """Complete a scene whose measurements are all made, and give it its name."""
     settings, name = task.settings, task.settings.scene_name(task.number)
-    with writing(task.folder.parent):
+    with naming_file(task.folder.parent):
         finish_scene(
             task.folder,
             name,

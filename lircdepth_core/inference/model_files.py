@@ -29,7 +29,7 @@ from lircdepth_core.inference.model_description import (
 from lircdepth_core.input_file import read_input_file
 from lircdepth_core.network import NETWORKS
 from lircdepth_core.network.parameters import load_parameters
-from lircdepth_core.result_files import write_atomically, writing
+from lircdepth_core.result_files import naming_file, write_atomically
 from lircdepth_core.unfinished_folder import unfinished_folder
 
 DESCRIPTION_FILE = "model.yaml"
@@ -175,7 +175,7 @@ def write_model(
     description = dataclasses.replace(description, weights=weights, int8=None)
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = unfinished_folder(folder.parent, f".{folder.name}.unfinished-")
-    with writing(folder), unfinished as staging:
+    with naming_file(folder), unfinished as staging:
         (staging / WEIGHTS_FILE).write_bytes(data)
         (staging / CARD_FILE).write_text(card, encoding="utf-8")
         text = format_description(description)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -28,7 +29,7 @@ from rosbags.interfaces import (
     QosTime,
 )
 from rosbags.rosbag1 import Writer as Ros1Writer
-from rosbags.rosbag2 import StoragePlugin
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin
 from rosbags.rosbag2 import Writer as Ros2Writer
 from rosbags.typesys import Stores, get_typestore
 from rosgraph_msgs.msg import Clock
@@ -38,7 +39,7 @@ from visualization_msgs.msg import Marker
 
 from lircdepth_core.errors import InputError
 from lircdepth_ros.replay import main, parse_arguments, split_ros_arguments
-from lircdepth_ros.replay_bag import BagMessage, header_stamp
+from lircdepth_ros.replay_bag import Bag, BagMessage, header_stamp
 from lircdepth_ros.replay_options import ReplayOptions, ReplayReport
 from lircdepth_ros.replay_player import replay
 
@@ -497,6 +498,23 @@ def test_first_message_waits_for_as_many_readers_as_are_wanted(
     assert readers.texts("/note") == ["a", "a"]
 
 
+def test_where_there_is_no_room_to_unpack_a_bag_that_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "bag"
+    writer = Ros2Writer(path, version=9, storage_plugin=StoragePlugin.SQLITE3)
+    writer.set_compression(CompressionMode.FILE, CompressionFormat.ZSTD)
+    with writer:
+        note = writer.add_connection("/note", "std_msgs/msg/String", typestore=STORE)
+        for moment in range(20):
+            writer.write(note, BEGIN + moment, serialize_message(text("a" * 100_000)))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, before[1]))
+    try:
+        with pytest.raises(InputError, match=rf"{path}: no room to unpack it in .*TMPDIR"):
+            Bag(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
 class SlowNode:
     """Answers each image after a while, as the depth node does, and keeps the order of events."""
 
@@ -582,6 +600,19 @@ def test_a_stop_ends_the_wait_for_an_answer(
     assert report.interrupted
     assert report.sent["/cam/image"] == 1
     assert [x for x in node.events if x.startswith("image")] == ["image 0"]
+
+
+def test_lockstep_takes_no_recorded_depth_for_an_answer(
+    tmp_path: Path, readers: Readers, play: Callable[..., ReplayReport]
+) -> None:
+    recorded = [("/depth/image_rect", x[1] + 1, x[2]) for x in driving() if x[0] == "/cam/image"]
+    bag = write_bag(tmp_path / "bag", driving() + recorded)
+    SlowNode(readers, unanswered=(80,))
+    report = play(
+        bag, rate=None, lockstep=True, answer_topic="/depth/image_rect", answer_timeout=0.5
+    )
+    assert report.unanswered == [BEGIN + 80 * MILLISECOND]
+    assert report.skipped["/depth/image_rect"].startswith("the node answers there")
 
 
 def test_lockstep_asks_which_image_if_two_are_read(

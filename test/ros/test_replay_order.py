@@ -46,6 +46,16 @@ def order(messages: list[BagMessage]) -> list[str]:
     ]
 
 
+def test_camera_info_of_a_compressed_image_stays_back_as_well() -> None:
+    image, info = "/cam/image_raw/compressed", "/cam/camera_info"
+    recorded = [message(image, 0), message(info, 1, stamp=0)]
+    recorded += [message(info, 33, stamp=33), message(image, 34, stamp=33)]
+    steps = list(lockstep(recorded, image, [image, info]))
+    sent = [step.topic for step in steps if isinstance(step, BagMessage)]
+    assert sent == [image, info, info, image]
+    assert [isinstance(step, AwaitAnswer) for step in steps] == [0, 0, 1, 0, 0, 1]
+
+
 def test_camera_info_keeps_its_place_beside_its_image() -> None:
     recorded = [
         message("/cam/image", 0),
@@ -226,6 +236,10 @@ def test_the_strongest_of_several_recorded_publishers_counts() -> None:
         DurabilityPolicy.TRANSIENT_LOCAL,
         3,
     )
+    latched, _ = publisher_qos("/image", [weak, strong, strong])
+    assert latched.depth == 4, "a late reader gets the last two of each"
+    static, _ = publisher_qos("/tf_static", [strong._replace(depth=1)] * 3)
+    assert static.depth == 100
     alone, _ = publisher_qos("/image", [weak])
     assert alone.reliability == ReliabilityPolicy.BEST_EFFORT
     forced, _ = publisher_qos("/image", [weak], ReliabilityPolicy.RELIABLE)

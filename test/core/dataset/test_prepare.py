@@ -279,6 +279,30 @@ def test_a_scene_of_other_data_is_skipped_and_the_rest_goes_on(annotated, two_sc
     assert (index["samples"], index["skipped"]) == (6, {})
 
 
+@pytest.mark.parametrize(
+    "options", [PrepareOptions(sweeps=0), PrepareOptions(leave_out=("accumulated", "dense"))]
+)
+def test_sweeps_that_are_not_merged_may_be_unpacked_later(options, annotated, tmp_path):
+    root, out = tmp_path / "data", tmp_path / "out"
+    shutil.copytree(annotated, root)
+    (root / "sweeps").rename(tmp_path / "not_yet")
+    assert not prepare(root, out, options).skipped
+    (tmp_path / "not_yet").rename(root / "sweeps")
+    assert not prepare(root, out, options).skipped
+
+
+def test_a_file_that_opens_and_cannot_be_read_is_named(two_scenes, tmp_path):
+    for channel in ("CAM_FRONT", "RADAR_FRONT", "LIDAR_TOP"):
+        root = tmp_path / channel
+        shutil.copytree(two_scenes, root)
+        name = spoil_file(channel, b"")(root)
+        damaged = root / "samples" / channel / name
+        damaged.unlink()
+        damaged.symlink_to("/proc/self/mem")  # reading it is an input/output error
+        skipped = prepare(root, tmp_path / f"{channel}-out").skipped
+        assert f"{name}: Input/output error" in skipped["scene-0003"]
+
+
 def test_a_fault_leaves_an_index_of_what_is_complete(two_scenes, tmp_path, monkeypatch):
     def files(self: SampleMaker, frame: object, channel: str) -> dict[str, bytes]:
         if self._scene.name == SCENE:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import multiprocessing
 import shutil
 from collections import Counter
 from itertools import chain
@@ -15,7 +16,13 @@ from torch.utils.data import DataLoader
 from lircdepth_core.dataset import reader
 from lircdepth_core.dataset.augmentation import InputSpec, centred
 from lircdepth_core.dataset.reader import Batch, TrainingBatches, collate
-from lircdepth_core.dataset.shards import find_shards, read_samples, read_shard
+from lircdepth_core.dataset.shards import (
+    SeekableShard,
+    Shard,
+    find_shards,
+    read_samples,
+    read_shard,
+)
 from lircdepth_core.errors import InputError
 
 SPEC = InputSpec(96, 160, focal_length=200.0)
@@ -186,6 +193,33 @@ def test_a_shard_that_does_not_hold_what_its_index_says_is_named(shards, tmp_pat
     index.write_text(index.read_text().replace('"samples": 3', '"samples": 4'))
     with pytest.raises(InputError, match=r"CAM_FRONT\.tar: .*holds 3 samples, its index says 4"):
         batches(TrainingBatches(tmp_path / "changed", SPEC, 12))
+
+
+def test_a_shard_is_gone_through_once_not_in_every_epoch_of_every_worker(shards, monkeypatch):
+    opened = multiprocessing.get_context("fork").Value("i", 0)
+
+    class Counted(SeekableShard):
+        def __init__(self, shard: Shard) -> None:
+            super().__init__(shard)
+            with opened.get_lock():
+                opened.value += 1
+
+    monkeypatch.setattr(reader, "SeekableShard", Counted)
+    dataset = TrainingBatches(shards, SPEC, 2)
+    for epoch in range(2):
+        dataset.set_epoch(epoch)
+        assert len(batches(dataset, workers=2)) == len(dataset)
+    assert opened.value == len(find_shards(shards))
+
+
+def test_a_shard_that_went_away_meanwhile_is_named(shards, tmp_path):
+    folder = tmp_path / "shards"
+    shutil.copytree(shards, folder)
+    dataset = TrainingBatches(folder, SPEC, 12, training=False)
+    gone = next(folder.glob("*.tar"))
+    gone.unlink()
+    with pytest.raises(InputError, match=rf"{gone.name}: cannot be read .*No such file"):
+        batches(dataset)
 
 
 def test_a_stream_without_an_index_is_refused(url):
