@@ -88,13 +88,15 @@ def main() -> None:
     args = parser.parse_args()
     with output_folder(args.out):
         told = _measured(args.model, args.drives)
-        write_atomically(args.out / "conditions.json", json.dumps(told, indent=1))
+        write_atomically(args.out / "conditions.json", json.dumps(told, indent=1, allow_nan=False))
     print(json.dumps(told["conditions"], indent=1))
 
 
 def _measured(model: Path, drives: Path) -> dict[str, Any]:
     """What conditions.json holds; ends with an error if the streets are not the same."""
     predictor = Predictor.load(model, device="cpu")
+    if predictor.model.calibration is None:
+        raise SystemExit(f"{model}: not calibrated; run lircdepth calibrate first")
     measured = {pair: rows(predictor, make_samples(*pair, drives)) for pair in CONDITIONS}
     usual, streets = measured[USUAL]
     for pair, (found, places) in measured.items():

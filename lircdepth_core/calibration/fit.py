@@ -17,8 +17,10 @@ SHARES = (0.5, 0.683, 0.8, 0.9, 0.95, 0.99)
 """Shares of errors whose half-widths are stored."""
 
 DEPTH_KNOTS = np.linspace(0, MAX_DEPTH, 21)
-UNCERTAINTY_KNOTS = np.linspace(0, 1, 21).round(2)
-"""Evenly spaced, which makes looking up fast."""
+UNCERTAINTY_KNOTS = (
+    np.array([0, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25, 30, 36, 43, 50, 58, 66, 75, 87, 100]) / 100
+)
+"""Close where most pixels are: half have less than 0.1. Multiples of 0.01: looking up is fast."""
 
 LEAST_PIXELS = 1000
 """With fewer, the 99 % half-width is a guess."""
@@ -52,19 +54,35 @@ class Calibrations(NamedTuple):
         return width
 
 
-def fit_calibrations(errors: PixelErrors) -> Calibrations:
+def blind_pixels(errors: PixelErrors) -> np.ndarray:
+    """(N,) boolean, which are of images that show next to nothing."""
+    return errors.structure < BLIND_BELOW
+
+
+def enough_are_blind(errors: PixelErrors) -> bool:
+    """Whether images that show next to nothing, and others, are enough for a calibration each."""
+    blind = blind_pixels(errors)
+    ordinary = ~blind & (errors.exposure == EXPOSURES.index("as it is"))
+    return bool(blind.sum() >= LEAST_BLIND_PIXELS and ordinary.sum() >= LEAST_PIXELS)
+
+
+def fit_calibrations(errors: PixelErrors, with_blind: bool | None = None) -> Calibrations:
     """A calibration of all images that show something, and one of those that show nothing.
 
     As in Mondrian conformal prediction (Vovk et al., 2005, section 4.5), what holds on average
     over all images need not hold where all images are bad; so those are a category of their own.
     Where they are too few, they shape the table of all others.
 
+    Args:
+        errors: pixels of known depth.
+        with_blind: whether there are to be both; None: if `enough_are_blind`.
+
     Raises:
-        InputError: fewer than `LEAST_PIXELS` pixels.
+        InputError: fewer than `LEAST_PIXELS` pixels for one of them.
     """
-    blind = errors.structure < BLIND_BELOW
+    blind = blind_pixels(errors)
     as_it_is = errors.exposure == EXPOSURES.index("as it is")
-    if blind.sum() < LEAST_BLIND_PIXELS or (as_it_is & ~blind).sum() < LEAST_PIXELS:
+    if not (enough_are_blind(errors) if with_blind is None else with_blind):
         return Calibrations(fit_calibration(errors, as_it_is), None)
     return Calibrations(
         fit_calibration(errors.of(~blind), as_it_is[~blind]),

@@ -10,6 +10,8 @@ from lircdepth_core.calibration.fit import (
     LEAST_PIXELS,
     SHARES,
     Calibrations,
+    blind_pixels,
+    enough_are_blind,
     fit_calibrations,
 )
 from lircdepth_core.calibration.pixel_errors import EXPOSURES, PixelErrors
@@ -24,7 +26,8 @@ DEPTH_STEP = 10.0
 def cross_validated(errors: PixelErrors) -> dict[str, Any] | None:
     """Fit on some scenes, check on the others, until each scene was checked.
 
-    None for one scene, or where without those of a fold too few pixels remain to fit.
+    None for one scene, or where without those of a fold too few pixels remain to fit, be it of
+    the images that show next to nothing alone.
 
     Returns:
         `folds`; `coverage`, a list of `{share, covered}`, of images as they are; and, within
@@ -32,14 +35,18 @@ def cross_validated(errors: PixelErrors) -> dict[str, Any] | None:
         `by_exposure`, a list of `{exposure, pixels, covered, median_sigma, mean_error}`.
     """
     folds = min(FOLDS, len(errors.scenes))
-    others = len(errors.error) - np.bincount(errors.scene % folds, minlength=folds)
-    if folds < 2 or others.min() < LEAST_PIXELS:
-        return None
+    # As in the calibration that is written, or the figures would be of another one.
+    with_blind = enough_are_blind(errors)
+    blind = blind_pixels(errors)
+    for shaping in (blind, ~blind) if with_blind else (blind | ~blind,):
+        held = np.bincount(errors.scene[shaping] % folds, minlength=folds)
+        if folds < 2 or shaping.sum() - held.max() < LEAST_PIXELS:
+            return None
     within = np.zeros((len(SHARES), len(errors.error)), bool)
     sigma = np.zeros(len(errors.error))
     for fold in range(folds):
         left_out = errors.scene % folds == fold
-        calibrations = fit_calibrations(errors.of(~left_out))
+        calibrations = fit_calibrations(errors.of(~left_out), with_blind)
         checked = errors.of(left_out)
         within[:, left_out] = _within(calibrations, checked)
         sigma[left_out] = calibrations.half_width(checked, SIGMA_SHARE)

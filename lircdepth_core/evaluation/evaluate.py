@@ -84,6 +84,7 @@ class Evaluation:
     left_out: dict[str, list[str]] = field(default_factory=dict)
     totals: dict[str, dict[str, Totals]] = field(default_factory=dict)
     by_condition: dict[str, dict[str, dict[str, Totals]]] = field(default_factory=dict)
+    condition_scenes: dict[str, dict[str, dict[str, set[str]]]] = field(default_factory=dict)
     rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     def add(self, result: ImageResult) -> None:
@@ -107,6 +108,8 @@ class Evaluation:
         for condition, value in sorted(result.conditions.items()):
             values = self.by_condition.setdefault(truth, {}).setdefault(condition, {})
             values.setdefault(value, Totals()).add(full)
+            scenes = self.condition_scenes.setdefault(truth, {}).setdefault(condition, {})
+            scenes.setdefault(value, set()).add(result.scene)
         if not full.compared:
             self.left_out.setdefault(truth, []).append(result.key)
             return
@@ -219,7 +222,7 @@ def measure_sample(
         number=number,
         key=sample.key,
         scene=sample.scene,
-        conditions=dict(sample.conditions),
+        conditions={"camera": sample.channel, **sample.conditions},
         radar_points=len(returns.visible_in(sample.camera)),
         notes=predictor.camera_notes(sample.camera),
         truths=tuple(truths),

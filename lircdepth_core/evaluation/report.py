@@ -51,6 +51,11 @@ def report_page(
         for truth, result in found["truths"].items()
         if result["by_radar"]
     ]
+    without_pixels = [
+        (TRUTH_NAMES[truth], len(result["left_out"]))
+        for truth, result in found["truths"].items()
+        if not result["by_radar"]
+    ]
     pictures = {
         kind: [
             {"frame": frame, "jpeg": _jpeg(picture)}
@@ -62,6 +67,7 @@ def report_page(
     return template.render(
         found=found,
         truths=truths,
+        without_pixels=without_pixels,
         pictures=pictures,
         frame_truth=TRUTH_NAMES[frame_truth],
     )

@@ -44,11 +44,15 @@ def results(evaluation: Evaluation, predictor: Predictor, data: str) -> dict[str
             },
             "by_condition": {
                 condition: {
-                    value: _without(totals.summary(options, shares), (*BREAKDOWNS, *CURVES))
+                    value: {
+                        "scenes": len(evaluation.condition_scenes[truth][condition][value]),
+                        **_without(totals.summary(options, shares), (*BREAKDOWNS, *CURVES)),
+                    }
                     for value, totals in values.items()
                     if totals.images
                 }
                 for condition, values in evaluation.by_condition.get(truth, {}).items()
+                if condition != "camera" or len(values) > 1
             },
             "per_image": evaluation.rows.get(truth, []),
         }

@@ -181,6 +181,7 @@ def _condition(condition: str, values: dict[str, Any], last: str) -> Table:
         rows.append(
             (
                 value,
+                f"{summary['scenes']:,}",
                 f"{summary['images']:,}",
                 _number(m["mae"], 3),
                 _number(m["rmse"], 3),
@@ -191,8 +192,8 @@ def _condition(condition: str, values: dict[str, Any], last: str) -> Table:
             )
         )
     columns = (
-        condition.capitalize(), "images", "MAE m", "RMSE m", "AbsRel", "δ1", "AUSE RMSE m",
-        "within σ",
+        condition.capitalize(), "scenes", "images", "MAE m", "RMSE m", "AbsRel", "δ1",
+        "AUSE RMSE m", "within σ",
     )  # fmt: skip
     return Table(
         f"By {condition}, up to {last} m; averages over images, σ's over pixels", columns, rows

@@ -20,8 +20,8 @@ _LAPLACE_QUANTILE = -np.log(1 - SIGMA_SHARE)
 class Totals:
     """Running totals of the measures of images; memory does not grow with their number.
 
-    Images have to be added in one order, whatever the number of processes, for totals that are
-    equal to the last bit.
+    Images have to be added in one order, whatever the number of processes: sums of floating-point
+    numbers depend on it.
 
     Attributes:
         images: number of images added that have a pixel to compare.

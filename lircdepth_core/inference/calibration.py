@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -12,6 +13,8 @@ from lircdepth_core.errors import InputError
 
 SIGMA_SHARE = 0.683
 """Share of errors that sigma holds."""
+
+_MAX_EVEN_STEPS = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,12 +81,11 @@ class Calibration:
         Raises:
             InputError: the share lies outside the stored ones.
         """
-        table = torch.from_numpy(self._table(share))[None, None]
+        knots, half_width = self._even
+        table = torch.from_numpy(self._table(half_width, share))[None, None]
         depth = np.asarray(depth, np.float32)
         uncertainty = np.asarray(uncertainty, np.float32)
-        place = np.stack(
-            [_place(uncertainty, self.uncertainty), _place(depth, self.depth)], axis=-1
-        )
+        place = np.stack([_place(uncertainty, knots), _place(depth, self.depth)], axis=-1)
         sampled = functional.grid_sample(
             table,
             torch.from_numpy(place).reshape(1, 1, -1, 2),
@@ -95,8 +97,13 @@ class Calibration:
         width[np.isnan(depth) | np.isnan(uncertainty)] = np.nan
         return width
 
-    def _table(self, share: float) -> np.ndarray:
-        """(D, U) float32 half-widths for one share."""
+    @cached_property
+    def _even(self) -> tuple[np.ndarray, np.ndarray]:
+        """Knots of uncertainty and half-widths, in the form in which looking up is fast."""
+        return _on_even_knots(self.uncertainty, self.half_width)
+
+    def _table(self, half_width: np.ndarray, share: float) -> np.ndarray:
+        """(D, U) float32 half-widths for one share, of (S, D, U)."""
         low, high = self.shares[0], self.shares[-1]
         if not low - 1e-9 <= share <= high + 1e-9:
             raise InputError(
@@ -104,11 +111,11 @@ class Calibration:
                 "give one of these"
             )
         if len(self.shares) == 1:
-            return self.half_width[0].astype(np.float32)
+            return half_width[0].astype(np.float32)
         place = np.interp(share, self.shares, np.arange(len(self.shares)))
         k = min(int(place), len(self.shares) - 2)
         weight = place - k
-        between = self.half_width[k] * (1 - weight) + self.half_width[k + 1] * weight
+        between = half_width[k] * (1 - weight) + half_width[k + 1] * weight
         return between.astype(np.float32)
 
 
@@ -126,6 +133,22 @@ class BlindCalibration:
 
     structure_below: float
     calibration: Calibration
+
+
+def _on_even_knots(knots: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Knots of one step, these among them, and a table's values there along its last axis.
+
+    It is linear between its knots, so it stays the same. As they are, where that takes too many.
+    """
+    step = np.diff(knots).min()
+    steps = (knots - knots[0]) / step
+    if steps[-1] > _MAX_EVEN_STEPS or np.abs(steps - steps.round()).max() > 1e-6:
+        return knots, table
+    even = np.linspace(knots[0], knots[-1], round(steps[-1]) + 1)
+    place = np.interp(even, knots, np.arange(len(knots)))
+    below = np.minimum(place.astype(np.int64), len(knots) - 2)
+    part = place - below
+    return even, table[..., below] * (1 - part) + table[..., below + 1] * part
 
 
 def _place(values: np.ndarray, knots: np.ndarray) -> np.ndarray:

@@ -57,6 +57,22 @@ def test_new_errors_are_held_as_often_as_promised():
             assert held[here].mean() == pytest.approx(share, abs=0.03)
 
 
+def test_errors_are_held_as_often_however_uncertain_the_pixel_is():
+    """As in networks: most pixels are hardly uncertain, and the error grows with it at once."""
+
+    def skewed(seed: int) -> PixelErrors:
+        errors, rng = normal_errors(200_000, seed), np.random.default_rng(seed + 100)
+        uncertainty = rng.gamma(1.5, 0.07, 200_000).clip(0.02, 1).astype(np.float32)
+        spread = 12 * uncertainty**2 / (uncertainty + 0.04)
+        error = np.abs(rng.normal(size=200_000) * spread).astype(np.float32)
+        return dataclasses.replace(errors, uncertainty=uncertainty, error=error)
+
+    calibration, fresh = fit_calibration(skewed(1)), skewed(2)
+    held = fresh.error <= calibration(fresh.depth, fresh.uncertainty, SIGMA_SHARE)
+    for part in np.array_split(np.argsort(fresh.uncertainty), 12):
+        assert held[part].mean() == pytest.approx(SIGMA_SHARE, abs=0.06)
+
+
 def test_where_no_pixel_was_seen_half_widths_go_on_growing_with_uncertainty_and_share():
     errors = normal_errors(50_000, seed=1)
     calibration = fit_calibration(errors.of((errors.depth < 20) & (errors.uncertainty < 0.5)))
@@ -129,6 +145,16 @@ def test_coverage_is_told_of_scenes_left_out():
     assert own == pytest.approx(SIGMA_SHARE, abs=0.005)
     assert sigma < own - 0.01
     assert sum(row["pixels"] for row in found["by_predicted_depth"]) == 40_000
+
+
+def test_coverage_is_told_of_calibrations_like_the_one_that_is_written():
+    """Without some of the scenes too few images show nothing: that decides nothing."""
+    errors = with_blind_images(48_000, 0.25, seed=1)
+    assert LEAST_BLIND_PIXELS <= (errors.structure < BLIND_BELOW).sum() < LEAST_BLIND_PIXELS * 4 / 3
+    found = cross_validated(errors)
+    assert found is not None
+    for row in found["by_exposure"]:
+        assert row["covered"] == pytest.approx(SIGMA_SHARE, abs=0.02)
 
 
 def test_one_scene_cannot_be_checked_on_another():

@@ -23,6 +23,7 @@ from lircdepth_core.errors import InputError, NonFiniteError
 from lircdepth_core.evaluation.evaluate import evaluate, measured_shares
 from lircdepth_core.evaluation.frames import draw_frame
 from lircdepth_core.evaluation.options import EvaluationOptions
+from lircdepth_core.evaluation.report import report_page
 from lircdepth_core.evaluation.results import definitions, results
 from lircdepth_core.evaluation.sources import SampleSource
 from lircdepth_core.evaluation.tables import truth_tables
@@ -88,6 +89,17 @@ def test_conditions_are_averaged_apart() -> None:
     assert found == pytest.approx(np.mean(clear))
 
 
+def test_cameras_are_told_apart_where_there_are_several() -> None:
+    made = [make_sample(0), make_sample(1, channel="CAM_BACK"), make_sample(5)]
+    predictor = brightness_model()
+    found = results(evaluate(_source(*made), predictor, OPTIONS), predictor, "made")
+    cameras = found["truths"]["exact"]["by_condition"]["camera"]
+    told = {camera: (part["images"], part["scenes"]) for camera, part in cameras.items()}
+    assert told == {"CAM_FRONT": (2, 2), "CAM_BACK": (1, 1)}
+    one = results(evaluate(_source(made[0]), predictor, OPTIONS), predictor, "made")
+    assert list(one["truths"]["exact"]["by_condition"]) == ["weather"]
+
+
 def test_a_sample_without_truth_is_left_out_and_named() -> None:
     nothing = np.zeros((HEIGHT, WIDTH), np.float32)
     samples = [make_sample(0), make_sample(1, single_scan=nothing), make_sample(2, exact=None)]
@@ -96,6 +108,16 @@ def test_a_sample_without_truth_is_left_out_and_named() -> None:
     assert evaluation.left_out == {"single_scan": [samples[1].key]}
     assert evaluation.totals["single_scan"]["full"].images == 2
     assert evaluation.totals["exact"]["full"].images == 2
+
+
+def test_a_truth_of_which_no_image_has_a_pixel_stands_on_the_page() -> None:
+    nothing = np.zeros((HEIGHT, WIDTH), np.float32)
+    predictor = brightness_model()
+    source = _source(make_sample(0, single_scan=nothing), make_sample(1, single_scan=nothing))
+    page = report_page(
+        results(evaluate(source, predictor, OPTIONS), predictor, "made"), [], "exact"
+    )
+    assert "Against single lidar scan: all 2 images are left out" in page
 
 
 def test_changed_radar_is_averaged_over_the_images_that_all_radar_answers() -> None:
