@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,14 @@ def card(out: Path, model: Path) -> str:
             raise SystemExit(
                 f"{out / folder}: of other weights than {model} has; evaluate it again"
             )
+        return found
+
+    described = hashlib.sha256((model / "model.yaml").read_bytes()).hexdigest()
+
+    def measured(name: str) -> Any:
+        found = read(name)
+        if found["model_yaml"] != described:
+            raise SystemExit(f"{out / name}: of another model than {model} is; measure it again")
         return found
 
     evaluation = evaluated("evaluation")
@@ -70,11 +79,11 @@ def card(out: Path, model: Path) -> str:
         exact=exact,
         scan=scan["by_radar"]["full"],
         full=exact["by_radar"]["full"]["uncertainty"],
-        uncertainty=read("uncertainty.json"),
+        uncertainty=measured("uncertainty.json"),
         constant=read("constant.json")["mae"],
         radar=RADAR,
         real=real,
-        conditions=read("conditions.json"),
+        conditions=measured("conditions.json"),
         quantised=recipe.get("quantise", False),
         camera_only=camera_only,
         blind=description.blind_calibration is not None,

@@ -10,6 +10,7 @@ DRIVES: the same command goes on after an interruption. Compared is with exact d
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import subprocess
 import sys
@@ -106,7 +107,8 @@ def _measured(model: Path, drives: Path) -> dict[str, Any]:
         if len(found) != len(usual) or np.mean(same) < 0.9:
             raise SystemExit(f"{drives}: not the same streets under {' '.join(pair)}")
     told = {" ".join(pair): summary(found, usual) for pair, (found, _) in measured.items()}
-    return {"images": len(usual), "conditions": told}
+    described = hashlib.sha256((model / "model.yaml").read_bytes()).hexdigest()
+    return {"model_yaml": described, "images": len(usual), "conditions": told}
 
 
 if __name__ == "__main__":

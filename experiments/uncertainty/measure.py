@@ -11,6 +11,7 @@ removed, the image black, white, or seen through a veil that leaves little or no
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 from collections.abc import Callable
@@ -160,6 +161,7 @@ def measure(model: Path, samples: str, images: int | None, workers: int) -> dict
     if not changes:
         raise SystemExit(f"{samples}: no samples")
     return {
+        "model_yaml": hashlib.sha256((model / "model.yaml").read_bytes()).hexdigest(),
         "images": len(next(iter(changes.values()))),
         "ause": {
             name: dict(zip(SPARSIFIED, np.mean(values, axis=0).tolist(), strict=True))
