@@ -5,13 +5,13 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lircdepth_core.errors import InputError
 
 LOCK_FILE = ".lock"
-"""It stays: removing it could leave two processes with a lock each."""
+"""In the folder, while a process is in it, and after a kill."""
 
 
 @contextmanager
@@ -22,16 +22,35 @@ def sole_process(folder: Path) -> Iterator[None]:
         InputError: another process is in it.
     """
     # A file: NFS tells its server, and so other machines, of locks on these, but not on folders.
-    lock = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    path = folder / LOCK_FILE
+    lock = _locked(path)
     try:
+        yield
+    finally:
+        with suppress(FileNotFoundError):  # the folder may be gone
+            path.unlink()
+        os.close(lock)
+
+
+def _locked(path: Path) -> int:
+    """An open descriptor of the file of a path, which is locked.
+
+    Raises:
+        InputError: another process has it.
+    """
+    while True:
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
+            os.close(lock)
             raise InputError(
-                f"{folder}: another process works there; wait for it, or choose another folder"
+                f"{path.parent}: another process works there; wait for it, or choose another folder"
             ) from error
         except OSError:  # a file system without locks
-            pass
-        yield
-    finally:
+            return lock
+        # Between the two, the one who had it may have ended and removed it.
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(lock), path.stat()):
+                return lock
         os.close(lock)
