@@ -70,7 +70,9 @@ class Evaluation:
         left_out: per truth, keys of samples that have it, but no pixel with truth up to the last
             cap and a prediction.
         totals: by truth and radar change.
-        by_condition: with all radar, by truth, condition and its value.
+        by_condition: with all radar, by truth, condition and its value; a condition is also which
+            camera it was.
+        condition_scenes: names of the scenes that each of these is of.
         rows: per truth, for every image the errors with all radar, at the last cap.
     """
 
@@ -108,8 +110,9 @@ class Evaluation:
         for condition, value in sorted(result.conditions.items()):
             values = self.by_condition.setdefault(truth, {}).setdefault(condition, {})
             values.setdefault(value, Totals()).add(full)
-            scenes = self.condition_scenes.setdefault(truth, {}).setdefault(condition, {})
-            scenes.setdefault(value, set()).add(result.scene)
+            if full.compared:
+                scenes = self.condition_scenes.setdefault(truth, {}).setdefault(condition, {})
+                scenes.setdefault(value, set()).add(result.scene)
         if not full.compared:
             self.left_out.setdefault(truth, []).append(result.key)
             return
