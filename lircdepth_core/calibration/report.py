@@ -38,9 +38,9 @@ def cross_validated(errors: PixelErrors) -> dict[str, Any] | None:
     # As in the calibration that is written, or the figures would be of another one.
     with_blind = enough_are_blind(errors)
     blind = blind_pixels(errors)
-    for shaping in (blind, ~blind) if with_blind else (blind | ~blind,):
+    for shaping in (blind, ~blind) if with_blind else (np.ones_like(blind),):
         held = np.bincount(errors.scene[shaping] % folds, minlength=folds)
-        if folds < 2 or shaping.sum() - held.max() < LEAST_PIXELS:
+        if shaping.sum() - held.max() < LEAST_PIXELS:  # also where the only fold holds all
             return None
     within = np.zeros((len(SHARES), len(errors.error)), bool)
     sigma = np.zeros(len(errors.error))
