@@ -16,7 +16,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
 
 from lircdepth_core.errors import InputError
-from lircdepth_core.inference import CpuFallback, Predictor
+from lircdepth_core.inference import CpuFallback, Predictor, release_device_memory
 from lircdepth_core.inference.colour import colourise
 from lircdepth_ros.approximate_sync import ApproximateSync, check_queue_size
 from lircdepth_ros.calibration_poses import CalibrationPoses
@@ -382,6 +382,7 @@ class DepthNode(LifecycleNode):
         self._poses = None
         self._predictor = None
         self._forget_abandoned()
+        release_device_memory()
         self._health.forget_model()
 
     def _forget_abandoned(self) -> None:

@@ -2,6 +2,7 @@
 
 from lircdepth_core.inference.calibration import Calibration
 from lircdepth_core.inference.cpu_fallback import CpuFallback
+from lircdepth_core.inference.device import release_device_memory
 from lircdepth_core.inference.model_description import ModelDescription
 from lircdepth_core.inference.model_files import find_model, write_description, write_model
 from lircdepth_core.inference.predictor import MAX_NETWORK_PIXELS, Prediction, Predictor
@@ -16,6 +17,7 @@ __all__ = [
     "Predictor",
     "find_model",
     "load_published",
+    "release_device_memory",
     "write_description",
     "write_model",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Protocol
 
@@ -11,7 +12,7 @@ import torch
 from lircdepth_core.camera import Camera
 from lircdepth_core.errors import InputError
 from lircdepth_core.inference.backends import requested_backend
-from lircdepth_core.inference.device import choose_device, cuda_devices
+from lircdepth_core.inference.device import choose_device, cuda_devices, release_device_memory
 from lircdepth_core.inference.predictor import Prediction, Predictor
 from lircdepth_core.radar import RadarReturns
 
@@ -46,7 +47,8 @@ class CpuFallback:
     """A predictor that is replaced by one on the CPU once its device fails.
 
     The image at which it fails is answered by the CPU. There is no way back: a card that is lost
-    mostly stays lost until the process ends. `load` also goes on where it fails while loading.
+    mostly stays lost until the process ends. `load` also goes on where it fails while loading, or
+    is not there at all.
 
     Args:
         predictor: on a device.
@@ -84,8 +86,13 @@ class CpuFallback:
         Raises:
             InputError: the model or an argument cannot be used.
         """
-        chosen = choose_device(device, cuda_devices())
         cpu_backend, note = _cpu_backend()
+        available = cuda_devices()
+        if not available and device.startswith("cuda"):
+            choose_device(device, sys.maxsize)  # refuses what is no name of a device
+            tell(_told(device, InputError("this machine has no CUDA devices"), note))
+            return load(device="cpu", backend=cpu_backend)
+        chosen = choose_device(device, available)
         failed = ""
         try:
             predictor = load(device=device, backend=backend)
@@ -94,6 +101,7 @@ class CpuFallback:
                 raise
             failed = _told(chosen, error, note)
         if failed:  # only now, that the error no longer holds what was loaded
+            release_device_memory()
             tell(failed)
             return load(device="cpu", backend=cpu_backend)
         if predictor.device == "cpu":
@@ -143,12 +151,15 @@ class CpuFallback:
         """Do it, and again on the CPU if the device fails."""
         try:
             work()
+            return
         except Exception as error:  # what a device's failure is called differs by back end
             if self.device == "cpu" or not is_device_failure(error):
                 raise
             self._tell(_told(self.device, error, self._note))
-            self._predictor = self._load_on_cpu()
-            work()
+        # Only now, that the error no longer holds what ran: the card's memory is others' to use.
+        self._predictor = self._load_on_cpu()
+        release_device_memory()
+        work()
 
 
 def is_device_failure(error: Exception) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import re
+from contextlib import suppress
 
 import torch
 
@@ -12,6 +14,15 @@ from lircdepth_core.errors import InputError
 def cuda_devices() -> int:
     """How many CUDA devices this machine has."""
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+def release_device_memory() -> None:
+    """Give back what torch keeps of CUDA devices' memory for tensors to come."""
+    gc.collect()  # an error and what raised it may hold each other
+    # A card that is lost has nothing to give back, and says so.
+    with suppress(RuntimeError):
+        if torch.cuda.is_initialized():
+            torch.cuda.empty_cache()
 
 
 def choose_device(request: str, available: int) -> str:

@@ -14,9 +14,11 @@ from lircdepth_core.camera import Camera
 from lircdepth_core.errors import InputError, NonFiniteError
 from lircdepth_core.inference.artefacts import Artefacts, CacheError
 from lircdepth_core.inference.backends import (
+    AutomaticBackend,
+    Backend,
     Int8Network,
     RecentSizes,
-    fastest,
+    nothing_kept,
     open_backend,
     requested_backend,
 )
@@ -129,8 +131,6 @@ class Predictor:
     Attributes:
         model: what the network is.
         device: the device in use.
-        backend: the back end in use.
-        backend_reason: why this one, in words; empty if it was asked for.
 
     Raises:
         InputError: an argument is out of range or not available here.
@@ -163,17 +163,16 @@ class Predictor:
         self.model = model
         self.device = choose_device(device, cuda_devices())
         graph = DeploymentGraph(network)
-        self.backend, self.backend_reason = requested_backend(backend, self.device), ""
-        if self.backend == "auto":
-            self.backend = "torch"
-            if artefacts is not None:
-                try:
-                    size = trial_size(model.input, max_network_pixels)
-                    choice = fastest(graph, self.device, size, artefacts, report)
-                except CacheError as error:  # torch runs without a cache
-                    choice = "torch", _nothing_kept(error)
-                self.backend, self.backend_reason = choice
-        self._network = open_backend(self.backend, graph, self.device, artefacts, report, int8)
+        self._requested = requested_backend(backend, self.device)
+        self._no_artefacts = ""  # `load` knows why there are none
+        self._network: Backend
+        if self._requested == "auto":
+            size = trial_size(model.input, max_network_pixels)
+            self._network = AutomaticBackend(graph, self.device, size, artefacts, report)
+        else:
+            self._network = open_backend(
+                self._requested, graph, self.device, artefacts, report, int8
+            )
         self.max_network_pixels = max_network_pixels
         self._max_sigma = max_sigma
         self._at_network_size = at_network_size
@@ -200,15 +199,14 @@ class Predictor:
         description = read_description(folder)
         network = load_network(folder, description)
         artefacts: Artefacts | None = None
-        reason = ""
+        no_artefacts = ""
         try:
             artefacts = Artefacts.of(description, folder.resolve())
         except CacheError as error:  # torch runs without a cache
             wanted = requested_backend(backend, choose_device(device, cuda_devices()))
             if wanted not in ("auto", "torch"):
                 raise
-            if wanted == "auto":
-                reason = _nothing_kept(error)
+            no_artefacts = nothing_kept(error)
         predictor = cls(
             description,
             network,
@@ -221,8 +219,22 @@ class Predictor:
             int8_network(folder, description),
             at_network_size,
         )
-        predictor.backend_reason = predictor.backend_reason or reason
+        predictor._no_artefacts = no_artefacts
         return predictor
+
+    @property
+    def backend(self) -> str:
+        """The back end in use; with `auto` it becomes torch where the chosen one fails."""
+        if isinstance(self._network, AutomaticBackend):
+            return self._network.name
+        return self._requested
+
+    @property
+    def backend_reason(self) -> str:
+        """Why this back end, in words; empty if it was asked for."""
+        if isinstance(self._network, AutomaticBackend):
+            return self._network.reason or self._no_artefacts
+        return ""
 
     @property
     def description(self) -> str:
@@ -466,7 +478,3 @@ class _NetworkMaps:
         else:
             width = self.calibration(self.depth, self.uncertainty, share)
         return self.restored(width * np.float32(self.framing.ratio), out)
-
-
-def _nothing_kept(error: CacheError) -> str:
-    return f"nothing can be kept: {error}"

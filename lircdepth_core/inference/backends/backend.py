@@ -6,6 +6,8 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from lircdepth_core.errors import InputError
+
 
 class NetworkMaps(NamedTuple):
     """A network's answer for one image, at its own size.
@@ -17,6 +19,10 @@ class NetworkMaps(NamedTuple):
 
     depth: np.ndarray
     uncertainty: np.ndarray
+
+
+class NotInstalledError(InputError):
+    """What a back end needs is not there, and will not be before something is installed."""
 
 
 class Backend(Protocol):

@@ -15,7 +15,7 @@ import torch
 
 from lircdepth_core.errors import NonFiniteError
 from lircdepth_core.inference.artefacts import Artefacts, CacheError, locked, network_code
-from lircdepth_core.inference.backends.backend import Backend, NetworkMaps
+from lircdepth_core.inference.backends.backend import Backend, NetworkMaps, NotInstalledError
 from lircdepth_core.inference.backends.catalogue import BACKENDS, open_backend
 from lircdepth_core.inference.backends.child_process import (
     ChildError,
@@ -99,6 +99,11 @@ def try_and_keep(
         _write(_try_all(candidates, graph, device, size, artefacts, report), folder)
 
     artefacts.get(_made_of(device, size), build)
+
+
+def forget(device: str, size: tuple[int, int], artefacts: Artefacts) -> None:
+    """Have `fastest` try the back ends again the next time."""
+    artefacts.discard(_made_of(device, size))
 
 
 def _considered(device: str) -> list[str]:
@@ -252,15 +257,21 @@ def _try_all(
             doubtful |= not steady
             beside = "" if steady else " beside other work"
             told.append(f"{name} {1000 * seconds[name]:.0f} ms{beside}")
+        except NotInstalledError as error:  # as sure tomorrow
+            told.append(f"{name} fails: {_short(error)}")
         # A broken installation raises what its library calls it: ONNX Runtime's and OpenVINO's own
         # errors are plain Exceptions. torch, whose faults are ours, is not excused.
         except Exception as error:
             if name == names[0]:
                 raise
             doubtful = True
-            told.append(f"{name} fails: {' '.join(str(error).split()):.80}")
+            told.append(f"{name} fails: {_short(error)}")
     best = min(seconds, key=lambda name: seconds[name])
     return _Choice(best, f"at {width}x{height}: {', '.join(told)}", doubtful, time.time())
+
+
+def _short(error: Exception) -> str:
+    return f"{' '.join(str(error).split()):.80}"
 
 
 _LEAST_DEPTH = 1e-3

@@ -11,13 +11,17 @@ import onnxruntime
 from lircdepth_core.errors import InputError
 from lircdepth_core.extras import install_command
 from lircdepth_core.inference.artefacts import proven_files
-from lircdepth_core.inference.backends.backend import NetworkMaps
+from lircdepth_core.inference.backends.backend import NetworkMaps, NotInstalledError
 from lircdepth_core.inference.backends.example import example
 from lircdepth_core.inference.backends.onnx_files import NetworkFiles, waits_for
 from lircdepth_core.inference.backends.recent import RecentSizes
 from lircdepth_core.inference.onnx_export import INPUTS, OUTPUTS
 
 ENGINES = "tensorrt"
+
+_FOREIGN_ENGINE = "could not deserialize engine"
+"""What ONNX Runtime says of one that another TensorRT built, for the file's name tells only which
+TensorRT ONNX Runtime itself was made for."""
 
 
 class OnnxRuntimeBackend:
@@ -29,7 +33,7 @@ class OnnxRuntimeBackend:
         tensorrt: have TensorRT build engines in half precision; they are kept beside the files.
 
     Raises:
-        InputError: the installed ONNX Runtime cannot do this.
+        NotInstalledError: the installed ONNX Runtime was made without what this needs.
     """
 
     def __init__(self, files: NetworkFiles, device: str, *, tensorrt: bool = False) -> None:
@@ -40,7 +44,7 @@ class OnnxRuntimeBackend:
         if kind == "cuda":
             self._needed = "TensorrtExecutionProvider" if tensorrt else "CUDAExecutionProvider"
         if self._needed not in onnxruntime.get_available_providers():
-            raise InputError(
+            raise NotInstalledError(
                 f"backend: the installed onnxruntime has no {self._needed}; "
                 f"pip uninstall onnxruntime, {install_command('onnxruntime-gpu>=1.20')}, or take "
                 "another back end"
@@ -75,12 +79,24 @@ class OnnxRuntimeBackend:
             "trt_engine_cache_path": str(engines),
             "trt_fp16_enable": True,
         }
-        with proven_files(engines, waits_for(engines, self._files)):
+
+        def tried() -> onnxruntime.InferenceSession:
             session = self._opened(path, options, settings)
             # What TensorRT builds only at a first run is to be listed too.
             image, radar = example(rows, columns)
             self._run(session, image, radar)
-        return session
+            return session
+
+        with proven_files(engines, waits_for(engines, self._files)):
+            try:
+                return tried()
+            except Exception as error:  # ONNX Runtime's own are plain Exceptions
+                if _FOREIGN_ENGINE not in str(error):
+                    raise
+            self._files.report("the TensorRT engine that was kept does not fit, building another")
+            for engine in engines.glob("*.engine"):
+                engine.unlink()
+            return tried()
 
     def _opened(
         self, path: Path, options: onnxruntime.SessionOptions, settings: dict[str, Any]

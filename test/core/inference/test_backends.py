@@ -28,7 +28,9 @@ from lircdepth_core.inference.backends import (
     open_backend,
     requested_backend,
 )
+from lircdepth_core.inference.backends.backend import NotInstalledError
 from lircdepth_core.inference.backends.catalogue import BackendKind
+from lircdepth_core.inference.backends.choice import forget
 from lircdepth_core.inference.backends.recent import KEPT_SIZES
 from lircdepth_core.inference.model_description import SeededWeights, format_description
 from lircdepth_core.inference.onnx_export import export_onnx
@@ -191,6 +193,46 @@ def test_onnxruntime_does_not_go_on_on_the_cpu_unasked(onnx_file, monkeypatch):
         backend(*sample(32, 64))
 
 
+def test_of_the_image_s_bytes_the_first_thing_is_to_make_them_numbers(onnx_file):
+    """TensorRT can do nothing else with bytes."""
+    import onnx
+
+    nodes = onnx.load(onnx_file.path).graph.node
+    assert [node.op_type for node in nodes if "image" in node.input] == ["Cast"]
+
+
+def test_a_tensorrt_engine_of_another_tensorrt_is_built_again(tmp_path, monkeypatch):
+    """As ONNX Runtime does it: it builds an engine and keeps it, or fails on the one it finds."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    from onnxruntime.capi.onnxruntime_pybind11_state import EPFail
+
+    class Session:
+        def __init__(self, path, options, *, providers, enable_fallback):
+            engine = Path(providers[0][1]["trt_engine_cache_path"], "graph_1_fp16_sm87.engine")
+            if not engine.exists():
+                engine.write_text(tensorrt)
+                built.append(tensorrt)
+            elif engine.read_text() != tensorrt:
+                raise EPFail(f"TensorRT EP could not deserialize engine from cache: {engine}")
+
+        def get_providers(self):
+            return providers
+
+        def run(self, outputs, inputs):
+            return [np.ones((1, *inputs["image"].shape[1:3]), np.float32)] * 2
+
+    built, told = [], []
+    providers = ["TensorrtExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: providers)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
+    files = OneFile(tmp_path / "network.onnx")
+    monkeypatch.setattr(files, "report", told.append, raising=False)
+    for tensorrt in ("10.3", "10.3", "10.7", "10.7"):  # noqa: B007, the sessions look at it
+        BACKENDS["tensorrt"].open(None, "cuda:0", files)(*sample(32, 64))
+    assert built == ["10.3", "10.7"]
+    assert told == ["the TensorRT engine that was kept does not fit, building another"]
+
+
 def test_of_sizes_the_one_that_was_used_longest_ago_goes_before_another_is_made():
     recent, kept = RecentSizes(2), []
 
@@ -334,6 +376,23 @@ def test_a_choice_among_back_ends_that_failed_is_made_again_after_a_day(choose):
     assert "fails" not in why
     times.sleep(-1_000_000)  # a computer without a battery wakes up long ago
     assert choose(**kinds) == ("other", why, [])
+
+
+def test_a_choice_without_what_is_not_installed_is_kept(choose):
+    """ONNX Runtime for CPUs on a machine with a graphics card, say: trying daily helps nothing."""
+    error = NotInstalledError("backend: no CUDAExecutionProvider")
+    name, why, _ = choose(torch=kind(0.2), other=kind(0.1, error=error))
+    assert (name, "other fails: backend: no CUDA" in why) == ("torch", True)
+    times.sleep(100_000)
+    assert choose(torch=kind(0.2), other=kind(0.1)) == ("torch", why, [])
+
+
+def test_a_choice_that_is_forgotten_is_made_again(choose, artefacts):
+    assert choose(torch=kind(0.2), other=kind(0.1))[0] == "other"
+    kinds = {"torch": kind(0.2), "other": kind(0.1, error=RuntimeError("a library is gone"))}
+    with patch.dict(BACKENDS, kinds, clear=True):
+        forget("cpu", (96, 64), artefacts)
+    assert choose(**kinds)[0] == "torch"
 
 
 def test_a_choice_that_other_work_disturbed_is_made_again_after_a_day(choose):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import weakref
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 
 from lircdepth_core.errors import InputError
-from lircdepth_core.inference import CpuFallback
+from lircdepth_core.inference import CpuFallback, release_device_memory
 from lircdepth_core.inference.backends import requested_backend
 from lircdepth_core.inference.cpu_fallback import is_device_failure
 
@@ -51,6 +52,13 @@ def test_the_image_at_which_a_device_fails_is_answered_by_the_cpu(error, while_w
     assert broken.calls == 1
     assert len(told) == 1
     assert "cuda:0 failed (CUDA" in told[0]
+
+
+def test_a_device_that_works_answers_alone():
+    works = MadePredictor("cuda:0")
+    predictor = CpuFallback(works, pytest.fail, pytest.fail)
+    assert [predictor(IMAGE, None, None).device for _ in range(2)] == ["cuda:0"] * 2
+    assert works.calls == 2
 
 
 def test_other_errors_are_no_failure_of_the_device():
@@ -166,6 +174,49 @@ def test_an_environment_that_names_what_the_cpu_cannot_run_stops_no_replacement(
     assert asked == ["torch"]
     assert len(told) == 1
     assert "the CPU answers, slower, with torch ($LIRCDEPTH_BACKEND: " in told[0]
+
+
+@pytest.mark.parametrize("device", ["cuda", "cuda:1"])
+def test_a_card_that_is_gone_before_the_start_is_replaced_too(device, monkeypatch):
+    monkeypatch.setattr("lircdepth_core.inference.cpu_fallback.cuda_devices", lambda: 0)
+    told: list[str] = []
+    load, asked = loader({})
+    assert CpuFallback.load(load, device, "tensorrt", told.append)(IMAGE, None, None)
+    assert asked == [("cpu", "auto")]
+    assert told == [
+        f"{device} failed (this machine has no CUDA devices); from now on the CPU answers, slower"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("device", "devices", "words"), [("cuda:x", 0, "unknown"), ("cuda:7", 2, "is not there")]
+)
+def test_a_device_that_never_was_is_a_mistake(device, devices, words, monkeypatch):
+    monkeypatch.setattr("lircdepth_core.inference.cpu_fallback.cuda_devices", lambda: devices)
+    with pytest.raises(InputError, match=words):
+        CpuFallback.load(loader({})[0], device, "auto", pytest.fail)
+
+
+def test_of_a_card_that_failed_the_memory_is_given_back(monkeypatch):
+    """Once nothing holds it: to others on that card, which the process never uses again."""
+    held: list[bool] = []
+    broken = MadePredictor("cuda:0", RuntimeError("CUDA error: unknown"))
+    alive = weakref.ref(broken)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: held.append(alive() is not None))
+    predictor = CpuFallback(broken, lambda: MadePredictor("cpu"), lambda told: None)
+    del broken
+    predictor(IMAGE, None, None)
+    assert held == [False]
+
+
+def test_a_lost_card_keeps_its_memory(monkeypatch):
+    def lost() -> None:
+        raise LOST
+
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lost)
+    release_device_memory()
 
 
 def test_an_environment_that_names_what_the_cpu_can_run_is_followed(one_gpu, monkeypatch):

@@ -7,9 +7,10 @@ from golden_rule import fill, make_input
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from lircdepth_core.network import IMAGE_MEAN, IMAGE_STD, DeploymentGraph, Student, Teacher
-from lircdepth_core.network.blocks import TransposedBottleneck
+from lircdepth_core.network.blocks import ConvInFloat32, TransposedBottleneck
 from lircdepth_core.network.deployment import folded
 
 CONVOLUTIONS = {"ordinary": nn.Conv2d, "transposed": nn.ConvTranspose2d}
@@ -152,3 +153,30 @@ def test_what_cannot_be_folded_is_left():
         nn.Sequential(convolution, untracked),
     ):
         assert folded(sequence.eval()) is sequence
+
+
+@pytest.mark.filterwarnings("ignore:In CPU autocast")
+def test_for_autocast_it_answers_the_same_and_casts_no_weights(student, image, radar):
+    class Casts(TorchDispatchMode):
+        def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+            if operation is torch.ops.aten._to_copy.default:
+                casts.append(tuple(args[0].shape))
+            return operation(*args, **(kwargs or {}))
+
+    graph = DeploymentGraph(student)
+    half = graph.for_autocast(torch.bfloat16)
+    weights = {
+        tuple(layer.weight.shape)
+        for layer in graph.modules()
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)
+        and not isinstance(layer, ConvInFloat32)
+    }
+    answers = []
+    for each, expected in ((graph, weights), (half, set())):
+        casts: list[tuple[int, ...]] = []
+        # No inference mode, which hides operations from the count.
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16), Casts():
+            answers.append(each(image, radar))
+        assert weights & set(casts) == expected
+    assert torch.equal(answers[0].depth, answers[1].depth)
+    assert torch.equal(answers[0].uncertainty, answers[1].uncertainty)
