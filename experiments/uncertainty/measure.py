@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -33,6 +32,7 @@ from lircdepth_core.inference.visible_structure import structure_share
 from lircdepth_core.network import IMAGE_MEAN, IMAGE_STD, MAX_DEPTH, StudentOutput
 from lircdepth_core.network.deployment import folded
 from lircdepth_core.output_folder import output_folder
+from lircdepth_core.processors import usable_processors
 from lircdepth_core.result_files import write_atomically
 from lircdepth_core.worker_process import end_with_parent
 
@@ -185,7 +185,7 @@ def main() -> None:
     parser.add_argument("samples", help="folder of lircdepth prepare")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--images", type=int, help="only so many")
-    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (CPUs)")
+    parser.add_argument("--workers", type=int, default=usable_processors(), help="processes (CPUs)")
     args = parser.parse_args()
     if args.images is not None and args.images < 1:
         parser.error(f"--images {args.images}: give 1 or more")

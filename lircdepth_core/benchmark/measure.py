@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -18,6 +17,7 @@ from lircdepth_core.errors import InputError
 from lircdepth_core.inference.backends import BACKENDS
 from lircdepth_core.inference.backends.package_versions import versions
 from lircdepth_core.inference.model_files import load_network, read_description
+from lircdepth_core.processors import usable_processors
 from lircdepth_core.radar import RADAR_CHANNELS
 
 ROUNDS = 5
@@ -170,7 +170,7 @@ def machine(device: str) -> dict[str, Any]:
     accelerator = {} if device == "cpu" else {"gpu": torch.cuda.get_device_name(device)}
     return {
         "processor": _processor(),
-        "processors": len(os.sched_getaffinity(0)),
+        "processors": usable_processors(),
         "vector instructions": torch.backends.cpu.get_cpu_capability(),
         "system": platform.platform(),
         "python": platform.python_version(),

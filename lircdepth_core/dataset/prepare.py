@@ -36,6 +36,7 @@ from lircdepth_core.dataset.shards import INDEX_FILE, INDEX_FORMAT
 from lircdepth_core.errors import InputError, first_line
 from lircdepth_core.extras import not_installed
 from lircdepth_core.output_folder import output_folder
+from lircdepth_core.processors import usable_processors
 from lircdepth_core.progress import Progress
 from lircdepth_core.result_files import write_atomically
 from lircdepth_core.sole_process import LOCK_FILE, sole_process
@@ -268,7 +269,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--workers",
         type=int,
-        default=os.cpu_count() or 1,
+        default=usable_processors(),
         metavar="N",
         help="scenes prepared at a time, with the engine process (default: one per core, "
         "%(default)s here); ray takes what its cluster has",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -26,6 +25,7 @@ from lircdepth_core.drive.weather import LIGHTS, WEATHERS
 from lircdepth_core.errors import InputError, first_line
 from lircdepth_core.output_folder import output_folder
 from lircdepth_core.plain_json import parse_plain_json
+from lircdepth_core.processors import usable_processors
 from lircdepth_core.progress import Progress
 from lircdepth_core.result_files import naming_file, write_atomically
 from lircdepth_core.sole_process import sole_process
@@ -90,7 +90,7 @@ def write_drive(
             if not ((state / f"{name}.json").exists() or (state / name).exists())
         ]
         per_scene = scene_measurements(settings.sensors(), settings.duration, settings.sweeps)
-        workers = workers or os.cpu_count() or 1
+        workers = workers or usable_processors()
         done = per_scene * (scenes - len(missing))
         for step in make_scenes(state, settings, makers, missing, workers):
             done += step

@@ -5,7 +5,6 @@ from __future__ import annotations
 import heapq
 import math
 import multiprocessing
-import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +21,7 @@ from lircdepth_core.evaluation.sample_prediction import predict_sample
 from lircdepth_core.evaluation.sources import SampleSource
 from lircdepth_core.evaluation.totals import Totals
 from lircdepth_core.inference import Predictor
+from lircdepth_core.processors import usable_processors
 
 TRUTHS = ("single_scan", "exact")
 """What predictions are compared with, where a sample has it; named as the fields of `Sample`."""
@@ -276,7 +276,7 @@ def _measure_in_processes(
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     loader: Iterable[ImageResult | _Skipped | _Finished | Exception] = DataLoader(
-        _Work(source, load_predictor, options, max(1, (os.cpu_count() or 1) // workers)),
+        _Work(source, load_predictor, options, max(1, usable_processors() // workers)),
         batch_size=None,
         num_workers=workers,
         collate_fn=_as_it_is,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import time
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from lircdepth_core.inference.backends.child_process import (
 from lircdepth_core.inference.backends.example import example
 from lircdepth_core.inference.backends.package_versions import versions
 from lircdepth_core.network import DeploymentGraph
+from lircdepth_core.processors import usable_processors
 
 LARGEST_DEVIATION = 1e-3
 """Means of |depth / torch's depth - 1| and of |U - torch's U| up to which a back end is as good as
@@ -302,8 +302,7 @@ def _machine(device: str) -> str:
     if device != "cpu":
         return f"{torch.cuda.get_device_name(device)}, driver of CUDA {torch.version.cuda}"
     capability = torch.backends.cpu.get_cpu_capability()
-    # Where it can be asked: taskset and containers give fewer than there are.
-    given = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    given = usable_processors()
     threads = torch.get_num_threads()
     return f"{platform.machine()} {capability}, {_processor()}, {given} given, {threads} threads"
 
