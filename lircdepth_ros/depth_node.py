@@ -181,10 +181,11 @@ class DepthNode(LifecycleNode):
             max_sigma=values.max_sigma or None,
             at_network_size=values.output_size == "network",
             report=self.get_logger().info,
+            warn=partial(self._tell_of_replacement, "back end"),
         )
         if values.cpu_fallback:
             self._predictor = CpuFallback.load(
-                load, values.device, values.backend, self._tell_of_fallback
+                load, values.device, values.backend, partial(self._tell_of_replacement, "GPU")
             )
         else:
             self._predictor = load(device=values.device, backend=values.backend)
@@ -200,8 +201,8 @@ class DepthNode(LifecycleNode):
         ):
             self._outputs[name] = self.create_lifecycle_publisher(message_type, name, 10)
 
-    def _tell_of_fallback(self, reason: str) -> None:
-        self._health.condition("GPU", reason)
+    def _tell_of_replacement(self, failed: str, reason: str) -> None:
+        self._health.condition(failed, reason)
         worker = self._worker
         if worker is not None:
             worker.expect_building()
@@ -382,7 +383,8 @@ class DepthNode(LifecycleNode):
         self._poses = None
         self._predictor = None
         self._forget_abandoned()
-        release_device_memory()
+        if not self.has_unfinished_image:  # of a card that hangs, this would wait for it
+            release_device_memory()
         self._health.forget_model()
 
     def _forget_abandoned(self) -> None:

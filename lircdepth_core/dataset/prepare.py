@@ -271,7 +271,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=usable_processors(),
         metavar="N",
-        help="scenes prepared at a time, with the engine process (default: one per core, "
+        help="scenes prepared at a time, with the engine process (default: one per processor, "
         "%(default)s here); ray takes what its cluster has",
     )
     parser.add_argument(

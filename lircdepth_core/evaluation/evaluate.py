@@ -40,6 +40,7 @@ class ImageResult:
         scene: name of its scene.
         conditions: weather, light and the like.
         radar_points: returns in the image.
+        backend: that answered.
         notes: what is to be known of depth for its camera.
         truths: those of `TRUTHS` that the sample has.
         measures: by truth and radar change; a truth without a pixel up to the last cap is missing.
@@ -50,6 +51,7 @@ class ImageResult:
     scene: str
     conditions: dict[str, str]
     radar_points: int
+    backend: str
     notes: tuple[str, ...]
     truths: tuple[str, ...]
     measures: dict[str, dict[str, Measures]]
@@ -65,6 +67,7 @@ class Evaluation:
         images: number of samples seen.
         skipped: which shards and samples could not be read, and why.
         notes: what is to be known of depth for their cameras, and of how many images.
+        backends: that answered, most often one.
         scenes: names of their scenes, in order.
         truths: those of `TRUTHS` that any sample has.
         left_out: per truth, keys of samples that have it, but no pixel with truth up to the last
@@ -81,6 +84,7 @@ class Evaluation:
     images: int = 0
     skipped: list[str] = field(default_factory=list)
     notes: dict[str, int] = field(default_factory=dict)
+    backends: list[str] = field(default_factory=list)
     scenes: list[str] = field(default_factory=list)
     truths: list[str] = field(default_factory=list)
     left_out: dict[str, list[str]] = field(default_factory=dict)
@@ -93,6 +97,8 @@ class Evaluation:
         """Add the next image."""
         if result.scene not in self.scenes:
             self.scenes.append(result.scene)
+        if result.backend not in self.backends:
+            self.backends.append(result.backend)
         for truth in result.truths:
             if truth not in self.truths:
                 self.truths.append(truth)
@@ -227,6 +233,7 @@ def measure_sample(
         scene=sample.scene,
         conditions={"camera": sample.channel, **sample.conditions},
         radar_points=len(returns.visible_in(sample.camera)),
+        backend=predictor.backend,
         notes=predictor.camera_notes(sample.camera),
         truths=tuple(truths),
         measures=measures,

@@ -66,7 +66,7 @@ def results(evaluation: Evaluation, predictor: Predictor, data: str) -> dict[str
             "calibrated": model.calibration is not None,
             "weights": dataclasses.asdict(model.weights),
             "device": predictor.device,
-            "backend": predictor.backend,
+            "backend": ", ".join(evaluation.backends),
             "max_network_pixels": predictor.max_network_pixels,
             "notes": _model_notes(model, evaluation),
         },

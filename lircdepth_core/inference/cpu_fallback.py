@@ -89,7 +89,8 @@ class CpuFallback:
         cpu_backend, note = _cpu_backend()
         available = cuda_devices()
         if not available and device.startswith("cuda"):
-            choose_device(device, sys.maxsize)  # refuses what is no name of a device
+            # What was asked for is checked as where there is one.
+            requested_backend(backend, choose_device(device, sys.maxsize))
             tell(_told(device, InputError("this machine has no CUDA devices"), note))
             return load(device="cpu", backend=cpu_backend)
         chosen = choose_device(device, available)

@@ -127,6 +127,8 @@ class Predictor:
         int8: the network in 8-bit integers, if there is one.
         at_network_size: give depth and sigma as the network sees the image, smaller, instead of
             enlarged to the image's size.
+        warn: is told, in words, why torch answers from now on instead of what `auto` chose; None:
+            `report` is.
 
     Attributes:
         model: what the network is.
@@ -148,6 +150,7 @@ class Predictor:
         report: Callable[[str], None] = lambda text: None,
         int8: Int8Network | None = None,
         at_network_size: bool = False,
+        warn: Callable[[str], None] | None = None,
     ) -> None:
         if max_network_pixels < SIZE_MULTIPLE**2:
             raise InputError(
@@ -168,7 +171,9 @@ class Predictor:
         self._network: Backend
         if self._requested == "auto":
             size = trial_size(model.input, max_network_pixels)
-            self._network = AutomaticBackend(graph, self.device, size, artefacts, report)
+            self._network = AutomaticBackend(
+                graph, self.device, size, artefacts, report, warn or report
+            )
         else:
             self._network = open_backend(
                 self._requested, graph, self.device, artefacts, report, int8
@@ -189,6 +194,7 @@ class Predictor:
         max_sigma: float | None = None,
         report: Callable[[str], None] = lambda text: None,
         at_network_size: bool = False,
+        warn: Callable[[str], None] | None = None,
     ) -> Predictor:
         """Read a model folder, given by path or name (see `find_model`).
 
@@ -218,6 +224,7 @@ class Predictor:
             report,
             int8_network(folder, description),
             at_network_size,
+            warn,
         )
         predictor._no_artefacts = no_artefacts
         return predictor

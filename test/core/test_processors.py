@@ -1,5 +1,6 @@
 """How many processors this process may use."""
 
+import argparse
 import os
 import subprocess
 import sys
@@ -25,3 +26,13 @@ def test_where_it_cannot_be_asked_there_are_as_many_as_the_machine_has(monkeypat
     assert usable_processors() == 12
     monkeypatch.setattr(os, "cpu_count", lambda: None)
     assert usable_processors() == 1
+
+
+def test_workers_are_as_many_by_default(monkeypatch):
+    pytest.importorskip("webdataset", reason="needs the extra 'train'")
+    from lircdepth_core.dataset import prepare
+
+    monkeypatch.setattr(prepare, "usable_processors", lambda: 3)
+    parser = argparse.ArgumentParser()
+    prepare.add_arguments(parser)
+    assert parser.parse_args(["DATA", "OUT"]).workers == 3

@@ -660,7 +660,7 @@ def test_a_remapped_name_is_not_remapped_again(make_rig, predictor):
     wait_until(lambda: rig.diagnostics.get("/cam: received") == "1")
 
 
-def test_the_node_can_be_deactivated_activated_and_cleaned_up(make_rig, predictor):
+def test_the_node_can_be_deactivated_activated_and_cleaned_up(make_rig, predictor, monkeypatch):
     rig = make_rig()
     rig.trigger("deactivate")
     rig.images.publish(image_message(START))
@@ -671,9 +671,15 @@ def test_the_node_can_be_deactivated_activated_and_cleaned_up(make_rig, predicto
     rig.images.publish(image_message(START + SECOND))
     rig.answer_to(START + SECOND)
     assert not [m for m in rig.depths if nanoseconds(m) == START]
+    given_back = []
+    monkeypatch.setattr(
+        "lircdepth_ros.depth_node.release_device_memory", lambda: given_back.append(True)
+    )
     rig.trigger("deactivate")
+    assert not given_back
     rig.trigger("cleanup")
     wait_until(lambda: rig.message == "unconfigured")
+    assert given_back
 
 
 def test_colours_are_made_only_for_listeners(make_rig, predictor, monkeypatch):

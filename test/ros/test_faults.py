@@ -393,6 +393,23 @@ def test_a_gpu_that_fails_while_the_model_is_loaded_is_replaced_by_the_cpu(
     assert rig.diagnostics["warned of: GPU"] == "1"
 
 
+def test_a_back_end_that_torch_replaces_is_warned_of(make_rig, predictor):
+    """As slow as the CPU where a card failed, and for as good as ever."""
+    warn = []
+
+    def load(*_, **given):
+        warn.append(given["warn"])
+        return predictor
+
+    rig = make_rig(topics=(), load=staticmethod(load))
+    ask(rig, START)
+    warn[0]("tensorrt, the fastest, fails: a library is gone; from now on torch answers")
+    wait_until(lambda: rig.diagnostics.get("warned of: back end") == "1")
+    level, message = keep_asking(rig, START + SECOND, 0.5)
+    assert level == DiagnosticStatus.WARN
+    assert "back end: tensorrt, the fastest, fails" in message
+
+
 def keep_asking(rig, begin, seconds):
     """Ask for depth for so many seconds, from a stamp on; the level and message then."""
     end, at = time.monotonic() + seconds, begin

@@ -10,18 +10,20 @@ import numpy as np
 from lircdepth_core.inference.artefacts import Artefacts, CacheError
 from lircdepth_core.inference.backends.backend import Backend, NetworkMaps
 from lircdepth_core.inference.backends.catalogue import open_backend
-from lircdepth_core.inference.backends.choice import fastest, forget
+from lircdepth_core.inference.backends.choice import fastest, keep_torch
 from lircdepth_core.network import DeploymentGraph
 
 Result = TypeVar("Result")
+
+_LONGEST_FOREIGN_TEXT = 160
 
 
 class AutomaticBackend:
     """The fastest back end as it was measured once; torch as soon as that fails.
 
-    What ran then may not now: a library of the graphics card is gone, or the cache cannot be
-    written and an image of another size comes. Then the choice is forgotten, and made anew at the
-    next start.
+    What ran then may not now: a library of the graphics card is gone, say, or an image of another
+    size comes, for which there is no memory. Torch is the choice then for a day, unless it was the
+    cache that could not be written.
 
     Args:
         graph: what is to run.
@@ -29,7 +31,8 @@ class AutomaticBackend:
         size: width and height of the images to measure with, see `fastest`.
         artefacts: where the choice and built forms of the network are kept; None for nowhere, then
             torch runs it.
-        report: is told before something takes long, and why torch took over.
+        report: is told before something takes long.
+        warn: is told why torch took over.
 
     Attributes:
         name: of the back end in use, one of `BACKENDS`.
@@ -46,9 +49,10 @@ class AutomaticBackend:
         size: tuple[int, int],
         artefacts: Artefacts | None,
         report: Callable[[str], None],
+        warn: Callable[[str], None],
     ) -> None:
         self._graph, self._device, self._size = graph, device, size
-        self._artefacts, self._report = artefacts, report
+        self._artefacts, self._report, self._warn = artefacts, report, warn
         self.name, self.reason = "torch", ""
         if artefacts is not None:
             try:
@@ -69,13 +73,17 @@ class AutomaticBackend:
         except Exception as error:  # ONNX Runtime's and OpenVINO's own are plain Exceptions
             if self.name == "torch":
                 raise
-            failed = f"{self.name}, the fastest, fails: {' '.join(str(error).split())}"
-            if self._artefacts is not None and not isinstance(error, CacheError):
-                forget(self._device, self._size, self._artefacts)
+            text = " ".join(str(error).split())
+            of_cache = isinstance(error, CacheError)
+            if not of_cache:  # of those, the end says what to do
+                text = text[:_LONGEST_FOREIGN_TEXT]
+            why = f"{self.name}, the fastest, fails: {text}"
+            if self._artefacts is not None and not of_cache:
+                keep_torch(why, self._device, self._size, self._artefacts)
         # Only now, that the error no longer holds what ran.
         self._network = None
-        self.name, self.reason = "torch", failed[:200]
-        self._report(f"{self.reason}; from now on torch answers")
+        self.name, self.reason = "torch", why
+        self._warn(f"{why}; from now on torch answers")
         return work(self._opened())
 
     def _opened(self) -> Backend:

@@ -6,6 +6,7 @@ import json
 import platform
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -101,9 +102,12 @@ def try_and_keep(
     artefacts.get(_made_of(device, size), build)
 
 
-def forget(device: str, size: tuple[int, int], artefacts: Artefacts) -> None:
-    """Have `fastest` try the back ends again the next time."""
-    artefacts.discard(_made_of(device, size))
+def keep_torch(why: str, device: str, size: tuple[int, int], artefacts: Artefacts) -> None:
+    """Have `fastest` answer torch for a day, if that can be kept: what it chose failed later.
+
+    Made anew at once, the choice might be the same, where only images of another size fail.
+    """
+    _replace(_Choice("torch", why, True, time.time()), _made_of(device, size), artefacts)
 
 
 def _considered(device: str) -> list[str]:
@@ -175,7 +179,7 @@ def _try_apart(
     except ChildKilledError as error:
         name = before.name if before else _candidates(device)[0]
         killed = _Choice(name, f"trying the others was {error}", True, time.time())
-        artefacts.get(_made_of(device, size), lambda folder: _write(killed, folder))
+        _keep(killed, _made_of(device, size), artefacts)
     except ChildError as error:
         report(f"trying back ends in this process, for another one failed: {error}")
 
@@ -200,6 +204,18 @@ class _Choice:
     def is_stale(self) -> bool:
         """Whether it is time to try again; also where the clock says that it was made later."""
         return self.doubtful and not 0 <= time.time() - self.time < _DOUBT_HOLDS_SECONDS
+
+
+def _keep(choice: _Choice, made_of: dict[str, str], artefacts: Artefacts) -> None:
+    """Where there is none."""
+    artefacts.get(made_of, lambda folder: _write(choice, folder))
+
+
+def _replace(choice: _Choice, made_of: dict[str, str], artefacts: Artefacts) -> None:
+    """Where there is one, if it can be."""
+    artefacts.discard(made_of)
+    with suppress(CacheError):
+        _keep(choice, made_of, artefacts)
 
 
 def _write(choice: _Choice, folder: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import onnxruntime
 
 from lircdepth_core.errors import InputError
 from lircdepth_core.extras import install_command
-from lircdepth_core.inference.artefacts import proven_files
+from lircdepth_core.inference.artefacts import by_hand, proven_files
 from lircdepth_core.inference.backends.backend import NetworkMaps, NotInstalledError
 from lircdepth_core.inference.backends.example import example
 from lircdepth_core.inference.backends.onnx_files import NetworkFiles, waits_for
@@ -20,8 +22,8 @@ from lircdepth_core.inference.onnx_export import INPUTS, OUTPUTS
 ENGINES = "tensorrt"
 
 _FOREIGN_ENGINE = "could not deserialize engine"
-"""What ONNX Runtime says of one that another TensorRT built, for the file's name tells only which
-TensorRT ONNX Runtime itself was made for."""
+"""What ONNX Runtime says of one that another TensorRT built, where the file's name tells only which
+TensorRT ONNX Runtime was made for; and of a good one, where the card has no memory left."""
 
 
 class OnnxRuntimeBackend:
@@ -93,10 +95,9 @@ class OnnxRuntimeBackend:
             except Exception as error:  # ONNX Runtime's own are plain Exceptions
                 if _FOREIGN_ENGINE not in str(error):
                     raise
-            self._files.report("the TensorRT engine that was kept does not fit, building another")
-            for engine in engines.glob("*.engine"):
-                engine.unlink()
-            return tried()
+                self._files.report("the TensorRT engine that was kept does not load, building one")
+                with _engines_aside(engines):
+                    return tried()
 
     def _opened(
         self, path: Path, options: onnxruntime.SessionOptions, settings: dict[str, Any]
@@ -112,3 +113,26 @@ class OnnxRuntimeBackend:
                 "TensorRT that it names above, or take another back end"
             )
         return session
+
+
+@contextmanager
+def _engines_aside(folder: Path) -> Iterator[None]:
+    """Without the engines of a folder, which are gone in the end, or back if the body fails.
+
+    Raises:
+        CacheError: they cannot be moved.
+    """
+    aside = {engine.with_suffix(".aside"): engine for engine in folder.glob("*.engine")}
+    try:
+        for path, engine in aside.items():
+            engine.replace(path)
+    except OSError as error:
+        raise by_hand(folder, error) from error
+    try:
+        yield
+    except BaseException:
+        for path, engine in aside.items():
+            path.replace(engine)
+        raise
+    for path in aside:
+        path.unlink()

@@ -15,11 +15,12 @@ from unittest.mock import Mock, patch
 
 import numpy as np
 import pytest
+import torch
 from small_network import SmallNetwork, check_backend, sample
 
 from lircdepth_core.errors import InputError, NonFiniteError
 from lircdepth_core.inference import Predictor
-from lircdepth_core.inference.artefacts import Artefacts, CacheError
+from lircdepth_core.inference.artefacts import Artefacts, CacheError, proven_files
 from lircdepth_core.inference.backends import (
     BACKENDS,
     NetworkMaps,
@@ -30,8 +31,9 @@ from lircdepth_core.inference.backends import (
 )
 from lircdepth_core.inference.backends.backend import NotInstalledError
 from lircdepth_core.inference.backends.catalogue import BackendKind
-from lircdepth_core.inference.backends.choice import forget
+from lircdepth_core.inference.backends.choice import keep_torch
 from lircdepth_core.inference.backends.recent import KEPT_SIZES
+from lircdepth_core.inference.backends.torch_backend import TorchBackend
 from lircdepth_core.inference.model_description import SeededWeights, format_description
 from lircdepth_core.inference.onnx_export import export_onnx
 from lircdepth_core.network import DeploymentGraph
@@ -230,7 +232,45 @@ def test_a_tensorrt_engine_of_another_tensorrt_is_built_again(tmp_path, monkeypa
     for tensorrt in ("10.3", "10.3", "10.7", "10.7"):  # noqa: B007, the sessions look at it
         BACKENDS["tensorrt"].open(None, "cuda:0", files)(*sample(32, 64))
     assert built == ["10.3", "10.7"]
-    assert told == ["the TensorRT engine that was kept does not fit, building another"]
+    assert told == ["the TensorRT engine that was kept does not load, building one"]
+    assert not list(tmp_path.rglob("*.aside"))
+
+
+def test_a_tensorrt_engine_stays_where_none_can_be_built_instead(tmp_path, monkeypatch):
+    """A card whose memory others fill makes ONNX Runtime say that the engine does not load."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    from onnxruntime.capi.onnxruntime_pybind11_state import EPFail
+
+    def session(path, options, *, providers, enable_fallback):
+        there = any(Path(providers[0][1]["trt_engine_cache_path"]).glob("*.engine"))
+        failed = "could not deserialize engine from cache" if there else "out of memory"
+        raise EPFail(f"TensorRT EP {failed}")
+
+    monkeypatch.setattr(
+        onnxruntime, "get_available_providers", lambda: ["TensorrtExecutionProvider"]
+    )
+    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
+    with proven_files(engines := tmp_path / "tensorrt"):
+        (engines / "graph.engine").write_text("good")
+    backend = BACKENDS["tensorrt"].open(None, "cuda:0", OneFile(tmp_path / "network.onnx"))
+    with pytest.raises(EPFail, match="out of memory"):
+        backend(*sample(32, 64))
+    assert (engines / "graph.engine").read_text() == "good"
+
+
+def test_onnxruntime_that_was_made_without_a_card_is_told_from_one_that_fails(monkeypatch):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    with pytest.raises(NotInstalledError, match="has no CUDAExecutionProvider; pip uninstall"):
+        BACKENDS["onnxruntime"].open(None, "cuda:0", OneFile("network.onnx"))
+
+
+def test_in_half_precision_the_weights_are_stored_so(small_network):
+    graph = DeploymentGraph(small_network)
+    backend = TorchBackend(graph, "cpu", half=True)
+    halves = {each.dtype for each in backend._run.network.mix.parameters()}
+    assert halves == {torch.bfloat16}
+    assert {each.dtype for each in graph.parameters()} == {torch.float32}
 
 
 def test_of_sizes_the_one_that_was_used_longest_ago_goes_before_another_is_made():
@@ -387,12 +427,14 @@ def test_a_choice_without_what_is_not_installed_is_kept(choose):
     assert choose(torch=kind(0.2), other=kind(0.1)) == ("torch", why, [])
 
 
-def test_a_choice_that_is_forgotten_is_made_again(choose, artefacts):
-    assert choose(torch=kind(0.2), other=kind(0.1))[0] == "other"
-    kinds = {"torch": kind(0.2), "other": kind(0.1, error=RuntimeError("a library is gone"))}
+def test_torch_is_kept_for_a_day_where_the_choice_failed_later(choose, artefacts):
+    kinds = {"torch": kind(0.2), "other": kind(0.1)}
+    assert choose(**kinds)[0] == "other"
     with patch.dict(BACKENDS, kinds, clear=True):
-        forget("cpu", (96, 64), artefacts)
-    assert choose(**kinds)[0] == "torch"
+        keep_torch("a library is gone", "cpu", (96, 64), artefacts)
+    assert choose(**kinds) == ("torch", "a library is gone", [])
+    times.sleep(100_000)
+    assert choose(**kinds)[0] == "other"
 
 
 def test_a_choice_that_other_work_disturbed_is_made_again_after_a_day(choose):

@@ -132,10 +132,16 @@ def loader(errors: dict[str, Exception]):
 
 
 @pytest.mark.parametrize("device", ["auto", "cuda"])
-def test_a_device_that_fails_while_the_model_is_loaded_is_replaced_too(device, one_gpu):
+def test_a_device_that_fails_while_the_model_is_loaded_is_replaced_too(
+    device, one_gpu, monkeypatch
+):
     told: list[str] = []
     load, asked = loader({device: OUT_OF_MEMORY})
+    given_back: list[bool] = []
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: given_back.append(True))
     predictor = CpuFallback.load(load, device, "tensorrt", told.append)
+    assert given_back
     assert predictor(IMAGE, None, None).device == "cpu"
     assert asked == [(device, "tensorrt"), ("cpu", "auto")]
     assert len(told) == 1
@@ -181,7 +187,7 @@ def test_a_card_that_is_gone_before_the_start_is_replaced_too(device, monkeypatc
     monkeypatch.setattr("lircdepth_core.inference.cpu_fallback.cuda_devices", lambda: 0)
     told: list[str] = []
     load, asked = loader({})
-    assert CpuFallback.load(load, device, "tensorrt", told.append)(IMAGE, None, None)
+    assert CpuFallback.load(load, device, "torch", told.append)(IMAGE, None, None)
     assert asked == [("cpu", "auto")]
     assert told == [
         f"{device} failed (this machine has no CUDA devices); from now on the CPU answers, slower"
@@ -189,12 +195,17 @@ def test_a_card_that_is_gone_before_the_start_is_replaced_too(device, monkeypatc
 
 
 @pytest.mark.parametrize(
-    ("device", "devices", "words"), [("cuda:x", 0, "unknown"), ("cuda:7", 2, "is not there")]
+    ("device", "backend", "devices", "words"),
+    [
+        ("cuda:x", "auto", 0, "unknown"),
+        ("cuda:7", "auto", 2, "is not there"),
+        ("cuda:0", "tensorrtt", 0, "backend: 'tensorrtt' is unknown"),
+    ],
 )
-def test_a_device_that_never_was_is_a_mistake(device, devices, words, monkeypatch):
+def test_what_never_was_is_a_mistake(device, backend, devices, words, monkeypatch):
     monkeypatch.setattr("lircdepth_core.inference.cpu_fallback.cuda_devices", lambda: devices)
     with pytest.raises(InputError, match=words):
-        CpuFallback.load(loader({})[0], device, "auto", pytest.fail)
+        CpuFallback.load(loader({})[0], device, backend, pytest.fail)
 
 
 def test_of_a_card_that_failed_the_memory_is_given_back(monkeypatch):
