@@ -14,9 +14,15 @@ LOCK_FILE = ".lock"
 """In the folder, while a process is in it, and after a kill."""
 
 
+_held: set[int] = set()
+"""Open descriptors of locks; processes that are forked have them too."""
+
+
 @contextmanager
 def sole_process(folder: Path) -> Iterator[None]:
     """Keep others out of a folder that is there; a process that is killed keeps nobody out.
+
+    But those that it forked do, as long as they live, unless they `stay_out`.
 
     Raises:
         InputError: another process is in it.
@@ -24,12 +30,20 @@ def sole_process(folder: Path) -> Iterator[None]:
     # A file: NFS tells its server, and so other machines, of locks on these, but not on folders.
     path = folder / LOCK_FILE
     lock = _locked(path)
+    _held.add(lock)
     try:
         yield
     finally:
+        _held.discard(lock)
         with suppress(FileNotFoundError):  # the folder may be gone
             path.unlink()
         os.close(lock)
+
+
+def stay_out() -> None:
+    """Say in a forked process that it does nothing in the folders that are its parent's alone."""
+    while _held:
+        os.close(_held.pop())
 
 
 def _locked(path: Path) -> int:

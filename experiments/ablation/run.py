@@ -17,6 +17,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -385,6 +386,16 @@ def test_figures(evaluation: Path) -> dict[str, Any]:
     }
 
 
+@contextmanager
+def nothing_begun_after_ctrl_c(pool: ThreadPoolExecutor) -> Iterator[None]:
+    """Only what runs already is waited for, which Ctrl-C reaches too."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+
+
 def main() -> int:
     """Make what is not there yet; 1 if a run failed."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -422,7 +433,7 @@ def main() -> int:
         test(run, plan["data"], results, out, args.device)
 
     failed: set[str] = set()
-    with ThreadPoolExecutor(args.jobs) as pool:
+    with ThreadPoolExecutor(args.jobs) as pool, nothing_begun_after_ctrl_c(pool):
         # What waits for another run would wait in the pool and hold a place.
         for wave in waves(runs):
             jobs = {run.name: pool.submit(make, run) for run in wave if not run.needs & failed}

@@ -46,8 +46,16 @@ STATISTICS_BATCHES = 60
 
 
 def run(*arguments: Any) -> None:
-    """Run Python; its output is this program's."""
-    subprocess.run([sys.executable, *map(str, arguments)], check=True)
+    """Run Python; its output is this program's, and so is its Ctrl-C, whose end is waited for."""
+    command = [sys.executable, *map(str, arguments)]
+    with subprocess.Popen(command) as process:
+        try:
+            status = process.wait()
+        except KeyboardInterrupt:
+            process.wait()  # a training writes a checkpoint first
+            raise
+    if status:
+        raise subprocess.CalledProcessError(status, command)
 
 
 def make_data(drives: dict[str, Any], out: Path) -> None:

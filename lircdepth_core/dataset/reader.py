@@ -149,6 +149,13 @@ class TrainingBatches(IterableDataset[Batch]):
         """How many samples the shards hold."""
         return sum(self._counts)
 
+    @property
+    def content(self) -> list[tuple[str, int]]:
+        """Names of the shards without their places, in order, and how many samples each holds."""
+        return [
+            (shard.name, count) for shard, count in zip(self._shards, self._counts, strict=True)
+        ]
+
     def set_epoch(self, epoch: int, first_batch: int = 0) -> None:
         """Choose what the next iteration gives; workers that persist do not hear of it.
 

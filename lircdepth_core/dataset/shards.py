@@ -80,6 +80,12 @@ class Shard:
     samples: int | None = None
 
     @property
+    def name(self) -> str:
+        """Of the file, without its folder; of a URL without what may be signed anew each day."""
+        path = self.location if self.is_local else urllib.parse.urlsplit(self.location).path
+        return path.rpartition("/")[2]
+
+    @property
     def is_local(self) -> bool:
         """Whether it is a file, in which any sample can be read at once."""
         return not _is_url(self.location)

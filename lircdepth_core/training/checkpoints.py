@@ -6,7 +6,8 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,32 +81,30 @@ class Checkpoints:
         path = self._path(step)
         temporary = path.with_suffix(".new")
         header = {_KEY: json.dumps({"format": _FORMAT, **checkpoint.values})}
-        try:
+        with self._written_whole(path, temporary):
             self._folder.mkdir(parents=True, exist_ok=True)
             safetensors.torch.save_file(dict(checkpoint.tensors), temporary, header)
             _sync(temporary)
             temporary.replace(path)
-        except (OSError, safetensors.SafetensorError) as error:
-            reason = error.strerror if isinstance(error, OSError) else str(error)
-            raise InputError(
-                f"{path}: cannot be written ({reason}); {self.describe_newest()}; free some "
-                "space and run the same command again"
-            ) from error
-        finally:
-            temporary.unlink(missing_ok=True)
         for old in self.steps()[: -self._keep] if delete_old else ():
             self._path(old).unlink()
         return path
 
     def mark_chosen(self, step: int) -> None:
-        """Keep the checkpoint of a step as the chosen one."""
+        """Keep the checkpoint of a step as the chosen one.
+
+        Raises:
+            InputError: the file cannot be written; what was there before is unchanged.
+        """
         temporary = self.chosen.with_suffix(".new")
-        temporary.unlink(missing_ok=True)
-        try:
-            os.link(self._path(step), temporary)
-        except OSError:  # a file system without links
-            shutil.copyfile(self._path(step), temporary)
-        temporary.replace(self.chosen)
+        with self._written_whole(self.chosen, temporary):
+            temporary.unlink(missing_ok=True)
+            try:
+                os.link(self._path(step), temporary)
+            except OSError:  # a file system without links
+                shutil.copyfile(self._path(step), temporary)
+                _sync(temporary)
+            temporary.replace(self.chosen)
 
     def has_chosen(self, step: int) -> bool:
         """Whether the chosen one is there, and of this step."""
@@ -118,6 +117,21 @@ class Checkpoints:
         """A clause that says which checkpoint a run would go on from."""
         newest = self.newest()
         return f"the last good checkpoint is {newest}" if newest else "there is no checkpoint yet"
+
+    @contextmanager
+    def _written_whole(self, path: Path, temporary: Path) -> Iterator[None]:
+        """Around what writes a file under another name first, which is gone in the end."""
+        try:
+            yield
+        except (OSError, safetensors.SafetensorError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            raise InputError(
+                f"{path}: cannot be written ({reason}); {self.describe_newest()}; free some "
+                "space and run the same command again"
+            ) from error
+        finally:
+            # Also where it was renamed: of two links to one file that does nothing.
+            temporary.unlink(missing_ok=True)
 
     def _path(self, step: int) -> Path:
         return self._folder / f"step-{step:09d}.safetensors"

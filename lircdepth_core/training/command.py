@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import functools
 import math
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -29,6 +30,7 @@ from lircdepth_core.training.freed_memory import keep_freed_memory
 from lircdepth_core.training.networks import TEACHERS, load_teacher, starting_network
 from lircdepth_core.training.precision import DTYPES, denormals_flushed, usable_precision
 from lircdepth_core.training.processes import Processes, joined
+from lircdepth_core.training.run_progress import Outcome
 from lircdepth_core.training.stopping import SIGNALS
 
 
@@ -102,7 +104,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="extend",
         default=[],
         metavar="FIELD=VALUE",
-        help="fields to change, such as optimiser.learning_rate=1e-4 data.train=[shards/train]",
+        help="fields to change, such as optimiser.learning_rate=1e-4 data.train=[shards/training]",
     )
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="folder of the run, to be made"
@@ -232,23 +234,15 @@ def _train(
 ) -> int:
     try:
         from lircdepth_core.training.export import export_chosen
-        from lircdepth_core.training.loop import train
+        from lircdepth_core.training.loop import BrokenOffError, train
     except ImportError as error:
         raise InputError(not_installed(error.name, "train")) from error
     report: Any = functools.partial(print, flush=True)
-    outcome = train(
-        config,
-        task,
-        args.out,
-        processes,
-        time_limit=None if args.time_limit is None else 60 * args.time_limit,
-        max_steps=args.max_steps,
-        teacher=teacher_hash,
-        report=report,
-    )
-    if not processes.leads:
-        return 0
-    if outcome.progress.chosen:
+
+    def export(outcome: Outcome) -> None:
+        chosen = outcome.progress.chosen
+        if not (processes.leads and chosen):
+            return
         folder = export_chosen(
             task.network,
             args.out,
@@ -259,11 +253,30 @@ def _train(
             seen=seen,
             report=report,
         )
-        chosen = outcome.progress.chosen
         report(
             f"{folder}: {config.record.chosen_name}, of step {chosen.step}, "
             f"validation MAE {chosen.mae:.3f} m"
         )
+
+    try:
+        outcome = train(
+            config,
+            task,
+            args.out,
+            processes,
+            time_limit=None if args.time_limit is None else 60 * args.time_limit,
+            max_steps=args.max_steps,
+            teacher=teacher_hash,
+            report=report,
+        )
+    except BrokenOffError as error:
+        # What was chosen before is as good as ever; that it cannot be written is no news then.
+        with suppress(InputError, OSError):
+            export(error.outcome)
+        raise
+    export(outcome)
+    if not processes.leads:
+        return 0
     if outcome.stopped_by:
         report(
             f"stopped after step {outcome.progress.step} of {outcome.total_steps} "

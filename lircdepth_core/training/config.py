@@ -156,7 +156,10 @@ class Start:
 
     def __post_init__(self) -> None:
         if self.model is not None and self.imagenet != ImageNet():
-            raise InputError("imagenet: the model has its own backbones; give null or no model")
+            given = [name for name, path in vars(self.imagenet).items() if path is not None]
+            raise InputError(
+                f"imagenet.{given[0]}: the model has its own backbones; give null or no model"
+            )
         if self.model is not None and self.image_encoder is not None:
             raise InputError("image_encoder: the model has its own; give null or no model")
         if self.image_encoder is not None and self.imagenet.mobilenet_v2 is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import signal
@@ -19,6 +20,7 @@ from lircdepth_core.dataset.reader import Batch
 from lircdepth_core.dataset.sample_files import keyframe_of
 from lircdepth_core.dataset.shards import Shard, find_shards, first_key
 from lircdepth_core.errors import InputError, naming
+from lircdepth_core.sole_process import stay_out
 
 _SECONDS_AFTER_SIGTERM = 60
 _SHARED_MEMORY = Path("/dev/shm")
@@ -85,8 +87,8 @@ def check_shared_memory(batch_bytes: int, workers: int, processes: int) -> None:
     if free < needed:
         raise InputError(
             f"data.workers: {workers} want {needed / 1e6:.0f} MB of shared memory for their "
-            f"batches, {_SHARED_MEMORY} has {free / 1e6:.0f} MB; give a container more "
-            "(docker run --ipc=host, or --shm-size=2g), or fewer workers, 0 for none"
+            f"batches, {_SHARED_MEMORY} has {free / 1e6:.0f} MB; give a container more (docker run "
+            f"--ipc=host, or --shm-size={math.ceil(needed / 2**30)}g), or fewer workers, 0 for none"
         )
 
 
@@ -132,7 +134,8 @@ def _threads_that_can_be_forked() -> Iterator[None]:
 
 
 def _prepare_worker(number: int) -> None:
-    """Leave signals to the process that trains, and the cores too."""
+    """Leave signals to the process that trains, the cores too, and the folder of its run."""
+    stay_out()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     # Taken by a thread, since only there it is known who sent it.

@@ -124,7 +124,8 @@ Trained by `lircdepth train {description.network}`; these are the parameters aft
 | input | focal length {description.input.focal_length:g} px, scaled by \
 {description.input.interpolation} |
 | validation | MAE {chosen.mae:.3f} m, RMSE {chosen.rmse:.3f} m against {config.data.truth} depth \
-up to {VALIDATION_CAP:g} m, {chosen.images} images{by_it} |
+up to {VALIDATION_CAP:g} m, {chosen.images} images, of each the middle \
+{config.data.width}×{config.data.height} px{by_it} |
 | uncertainty head | {head} |
 | σ | {sigma} |
 

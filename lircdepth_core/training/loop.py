@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import platform
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from torch import Tensor
 
 from lircdepth_core.dataset.reader import Batch, TrainingBatches
 from lircdepth_core.errors import InputError, first_line
+from lircdepth_core.sole_process import sole_process
 from lircdepth_core.training.checkpoints import Checkpoint, Checkpoints, read_checkpoint
 from lircdepth_core.training.config import TrainingConfig
 from lircdepth_core.training.data import check_apart, check_shared_memory, load
@@ -26,7 +29,12 @@ from lircdepth_core.training.records import Records, progress_line
 from lircdepth_core.training.run_folder import CHECKPOINT_FOLDER, check_folder, keep_config
 from lircdepth_core.training.run_progress import Chosen, Outcome, Progress
 from lircdepth_core.training.stopping import MAX_STEPS, REASONS, Stop
-from lircdepth_core.training.validation import Validation, check_truth, validate
+from lircdepth_core.training.validation import (
+    NotFiniteDepthError,
+    Validation,
+    check_truth,
+    validate,
+)
 
 
 def train(
@@ -59,15 +67,43 @@ def train(
 
     Raises:
         InputError: the data or `out` cannot be used; or a loss or gradient is not finite, and then
-            names it, its samples, and the last good checkpoint; or the disk is full.
+            names it, its samples, and the last good checkpoint; or the disk is full; or another
+            run works in `out`. Where it had begun it is a `BrokenOffError`.
     """
     stop = Stop(time_limit, max_steps)
-    check_folder(config, out)
+    changed = check_folder(config, out)
     run = _Run(config, task, out, processes, stop, teacher, report)
     # Only now: what cannot begin has not claimed the folder.
     keep_config(config, out, processes)
-    with stop.heeding_signals():
-        return run.go()
+    with stop.heeding_signals(), _alone_in(out, processes):
+        if changed and processes.leads:
+            report(f"{out}: goes on with another {', '.join(changed)}")
+        try:
+            return run.go()
+        except InputError as error:
+            raise BrokenOffError(str(error), run.kept_outcome()) from error
+
+
+class BrokenOffError(InputError):
+    """A run under way cannot go on.
+
+    Attributes:
+        outcome: what it reached.
+    """
+
+    def __init__(self, message: str, outcome: Outcome) -> None:
+        super().__init__(message)
+        self.outcome = outcome
+
+
+@contextmanager
+def _alone_in(out: Path, processes: Processes) -> Iterator[None]:
+    """While no other run may work in the folder: each would delete the other's checkpoints."""
+    with ExitStack() as stack:
+        with processes.together():
+            if processes.leads:
+                stack.enter_context(sole_process(out))
+        yield
 
 
 class _Run:
@@ -110,6 +146,8 @@ class _Run:
         batches = load(self._validation, data.workers, processes.device)
         check_truth(batches, data.truth, processes)
         self._samples = None if self._batches.streams else self._batches.samples
+        content = (self._batches.content, self._validation.content)
+        self._content = hashlib.sha256(json.dumps(content).encode()).hexdigest()
         self._images_per_step = data.batch_size * processes.ranks * config.optimiser.accumulate
         self._steps_per_epoch = self._batches.samples // self._images_per_step
         if not self._steps_per_epoch:
@@ -118,11 +156,28 @@ class _Run:
                 f"{self._images_per_step} images of an update; lower batch_size or accumulate"
             )
         self._total_steps = config.length.total_steps(self._steps_per_epoch, self._images_per_step)
+        if config.optimiser.warmup_steps > self._total_steps:
+            raise InputError(
+                f"optimiser.warmup_steps: {config.optimiser.warmup_steps}, but the run has "
+                f"{self._total_steps} steps of {self._images_per_step} images; give fewer"
+            )
         self._checkpoints = Checkpoints(out / CHECKPOINT_FOLDER, config.record.keep)
         self._learner = Learner(task, config.optimiser, processes, config.seed)
         self._progress = Progress()
         self._meter = Meter()
         self._records: Records | None = None
+
+    @property
+    def outcome(self) -> Outcome:
+        """What was reached so far, not stopped by anything."""
+        return Outcome(self._progress, self._total_steps, None)
+
+    def kept_outcome(self) -> Outcome:
+        """The same; nothing is chosen in it where the chosen parameters are not on the disk."""
+        chosen = self._progress.chosen
+        kept = chosen is not None and self._checkpoints.has_chosen(chosen.step)
+        progress = self._progress if kept else dataclasses.replace(self._progress, chosen=None)
+        return dataclasses.replace(self.outcome, progress=progress)
 
     def go(self) -> Outcome:
         """Train to the end, or until it must stop."""
@@ -145,9 +200,13 @@ class _Run:
         if self._validation_is_due:
             with self._meter.paused():
                 stopped_by = self._validate()
+        if stopped_by is None and 0 < self._progress.step < self._total_steps:
+            # Of the reasons to stop this one holds before any update too.
+            reason = self._agreed_stop(self._progress.step)
+            stopped_by = reason if reason == MAX_STEPS else None
         while self._progress.step < self._total_steps and stopped_by is None:
             stopped_by = self._rest_of_epoch()
-        return Outcome(self._progress, self._total_steps, stopped_by)
+        return dataclasses.replace(self.outcome, stopped_by=stopped_by)
 
     def _rest_of_epoch(self) -> str | None:
         """Make the updates that are left of an epoch; why it was broken off, if it was."""
@@ -244,7 +303,7 @@ class _Run:
         """Validate, choose and write a checkpoint; why it was broken off, if it was."""
         step = self._progress.step
         self._learner.gather()
-        with self._naming_what_memory_lacks(step):
+        with self._naming_what_memory_lacks(step), self._naming_what_to_delete():
             result = validate(
                 self._learner.result,
                 load(self._validation, self._config.data.workers, self._processes.device),
@@ -282,6 +341,7 @@ class _Run:
                 values["progress"] = dataclasses.asdict(self._progress)
                 values["images_per_step"] = self._images_per_step
                 values["samples"] = self._samples
+                values["data"] = self._content
                 values["teacher"] = self._teacher
                 checkpoint = Checkpoint(tensors, values)
                 self._checkpoints.write(self._progress.step, checkpoint, delete_old=delete_old)
@@ -338,6 +398,11 @@ class _Run:
                 f"{path}: of a run on {samples} training samples, now there are {self._samples}; "
                 "give the same data to go on, or a new --out"
             )
+        if checkpoint.values.get("data", self._content) != self._content:
+            raise InputError(
+                f"{path}: of a run on shards of other names, sizes or order; give the same data to "
+                "go on, or a new --out"
+            )
         if checkpoint.values.get("teacher", self._teacher) != self._teacher:
             raise InputError(
                 f"{path}: of a run with other parameters of its teacher; give the same teacher to "
@@ -368,6 +433,13 @@ class _Run:
             f"{self._out}: {f'goes on after step {step}' if resumed else 'begins'}; "
             f"{self._total_steps} steps of {self._images_per_step} images, {device.type}"
         )
+        if self._processes.ranks > 1:
+            optimiser, data = self._config.optimiser, self._config.data
+            self._report(
+                f"an update is of {self._images_per_step} images, {data.batch_size} of each of "
+                f"{self._processes.ranks} processes x accumulate {optimiser.accumulate}; "
+                f"learning_rate {optimiser.learning_rate:g} is taken as it is"
+            )
         if resumed and self._batches.streams and self._progress.step_in_epoch:
             self._report(
                 "the shards are streamed: the epoch goes on at the start of a shard, some of its "
@@ -399,5 +471,17 @@ class _Run:
         except NotFiniteError as error:
             raise InputError(
                 f"step {self._progress.step + 1}: {error}; {self._checkpoints.describe_newest()}; "
-                "lower the learning rate, or look at the data"
+                "lower optimiser.learning_rate or give a clip_norm to go on from there, or look at "
+                "the data"
+            ) from error
+
+    @contextmanager
+    def _naming_what_to_delete(self) -> Iterator[None]:
+        """The checkpoint that is validated was written before: going on would end here again."""
+        try:
+            yield
+        except NotFiniteDepthError as error:
+            raise InputError(
+                f"step {self._progress.step}: {error}; delete {self._checkpoints.newest()} and "
+                "lower optimiser.learning_rate to go on from the checkpoint before it"
             ) from error

@@ -37,11 +37,9 @@ class Meter:
 
     def add(self, values: Mapping[str, Tensor | float]) -> None:
         """Count an update; of its values, those that are finite."""
+        # Kept as they are: to read one waits for all that the device has been given to do.
         for name, value in values.items():
-            number = float(value)
-            if math.isfinite(number):
-                total, count = self._sums.get(name, (0.0, 0))
-                self._sums[name] = (total + number, count + 1)
+            self._values.setdefault(name, []).append(torch.as_tensor(value))
         self._updates += 1
         self._steps += 1
 
@@ -52,12 +50,13 @@ class Meter:
         the time in which there was no data. Called within `paused`.
         """
         passed = time.perf_counter() - self._cleared - self._paused
-        own = [total / count for total, count in self._sums.values()]
-        values = torch.tensor([*own, passed, self._waiting], dtype=torch.float64)
+        own = {name: _mean_of_finite(given) for name, given in self._values.items()}
+        own = {name: mean for name, mean in own.items() if not math.isnan(mean)}
+        values = torch.tensor([*own.values(), passed, self._waiting], dtype=torch.float64)
         *means, seconds, waiting = (processes.sum(values) / processes.ranks).tolist()
         updates = self._updates
         taken = {
-            **dict(zip(self._sums, means, strict=True)),
+            **dict(zip(own, means, strict=True)),
             "images_per_second": updates * images_per_step / seconds,
             "seconds_per_step": seconds / updates,
             "wait_share": waiting / seconds,
@@ -70,6 +69,12 @@ class Meter:
         return (time.perf_counter() - self._started) / self._steps * steps_left
 
     def _clear(self) -> None:
-        self._sums: dict[str, tuple[float, int]] = {}
+        self._values: dict[str, list[Tensor]] = {}
         self._updates, self._waiting = 0, 0.0
         self._cleared, self._paused = time.perf_counter(), 0.0
+
+
+def _mean_of_finite(values: list[Tensor]) -> float:
+    """Of single numbers, on whatever device; NaN if none is finite."""
+    numbers = torch.stack([value.detach().double() for value in values])
+    return float(numbers[numbers.isfinite()].mean())

@@ -40,6 +40,7 @@ def starting_network(
     Raises:
         InputError: a file cannot be read, or is of another network.
     """
+    torch.manual_seed(seed)
     if start.model is not None:
         if Path(start.model).is_file():
             if kind not in PUBLISHED:
@@ -51,7 +52,6 @@ def starting_network(
         known = load_network(folder, description)
         assert isinstance(known, StudentNetwork | Teacher)
         return known, description
-    torch.manual_seed(seed)
     network = NETWORKS[kind]()
     files = start.imagenet
     if not isinstance(network, SmallStudent) and start.image_encoder:

@@ -125,7 +125,7 @@ def joined(device: str) -> Iterator[Processes]:
             "of them in the variable CUDA_VISIBLE_DEVICES"
         )
     if device in ("auto", "cuda") and cuda_devices():
-        device = f"cuda:{_number('LOCAL_RANK', os.environ.get('SLURM_LOCALID'))}"
+        device = f"cuda:{_own_cuda_device()}"
     chosen = _usable(device)
     try:
         distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
@@ -140,6 +140,20 @@ def joined(device: str) -> Iterator[Processes]:
         yield Processes(distributed.get_rank(), ranks, chosen, here)
     finally:
         distributed.destroy_process_group()
+
+
+def _own_cuda_device() -> int:
+    """Which of the devices that are to be seen is this process's."""
+    rank, devices = _number("LOCAL_RANK", os.environ.get("SLURM_LOCALID")), cuda_devices()
+    if rank < devices:
+        return rank
+    # Slurm shows each of its tasks its own alone, if it is asked for one per task.
+    if devices == 1 and "LOCAL_RANK" not in os.environ:
+        return 0
+    raise InputError(
+        f"--device: process {rank} of this machine has no CUDA device of its own, there are "
+        f"{devices}; start as many processes as that, or give cpu"
+    )
 
 
 def _number(name: str, otherwise: str | None) -> int:
@@ -159,4 +173,6 @@ def _usable(request: str) -> torch.device:
     device = torch.device(choose_device(request, cuda_devices()))
     if device.type == "cuda":
         torch.cuda.set_device(device)
+        # Images are of one size: the fastest kernel for each convolution is worth looking for.
+        torch.backends.cudnn.benchmark = True
     return device

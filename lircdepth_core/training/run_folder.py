@@ -16,17 +16,33 @@ CONFIG_FILE = "config.yaml"
 CHECKPOINT_FOLDER = "checkpoints"
 CHOSEN_CHECKPOINT = f"{CHECKPOINT_FOLDER}/{CHOSEN_FILE}"
 
-MAY_CHANGE = ("record.", "data.workers", "optimiser.accumulate")
-"""Fields that a resumed run may have changed, by the beginning of their names; two processes may
-take the place of one that accumulates twice as many batches."""
+MAY_CHANGE = (
+    "record.",
+    "data.workers",
+    "data.train",
+    "data.validation",
+    "teacher",
+    "optimiser.accumulate",
+)
+"""Fields that a resumed run may have changed, whole or by the beginning of their names: two
+processes may take the place of one that accumulates twice as many batches; data and teacher may
+lie elsewhere now, and the checkpoint knows whether they are the same."""
+
+IS_TOLD = ("optimiser.learning_rate", "optimiser.clip_norm")
+"""Fields that may have changed too, as where a loss was not finite."""
+
+_SECTIONS_THAT_MAY_CHANGE = tuple(name for name in MAY_CHANGE if name.endswith("."))
 
 _UNFINISHED = "config.new"  # left by a process killed just then
 
 Config = TypeVar("Config", bound=TrainingConfig)
 
 
-def check_folder(config: TrainingConfig, out: Path) -> None:
+def check_folder(config: TrainingConfig, out: Path) -> list[str]:
     """See that the folder is new, or that of a run with this configuration or without a checkpoint.
+
+    Returns:
+        Fields of `IS_TOLD` that a run with a checkpoint had other values of.
 
     Raises:
         InputError: it holds something else, or a run of another configuration.
@@ -36,16 +52,20 @@ def check_folder(config: TrainingConfig, out: Path) -> None:
         changed = [
             name
             for name in differences(read_config(type(config), path), config)
-            if not name.startswith(MAY_CHANGE)
+            if not (name in MAY_CHANGE or name.startswith(_SECTIONS_THAT_MAY_CHANGE))
         ]
         checkpoints = Checkpoints(out / CHECKPOINT_FOLDER, 1)
-        if changed and (checkpoints.newest() or checkpoints.chosen.exists()):
+        if not (checkpoints.newest() or checkpoints.chosen.exists()):
+            return []
+        if refused := [name for name in changed if name not in IS_TOLD]:
             raise InputError(
-                f"{path}: the run was begun with another {', '.join(changed)}; give the same "
+                f"{path}: the run was begun with another {', '.join(refused)}; give the same "
                 "values to go on, or a new --out"
             )
-    elif out.is_dir() and any(found.name != _UNFINISHED for found in out.iterdir()):
+        return changed
+    if out.is_dir() and any(found.name != _UNFINISHED for found in out.iterdir()):
         raise InputError(f"{out}: holds something else; give a new --out")
+    return []
 
 
 def keep_config(config: TrainingConfig, out: Path, processes: Processes) -> None:

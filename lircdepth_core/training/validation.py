@@ -19,9 +19,16 @@ VALIDATION_CAP = 80.0
 """Metres; truth beyond is not compared."""
 
 
+class NotFiniteDepthError(InputError):
+    """A predicted depth is NaN or infinite."""
+
+
 @dataclass(frozen=True)
 class Validation:
-    """Averages over the validation images, as `lircdepth evaluate` takes them, up to 80 m.
+    """Averages over the validation images, up to 80 m, each as `lircdepth evaluate` takes it.
+
+    But of an image only the middle counts that is as large as the training's crops: `evaluate`,
+    which takes it whole, finds other errors.
 
     Attributes:
         images: how many had truth.
@@ -71,8 +78,8 @@ def validate(
         None if a process broke off.
 
     Raises:
-        InputError: no image has such truth, a predicted depth is not finite, or a sample cannot be
-            read.
+        InputError: no image has such truth, or a sample cannot be read.
+        NotFiniteDepthError: a predicted depth is not.
     """
     training = network.training
     network.eval()
@@ -87,10 +94,7 @@ def validate(
             truths = getattr(batch, truth).numpy()
             for key, depth, true_depth in zip(batch.keys, predicted, truths, strict=True):
                 if not np.isfinite(depth).all():
-                    raise InputError(
-                        f"the depth of validation sample {key} is not finite; lower the learning "
-                        "rate"
-                    )
+                    raise NotFiniteDepthError(f"the depth of validation sample {key} is not finite")
                 valid = _compared(true_depth)
                 if valid.any():
                     totals[0] += 1

@@ -33,7 +33,7 @@ data:
   workers: 0
   radar_dropout: {{all_returns: 0.2, half_of_returns: 0.5}}
 length: {{steps: 10}}
-optimiser: {{learning_rate: 1e-2, eps: 1e-8, warmup_steps: 2, ema_decay: 0.5}}
+optimiser: {{learning_rate: 1e-2, eps: 1e-8, warmup_steps: 1, ema_decay: 0.5}}
 record: {{log_every: 2, validate_every: 4, checkpoint_every: 3, keep: 2}}
 """
 

@@ -34,11 +34,13 @@ from lircdepth_core.inference.model_files import (
 )
 from lircdepth_core.network import SmallStudent, Student, Teacher
 from lircdepth_core.radar import RadarReturns
+from lircdepth_core.training import loop, validation
 from lircdepth_core.training.checkpoints import read_checkpoint
 from lircdepth_core.training.command import StudentTraining
 from lircdepth_core.training.config import ImageNet, Start
 from lircdepth_core.training.config_files import read_config
 from lircdepth_core.training.networks import load_teacher, starting_network
+from lircdepth_core.training.validation import NotFiniteDepthError
 
 DISTILLATION = ("image_feature", "radar_feature", "structure", "inter_depth")
 
@@ -144,6 +146,29 @@ def test_a_student_goes_on_bit_by_bit_and_its_best_becomes_a_model(
     assert read_description(folder) == model
 
 
+def test_what_was_chosen_becomes_a_model_where_the_run_breaks_off(
+    config, tmp_path, capsys, monkeypatch
+):
+    """Days of training are not to be lost by a loss that is not finite in the end."""
+    validations = []
+
+    def fails_in_the_end(*given):
+        validations.append(given)
+        if len(validations) == 2:
+            raise NotFiniteDepthError("the depth of validation sample x is not finite")
+        return validation.validate(*given)
+
+    monkeypatch.setattr(loop, "validate", fails_in_the_end)
+    arguments = ["train", "student", "--config", str(config), "--out", str(tmp_path / "out")]
+    changes = ["teacher=null", "record.validate_every=1"]
+    changes += [f"loss.{name}=0" for name in DISTILLATION]
+    assert cli.main([*arguments, "--set", *changes]) == 2
+    captured = capsys.readouterr()
+    assert "model: the best, of step 1, validation MAE" in captured.out
+    assert captured.err.startswith("lircdepth train: step 2: the depth of validation sample x is")
+    assert read_description(tmp_path / "out" / "model").trained
+
+
 def test_two_processes_of_torchrun_learn_together_and_write_once(config, tmp_path):
     out = tmp_path / "two"
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -162,6 +187,7 @@ def test_two_processes_of_torchrun_learn_together_and_write_once(config, tmp_pat
     assert [event["event"] for event in events] == ["start", "step", "validation", "end"]
     assert (events[0]["ranks"], events[0]["images_per_step"]) == (2, 2)
     assert done.stdout.count("model: the best, of step 1") == 1
+    assert "an update is of 2 images, 1 of each of 2 processes x accumulate 1" in done.stdout
     assert read_description(out / "model").trained
 
 
@@ -386,6 +412,10 @@ def test_what_would_change_the_depth_is_refused(changes, words):
         ),
         (["teacher={teacher}", "start.imagenet.resnet18=r.pth"], "start.imagenet.resnet18"),
         (["teacher={teacher}", "start.imagenet.mobilenet_v2=m.pth"], "m.pth: "),
+        (
+            ["teacher={teacher}", "start.model=m", "start.imagenet.mobilenet_v2=m.pth"],
+            "start.imagenet.mobilenet_v2: the model has its own backbones; give null",
+        ),
     ],
 )
 def test_what_cannot_work_is_one_line(changes, words, config, teacher, tmp_path, capsys):
@@ -415,6 +445,19 @@ def test_a_published_checkpoint_is_gone_on_from(tmp_path):
     assert description is None
     found = network.state_dict()
     assert all(torch.equal(found[name], value) for name, value in state.items())
+
+
+def test_the_head_that_a_published_checkpoint_lacks_comes_of_the_seed(tmp_path):
+    """A run that is killed before its first checkpoint begins as it did."""
+    state = {k: v for k, v in Student().state_dict().items() if "uncertainty_head" not in k}
+    torch.save({"model": {f"module.{k}": v for k, v in state.items()}}, tmp_path / "published")
+    heads = []
+    for seed in (0, 0, 1):
+        torch.rand(len(heads) + 1)
+        network, _ = starting_network("student", Start(str(tmp_path / "published")), seed)
+        heads.append(torch.cat([each.flatten() for each in network.uncertainty_head.parameters()]))
+    assert torch.equal(heads[0], heads[1])
+    assert not torch.equal(heads[0], heads[2])
 
 
 def test_backbones_start_from_imagenet_and_the_rest_from_the_seed(mobilenet):

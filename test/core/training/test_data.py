@@ -62,7 +62,9 @@ def test_too_little_shared_memory_is_said_before_anything_waits_for_it(monkeypat
     check_shared_memory(6_000_000, workers=2, processes=1)  # 10 batches
     for processes in (1, 2):
         batch = 60_000_000 // 8 // processes
-        with pytest.raises(InputError, match=r"data\.workers: 2 want 75 MB.*--ipc=host.*0 for"):
+        with pytest.raises(
+            InputError, match=r"data\.workers: 2 want 75 MB.*--ipc=host.*size=1g.*0 for"
+        ):
             check_shared_memory(batch, workers=2, processes=processes)
     check_shared_memory(60_000_000, workers=0, processes=1)
 

@@ -18,6 +18,7 @@ from training_rig import run_tiny
 
 from lircdepth_core.errors import InputError
 from lircdepth_core.training import learner, loop
+from lircdepth_core.training import processes as processes_module
 from lircdepth_core.training.checkpoints import Checkpoints, read_checkpoint
 from lircdepth_core.training.data import load
 from lircdepth_core.training.disturbed_batches import DisturbedBatches
@@ -180,6 +181,31 @@ def test_a_signal_to_one_process_stops_all_with_the_same_reason(tiny_config, tmp
     in_two(stopped, (tiny_config, out))
     assert [(out / f"stopped-{number}").read_text() for number in (0, 1)] == ["SIGTERM"] * 2
     assert logged(out, "end", "step") == [3]
+
+
+@pytest.mark.parametrize(
+    ("variables", "devices", "own"),
+    [
+        ({"LOCAL_RANK": "1"}, 2, 1),
+        ({"SLURM_LOCALID": "1"}, 2, 1),
+        ({"SLURM_LOCALID": "3"}, 1, 0),  # --gpus-per-task=1: each task sees its own alone
+    ],
+)
+def test_each_process_takes_its_own_card(variables, devices, own, monkeypatch):
+    for name in ("LOCAL_RANK", "SLURM_LOCALID"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(processes_module, "cuda_devices", lambda: devices)
+    assert processes_module._own_cuda_device() == own
+
+
+def test_more_processes_than_cards_are_told_so(monkeypatch):
+    """Not to give auto, which was given."""
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setattr(processes_module, "cuda_devices", lambda: 1)
+    with pytest.raises(InputError, match="there are 1; start as many processes as that, or give"):
+        processes_module._own_cuda_device()
 
 
 def test_a_device_for_all_processes_is_refused(monkeypatch):

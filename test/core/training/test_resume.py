@@ -14,11 +14,15 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
-from training_rig import CONFIG, run_tiny
+from training_rig import CONFIG, run_tiny, write_shards
 
+from lircdepth_core.dataset.reader import TrainingBatches
 from lircdepth_core.errors import InputError
+from lircdepth_core.sole_process import sole_process
 from lircdepth_core.training import validation
 from lircdepth_core.training.checkpoints import Checkpoints, read_checkpoint
+from lircdepth_core.training.config import TrainingConfig
+from lircdepth_core.training.config_files import read_config
 from lircdepth_core.training.learner import Learner
 
 
@@ -237,6 +241,54 @@ def test_another_configuration_is_not_mixed_in(tiny_config, tmp_path):
         run_tiny(tiny_config, tmp_path / "out", ["length.steps=2", "optimiser.eps=1e-3"])
     outcome = run_tiny(tiny_config, tmp_path / "out", ["length.steps=2", "record.keep=1"])
     assert outcome.progress.step == 2
+
+
+def test_a_lower_learning_rate_is_told_and_gone_on_with(tiny_config, tmp_path, capsys):
+    """As after a loss that was not finite."""
+    out = tmp_path / "out"
+    run_tiny(tiny_config, out, max_steps=3)
+    capsys.readouterr()
+    changes = ["optimiser.learning_rate=1e-4", "optimiser.clip_norm=1"]
+    run_tiny(tiny_config, out, changes)
+    told = capsys.readouterr().out
+    assert f"{out}: goes on with another optimiser.learning_rate, optimiser.clip_norm\n" in told
+    rates = [
+        record["learning_rate"]
+        for record in map(json.loads, (out / "log.jsonl").read_text().splitlines())
+        if record["event"] == "step"
+    ]
+    assert rates[0] > 1e-3
+    assert rates[-1] <= 1e-4
+    capsys.readouterr()
+    run_tiny(tiny_config, out, changes)
+    assert "another" not in capsys.readouterr().out
+
+
+def test_data_that_were_moved_are_gone_on_with_and_others_are_not(tiny_config, tmp_path):
+    out = tmp_path / "out"
+    run_tiny(tiny_config, out, max_steps=3)
+    data = read_config(TrainingConfig, tiny_config).data
+    shutil.copytree(data.train[0], tmp_path / "scratch" / "train")
+    moved = [f"data.train=[{tmp_path}/scratch/train]"]
+    assert run_tiny(tiny_config, out, moved, max_steps=5).progress.step == 5
+    samples = sum(count for _, count in TrainingBatches(data.train, data.spec, 2).content)
+    write_shards(tmp_path / "others", [samples - 1, 1])
+    with pytest.raises(InputError, match="of a run on shards of other names, sizes or order"):
+        run_tiny(tiny_config, out, [f"data.train=[{tmp_path}/others]"])
+
+
+def test_one_that_is_not_to_go_further_does_not(tiny_config, tmp_path):
+    for _ in range(3):
+        assert run_tiny(tiny_config, tmp_path / "out", max_steps=3).progress.step == 3
+
+
+def test_two_runs_do_not_work_in_one_folder(tiny_config, tmp_path):
+    out = tmp_path / "out"
+    run_tiny(tiny_config, out, max_steps=3)
+    with sole_process(out), pytest.raises(InputError, match="another process works there"):
+        run_tiny(tiny_config, out)
+    assert run_tiny(tiny_config, out).progress.step == 10
+    assert not (out / ".lock").exists()
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import pytest
 import torch
 from evaluation_rig import make_sample, write_shard
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from torch import nn
+from torch import Tensor, nn
 from training_rig import TinyNetwork, TinyTask, tiny_task
 
 from lircdepth_core.dataset.augmentation import InputSpec
@@ -29,7 +29,7 @@ from lircdepth_core.training.config import Optimiser, TrainingConfig
 from lircdepth_core.training.config_files import read_config
 from lircdepth_core.training.data import load
 from lircdepth_core.training.learner import Learner, NotFiniteError, part
-from lircdepth_core.training.loop import train
+from lircdepth_core.training.loop import BrokenOffError, train
 from lircdepth_core.training.meter import Meter
 from lircdepth_core.training.processes import Processes
 from lircdepth_core.training.records import Records
@@ -220,6 +220,54 @@ def test_a_validation_depth_that_is_not_finite_names_its_sample(tiny_config):
     network.decoder.bias.data.fill_(torch.nan)
     with pytest.raises(InputError, match=r"depth of validation sample \S+ is not finite"):
         validate(network, batches, "dense", ALONE)
+
+
+class TurningTask(TinyTask):
+    """From its seventh batch on, its network answers the validation with NaN."""
+
+    def __call__(self, batch: Batch) -> TaskLosses:
+        losses = super().__call__(batch)
+        self.batches = getattr(self, "batches", 0) + 1
+        if self.batches >= 7:
+            self.network.register_forward_hook(
+                lambda network, given, answer: (
+                    answer if network.training else SimpleNamespace(depth=answer.depth * torch.nan)
+                )
+            )
+        return losses
+
+
+def test_a_validation_that_fails_says_what_to_delete_and_what_was_chosen_stays(
+    tiny_config, tmp_path
+):
+    """The checkpoint that is validated is the newest: going on would end there for ever."""
+    out = tmp_path / "out"
+    with pytest.raises(BrokenOffError, match="step 8: the depth of validation") as error:
+        run(TurningTask(TinyNetwork()), tiny_config, out, "optimiser.ema_decay=null")
+    found = Checkpoints(out / "checkpoints", 2)
+    newest = found.newest()
+    assert f"delete {newest} and lower optimiser.learning_rate" in str(error.value)
+    assert found.steps()[-1] == 8
+    assert error.value.outcome.progress.chosen.step == 4
+    newest.unlink()
+    run(tiny_task(), tiny_config, out, "optimiser.ema_decay=null", "optimiser.learning_rate=1e-3")
+    assert found.steps()[-1] == 10
+
+
+def test_a_warm_up_that_is_longer_than_the_run_is_refused(tiny_config, tmp_path):
+    with pytest.raises(InputError, match=r"optimiser\.warmup_steps: 11, but the run has 10 steps"):
+        run(tiny_task(), tiny_config, tmp_path / "out", "optimiser.warmup_steps=11")
+
+
+def test_losses_are_read_only_when_they_are_told(monkeypatch):
+    """To read one waits for all that a graphics card has been given to do."""
+    meter = Meter()
+    with monkeypatch.context() as patched:
+        for reading in ("__float__", "__bool__", "item", "tolist", "cpu"):
+            patched.setattr(Tensor, reading, lambda *_: pytest.fail("read"))
+        meter.add({"depth": torch.tensor(2.0)})
+        meter.add({"depth": torch.tensor(4.0)})
+    assert meter.take(ALONE, 1)["depth"] == 3
 
 
 def test_speed_waiting_and_time_left_are_measured(monkeypatch):
