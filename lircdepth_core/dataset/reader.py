@@ -149,11 +149,15 @@ class TrainingBatches(IterableDataset[Batch]):
         """How many samples the shards hold."""
         return sum(self._counts)
 
-    @property
-    def content(self) -> list[tuple[str, int]]:
-        """Names of the shards without their places, in order, and how many samples each holds."""
+    def content(self) -> list[tuple[str, int, int | None]]:
+        """What tells the shards from others wherever they lie, in order.
+
+        Returns:
+            Of each its name, how many samples it holds, and its size in bytes if it is here.
+        """
         return [
-            (shard.name, count) for shard, count in zip(self._shards, self._counts, strict=True)
+            (shard.name, count, Path(shard.location).stat().st_size if shard.is_local else None)
+            for shard, count in zip(self._shards, self._counts, strict=True)
         ]
 
     def set_epoch(self, epoch: int, first_batch: int = 0) -> None:

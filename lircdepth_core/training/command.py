@@ -31,7 +31,7 @@ from lircdepth_core.training.networks import TEACHERS, load_teacher, starting_ne
 from lircdepth_core.training.precision import DTYPES, denormals_flushed, usable_precision
 from lircdepth_core.training.processes import Processes, joined
 from lircdepth_core.training.run_progress import Outcome
-from lircdepth_core.training.stopping import SIGNALS
+from lircdepth_core.training.stopping import SIGNALS, Stop
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -271,7 +271,8 @@ def _train(
         )
     except BrokenOffError as error:
         # What was chosen before is as good as ever; that it cannot be written is no news then.
-        with suppress(InputError, OSError):
+        # The other processes have ended, and torchrun wants this one to.
+        with Stop().heeding_signals(), suppress(InputError, OSError):
             export(error.outcome)
         raise
     export(outcome)

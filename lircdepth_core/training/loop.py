@@ -6,8 +6,8 @@ import dataclasses
 import hashlib
 import json
 import platform
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from lircdepth_core.dataset.reader import Batch, TrainingBatches
 from lircdepth_core.errors import InputError, first_line
+from lircdepth_core.output_folder import output_folder
 from lircdepth_core.sole_process import sole_process
 from lircdepth_core.training.checkpoints import Checkpoint, Checkpoints, read_checkpoint
 from lircdepth_core.training.config import TrainingConfig
@@ -68,14 +69,18 @@ def train(
     Raises:
         InputError: the data or `out` cannot be used; or a loss or gradient is not finite, and then
             names it, its samples, and the last good checkpoint; or the disk is full; or another
-            run works in `out`. Where it had begun it is a `BrokenOffError`.
+            run works in `out`. Once it is under way it is a `BrokenOffError`.
     """
     stop = Stop(time_limit, max_steps)
-    changed = check_folder(config, out)
+    check_folder(config, out)
     run = _Run(config, task, out, processes, stop, teacher, report)
     # Only now: what cannot begin has not claimed the folder.
-    keep_config(config, out, processes)
-    with stop.heeding_signals(), _alone_in(out, processes):
+    with stop.heeding_signals(), _claimed(out, processes):
+        with processes.together():
+            changed = check_folder(config, out)  # again, now that it is this run's alone
+        run.resume(changed)
+        # Only now: what may not go on has changed nothing there.
+        keep_config(config, out, processes)
         if changed and processes.leads:
             report(f"{out}: goes on with another {', '.join(changed)}")
         try:
@@ -97,11 +102,12 @@ class BrokenOffError(InputError):
 
 
 @contextmanager
-def _alone_in(out: Path, processes: Processes) -> Iterator[None]:
-    """While no other run may work in the folder: each would delete the other's checkpoints."""
+def _claimed(out: Path, processes: Processes) -> Iterator[None]:
+    """The folder is there, and no other run works in it: each would delete the other's files."""
     with ExitStack() as stack:
         with processes.together():
             if processes.leads:
+                stack.enter_context(output_folder(out))
                 stack.enter_context(sole_process(out))
         yield
 
@@ -146,7 +152,7 @@ class _Run:
         batches = load(self._validation, data.workers, processes.device)
         check_truth(batches, data.truth, processes)
         self._samples = None if self._batches.streams else self._batches.samples
-        content = (self._batches.content, self._validation.content)
+        content = (self._batches.content(), self._validation.content())
         self._content = hashlib.sha256(json.dumps(content).encode()).hexdigest()
         self._images_per_step = data.batch_size * processes.ranks * config.optimiser.accumulate
         self._steps_per_epoch = self._batches.samples // self._images_per_step
@@ -156,16 +162,18 @@ class _Run:
                 f"{self._images_per_step} images of an update; lower batch_size or accumulate"
             )
         self._total_steps = config.length.total_steps(self._steps_per_epoch, self._images_per_step)
-        if config.optimiser.warmup_steps > self._total_steps:
+        self._checkpoints = Checkpoints(out / CHECKPOINT_FOLDER, config.record.keep)
+        begins = self._checkpoints.newest() is None
+        if begins and config.optimiser.warmup_steps > self._total_steps:
             raise InputError(
                 f"optimiser.warmup_steps: {config.optimiser.warmup_steps}, but the run has "
                 f"{self._total_steps} steps of {self._images_per_step} images; give fewer"
             )
-        self._checkpoints = Checkpoints(out / CHECKPOINT_FOLDER, config.record.keep)
         self._learner = Learner(task, config.optimiser, processes, config.seed)
         self._progress = Progress()
         self._meter = Meter()
         self._records: Records | None = None
+        self._resumed = False
 
     @property
     def outcome(self) -> Outcome:
@@ -173,26 +181,31 @@ class _Run:
         return Outcome(self._progress, self._total_steps, None)
 
     def kept_outcome(self) -> Outcome:
-        """The same; nothing is chosen in it where the chosen parameters are not on the disk."""
-        chosen = self._progress.chosen
-        kept = chosen is not None and self._checkpoints.has_chosen(chosen.step)
-        progress = self._progress if kept else dataclasses.replace(self._progress, chosen=None)
+        """The same, but what was chosen is what is on the disk, if anything is."""
+        chosen: Chosen | None = None
+        with suppress(InputError, KeyError, TypeError):
+            values = read_checkpoint(self._checkpoints.chosen).values["progress"]["chosen"]
+            chosen = Chosen(**values)
+        progress = dataclasses.replace(self._progress, chosen=chosen)
         return dataclasses.replace(self.outcome, progress=progress)
 
     def go(self) -> Outcome:
         """Train to the end, or until it must stop."""
-        resumed = self._resume()
-        if not self._processes.leads:
-            return self._train()
         done_again = "validation" if self._validation_is_due else None
-        with Records(self._out, self._progress.step, done_again) as self._records:
-            self._say_what_begins(self._records, resumed)
+        with ExitStack() as stack:
+            with self._processes.together():
+                if self._processes.leads:
+                    records = Records(self._out, self._progress.step, done_again)
+                    self._records = stack.enter_context(records)
+                    self._say_what_begins(self._records)
             outcome = self._train()
-            self._records.write(
-                "end",
-                self._progress.step,
-                {"stopped_by": outcome.stopped_by, **dataclasses.asdict(self._progress)},
-            )
+            with self._processes.together():
+                if self._records:
+                    self._records.write(
+                        "end",
+                        self._progress.step,
+                        {"stopped_by": outcome.stopped_by, **dataclasses.asdict(self._progress)},
+                    )
             return outcome
 
     def _train(self) -> Outcome:
@@ -200,10 +213,9 @@ class _Run:
         if self._validation_is_due:
             with self._meter.paused():
                 stopped_by = self._validate()
-        if stopped_by is None and 0 < self._progress.step < self._total_steps:
+        if stopped_by is None and self._progress.step < self._total_steps:
             # Of the reasons to stop this one holds before any update too.
-            reason = self._agreed_stop(self._progress.step)
-            stopped_by = reason if reason == MAX_STEPS else None
+            stopped_by = MAX_STEPS if self._stop.is_far_enough(self._progress.step) else None
         while self._progress.step < self._total_steps and stopped_by is None:
             stopped_by = self._rest_of_epoch()
         return dataclasses.replace(self.outcome, stopped_by=stopped_by)
@@ -341,6 +353,7 @@ class _Run:
                 values["progress"] = dataclasses.asdict(self._progress)
                 values["images_per_step"] = self._images_per_step
                 values["samples"] = self._samples
+                values["streams"] = self._batches.streams
                 values["data"] = self._content
                 values["teacher"] = self._teacher
                 checkpoint = Checkpoint(tensors, values)
@@ -352,13 +365,17 @@ class _Run:
         if self._progress.chosen and self._progress.chosen.step == self._progress.step:
             self._checkpoints.mark_chosen(self._progress.step)
 
-    def _resume(self) -> bool:
-        """Go on from the newest checkpoint; whether there is one."""
+    def resume(self, changed: Sequence[str] = ()) -> None:
+        """Go on from the newest checkpoint, if there is one.
+
+        Args:
+            changed: fields that may have changed, and have.
+        """
         with self._processes.together():
             path = self._checkpoints.newest()
             try:
                 if path is not None:
-                    self._restore(read_checkpoint(path), path)
+                    self._restore(read_checkpoint(path), path, changed)
             except InputError:
                 raise
             except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -371,9 +388,9 @@ class _Run:
                 f"{self._out}: the processes do not find the same checkpoint there; give an --out "
                 "that all of them share"
             )
-        if path is not None and self._processes.leads:
-            self._mark_chosen()
-        self._processes.wait()
+        with self._processes.together():
+            if path is not None and self._processes.leads:
+                self._mark_chosen()
         chosen = self._progress.chosen
         if chosen and not self._checkpoints.has_chosen(chosen.step):
             # As where newer checkpoints were deleted: it is of one of those.
@@ -383,14 +400,21 @@ class _Run:
                     f"{self._checkpoints.chosen}: not the parameters of step {chosen.step}, which "
                     "were chosen; the next validation chooses anew"
                 )
-        return path is not None
+        self._resumed = path is not None
 
-    def _restore(self, checkpoint: Checkpoint, path: Path) -> None:
+    def _restore(self, checkpoint: Checkpoint, path: Path, changed: Sequence[str]) -> None:
         images = checkpoint.values["images_per_step"]
         if images != self._images_per_step:
             raise InputError(
                 f"{path}: of updates with {images} images, now it would be "
                 f"{self._images_per_step}; change accumulate or the number of processes"
+            )
+        streams = checkpoint.values.get("streams", self._batches.streams)
+        if streams != self._batches.streams:
+            now, then = ("streamed", "files") if self._batches.streams else ("files", "streamed")
+            raise InputError(
+                f"{path}: the shards of data.train were {then}, now they are {now}, and come in "
+                "another order; give them as before to go on, or a new --out"
             )
         samples = checkpoint.values.get("samples")  # checkpoints of before do not tell
         if samples not in (None, self._samples):
@@ -398,10 +422,12 @@ class _Run:
                 f"{path}: of a run on {samples} training samples, now there are {self._samples}; "
                 "give the same data to go on, or a new --out"
             )
-        if checkpoint.values.get("data", self._content) != self._content:
+        known = checkpoint.values.get("data")  # nor of this
+        moved = [name for name in ("data.train", "data.validation") if name in changed]
+        if known != self._content and (known is not None or moved):
             raise InputError(
-                f"{path}: of a run on shards of other names, sizes or order; give the same data to "
-                "go on, or a new --out"
+                f"{path}: of a run on shards of other names, sizes or order, for training or "
+                "validation; give the same data to go on, or a new --out"
             )
         if checkpoint.values.get("teacher", self._teacher) != self._teacher:
             raise InputError(
@@ -414,7 +440,7 @@ class _Run:
         progress.setdefault("validated", progress["step"])  # checkpoints of before came after it
         self._progress = Progress(**progress, chosen=chosen and Chosen(**chosen))
 
-    def _say_what_begins(self, records: Records, resumed: bool) -> None:
+    def _say_what_begins(self, records: Records) -> None:
         device = self._processes.device
         name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
         facts = {
@@ -428,9 +454,9 @@ class _Run:
             "total_steps": self._total_steps,
         }
         step = self._progress.step
-        records.write("resume" if resumed else "start", step, facts)
+        records.write("resume" if self._resumed else "start", step, facts)
         self._report(
-            f"{self._out}: {f'goes on after step {step}' if resumed else 'begins'}; "
+            f"{self._out}: {f'goes on after step {step}' if self._resumed else 'begins'}; "
             f"{self._total_steps} steps of {self._images_per_step} images, {device.type}"
         )
         if self._processes.ranks > 1:
@@ -440,7 +466,7 @@ class _Run:
                 f"{self._processes.ranks} processes x accumulate {optimiser.accumulate}; "
                 f"learning_rate {optimiser.learning_rate:g} is taken as it is"
             )
-        if resumed and self._batches.streams and self._progress.step_in_epoch:
+        if self._resumed and self._batches.streams and self._progress.step_in_epoch:
             self._report(
                 "the shards are streamed: the epoch goes on at the start of a shard, some of its "
                 "samples are left out or seen again"
@@ -481,7 +507,9 @@ class _Run:
         try:
             yield
         except NotFiniteDepthError as error:
+            several = len(self._checkpoints.steps()) > 1
+            then = "go on from the checkpoint before it" if several else "begin again"
             raise InputError(
                 f"step {self._progress.step}: {error}; delete {self._checkpoints.newest()} and "
-                "lower optimiser.learning_rate to go on from the checkpoint before it"
+                f"lower optimiser.learning_rate to {then}"
             ) from error

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from lircdepth_core.errors import InputError
-from lircdepth_core.output_folder import output_folder
+from lircdepth_core.sole_process import LOCK_FILE
 from lircdepth_core.training.checkpoints import CHOSEN_FILE, Checkpoints
 from lircdepth_core.training.config import TrainingConfig
 from lircdepth_core.training.config_files import differences, format_config, read_config
@@ -19,21 +19,22 @@ CHOSEN_CHECKPOINT = f"{CHECKPOINT_FOLDER}/{CHOSEN_FILE}"
 MAY_CHANGE = (
     "record.",
     "data.workers",
-    "data.train",
-    "data.validation",
-    "teacher",
     "optimiser.accumulate",
 )
 """Fields that a resumed run may have changed, whole or by the beginning of their names: two
-processes may take the place of one that accumulates twice as many batches; data and teacher may
-lie elsewhere now, and the checkpoint knows whether they are the same."""
+processes may take the place of one that accumulates twice as many batches."""
 
 IS_TOLD = ("optimiser.learning_rate", "optimiser.clip_norm")
 """Fields that may have changed too, as where a loss was not finite."""
 
+IS_CHECKED = ("data.train", "data.validation", "teacher")
+"""Fields that may name another place, but not other things, which checkpoints know: the teacher by
+its parameters, the shards by their names and sizes."""
+
 _SECTIONS_THAT_MAY_CHANGE = tuple(name for name in MAY_CHANGE if name.endswith("."))
 
 _UNFINISHED = "config.new"  # left by a process killed just then
+_NOTHING = (_UNFINISHED, LOCK_FILE)
 
 Config = TypeVar("Config", bound=TrainingConfig)
 
@@ -42,7 +43,7 @@ def check_folder(config: TrainingConfig, out: Path) -> list[str]:
     """See that the folder is new, or that of a run with this configuration or without a checkpoint.
 
     Returns:
-        Fields of `IS_TOLD` that a run with a checkpoint had other values of.
+        Fields of `IS_TOLD` and `IS_CHECKED` that a run with a checkpoint had other values of.
 
     Raises:
         InputError: it holds something else, or a run of another configuration.
@@ -57,13 +58,13 @@ def check_folder(config: TrainingConfig, out: Path) -> list[str]:
         checkpoints = Checkpoints(out / CHECKPOINT_FOLDER, 1)
         if not (checkpoints.newest() or checkpoints.chosen.exists()):
             return []
-        if refused := [name for name in changed if name not in IS_TOLD]:
+        if refused := [name for name in changed if name not in IS_TOLD + IS_CHECKED]:
             raise InputError(
                 f"{path}: the run was begun with another {', '.join(refused)}; give the same "
                 "values to go on, or a new --out"
             )
         return changed
-    if out.is_dir() and any(found.name != _UNFINISHED for found in out.iterdir()):
+    if out.is_dir() and any(found.name not in _NOTHING for found in out.iterdir()):
         raise InputError(f"{out}: holds something else; give a new --out")
     return []
 
@@ -72,12 +73,11 @@ def keep_config(config: TrainingConfig, out: Path, processes: Processes) -> None
     """Write the configuration into the folder.
 
     Raises:
-        InputError: the folder cannot be made or written to.
+        InputError: the folder cannot be written to.
     """
     path = out / CONFIG_FILE
-    processes.wait()  # no process may find what the leading one writes
-    if processes.leads:
-        with output_folder(out):
+    with processes.together():
+        if processes.leads:
             temporary = out / _UNFINISHED
             try:
                 temporary.write_text(format_config(config), encoding="utf-8")
@@ -89,4 +89,3 @@ def keep_config(config: TrainingConfig, out: Path, processes: Processes) -> None
                 ) from error
             finally:
                 temporary.unlink(missing_ok=True)
-    processes.wait()

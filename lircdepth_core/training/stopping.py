@@ -32,13 +32,17 @@ class Stop:
         self.signal: signal.Signals | None = None
         self._noted = 0.0
 
+    def is_far_enough(self, step: int) -> bool:
+        """Whether a run should make no update after this step."""
+        return self._max_steps is not None and step >= self._max_steps
+
     def reason(self, step: int) -> str | None:
         """Why the run should stop after a step; None if it should not."""
         if self.signal is not None:
             return SIGNALS[self.signal]
         if self._end is not None and time.monotonic() >= self._end:
             return TIME_LIMIT
-        if self._max_steps is not None and step >= self._max_steps:
+        if self.is_far_enough(step):
             return MAX_STEPS
         return None
 

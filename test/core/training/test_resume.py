@@ -271,10 +271,16 @@ def test_data_that_were_moved_are_gone_on_with_and_others_are_not(tiny_config, t
     shutil.copytree(data.train[0], tmp_path / "scratch" / "train")
     moved = [f"data.train=[{tmp_path}/scratch/train]"]
     assert run_tiny(tiny_config, out, moved, max_steps=5).progress.step == 5
-    samples = sum(count for _, count in TrainingBatches(data.train, data.spec, 2).content)
+    samples = sum(count for _, count, _ in TrainingBatches(data.train, data.spec, 2).content())
+    config = (out / "config.yaml").read_text()
     write_shards(tmp_path / "others", [samples - 1, 1])
-    with pytest.raises(InputError, match="of a run on shards of other names, sizes or order"):
-        run_tiny(tiny_config, out, [f"data.train=[{tmp_path}/others]"])
+    larger = Path(shutil.copytree(data.train[0], tmp_path / "larger"))  # more radars in it, say
+    with next(larger.glob("*.tar")).open("ab") as file:
+        file.write(bytes(10240))
+    for others in ("others", "larger"):
+        with pytest.raises(InputError, match="of a run on shards of other names, sizes or order"):
+            run_tiny(tiny_config, out, [f"data.train=[{tmp_path}/{others}]"])
+    assert (out / "config.yaml").read_text() == config
 
 
 def test_one_that_is_not_to_go_further_does_not(tiny_config, tmp_path):
@@ -285,8 +291,10 @@ def test_one_that_is_not_to_go_further_does_not(tiny_config, tmp_path):
 def test_two_runs_do_not_work_in_one_folder(tiny_config, tmp_path):
     out = tmp_path / "out"
     run_tiny(tiny_config, out, max_steps=3)
+    config = (out / "config.yaml").read_text()
     with sole_process(out), pytest.raises(InputError, match="another process works there"):
-        run_tiny(tiny_config, out)
+        run_tiny(tiny_config, out, ["optimiser.learning_rate=1e-4"])
+    assert (out / "config.yaml").read_text() == config
     assert run_tiny(tiny_config, out).progress.step == 10
     assert not (out / ".lock").exists()
 

@@ -108,12 +108,16 @@ def test_it_stops_after_a_step_or_when_the_time_is_up_and_goes_on(tiny_config, t
     assert (outcome.stopped_by, outcome.progress.step) == ("max steps", 7)
     outcome = train(config, tiny_task(), tmp_path / "out", ALONE, time_limit=1e-9, report=str)
     assert (outcome.stopped_by, outcome.progress.step) == ("time limit", 8)
+    outcome = train(
+        config, tiny_task(), tmp_path / "out", ALONE, time_limit=1e-9, max_steps=8, report=str
+    )
+    assert (outcome.stopped_by, outcome.progress.step) == ("max steps", 8)
     outcome = train(config, tiny_task(), tmp_path / "out", ALONE, time_limit=600, report=str)
     assert (outcome.stopped_by, outcome.progress.step) == (None, 10)
     outcome = train(config, tiny_task(), tmp_path / "out", ALONE, report=str)
     assert (outcome.stopped_by, outcome.progress.step) == (None, 10)
     steps = [r["step"] for r in log(tmp_path / "out") if r["event"] == "resume"]
-    assert steps == [7, 8, 10]
+    assert steps == [7, 8, 8, 10]
 
 
 def test_ctrl_c_later_on_ends_at_once():
@@ -252,6 +256,33 @@ def test_a_validation_that_fails_says_what_to_delete_and_what_was_chosen_stays(
     newest.unlink()
     run(tiny_task(), tiny_config, out, "optimiser.ema_decay=null", "optimiser.learning_rate=1e-3")
     assert found.steps()[-1] == 10
+
+
+def test_a_first_validation_that_fails_says_to_begin_again(tiny_config, tmp_path):
+    task = TurningTask(TinyNetwork())
+    task.batches = 6
+    with pytest.raises(BrokenOffError, match=r"to begin again$") as error:
+        run(
+            task, tiny_config, tmp_path / "out", "optimiser.ema_decay=null",
+            "record.validate_every=2",
+        )  # fmt: skip
+    assert error.value.outcome.progress.chosen is None
+
+
+def test_what_was_chosen_before_a_checkpoint_that_cannot_be_written_stays_so(
+    tiny_config, tmp_path, monkeypatch
+):
+    write = Checkpoints.write
+
+    def full(self, step, checkpoint, **given):
+        if step == 8 and checkpoint.values["progress"]["validated"] == 8:
+            raise InputError("no space")
+        return write(self, step, checkpoint, **given)
+
+    monkeypatch.setattr(Checkpoints, "write", full)
+    with pytest.raises(BrokenOffError, match="no space") as error:
+        run(tiny_task(), tiny_config, tmp_path / "out", "record.choose=last")
+    assert error.value.outcome.progress.chosen.step == 4
 
 
 def test_a_warm_up_that_is_longer_than_the_run_is_refused(tiny_config, tmp_path):
