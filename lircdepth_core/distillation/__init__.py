@@ -5,6 +5,7 @@ from lircdepth_core.distillation.configuration import StudentTaskConfig, Teacher
 from lircdepth_core.distillation.depth_loss import DepthLoss, DepthTerms
 from lircdepth_core.distillation.feature_distillation import image_feature_loss, radar_feature_loss
 from lircdepth_core.distillation.inter_depth_distillation import InterDepthDistillation
+from lircdepth_core.distillation.sky_loss import sky_loss
 from lircdepth_core.distillation.smoothness import smoothness
 from lircdepth_core.distillation.structure_distillation import StructureDistillation
 from lircdepth_core.distillation.tasks import StudentTask, Task, TaskLosses, TeacherTask
@@ -24,6 +25,7 @@ __all__ = [
     "TeacherTaskConfig",
     "image_feature_loss",
     "radar_feature_loss",
+    "sky_loss",
     "smoothness",
     "uncertainty_loss",
 ]

@@ -22,6 +22,8 @@ class StudentTaskConfig:
         structure: weight of the structure-guided decoding distillation.
         inter_depth: weight of the uncertainty-aware inter-depth distillation, in 100 m.
         smoothness: weight of the smoothness, metres per pixel.
+        sky: weight of the sky being far, metres; not published, and learned of generated drives
+            alone, which know where it is.
         uncertainty: weight of the uncertainty head's loss. It shares no parameter with the others
             unless the student's `uncertainty_shapes_features`. At 0 the head has no gradient, of
             which DDP must be told (`find_unused_parameters`).
@@ -42,6 +44,7 @@ class StudentTaskConfig:
     structure: float = 1.0
     inter_depth: float = 1.0
     smoothness: float = 0.001
+    sky: float = 0.0
     uncertainty: float = 1.0
     rectified: bool = True
     detach_uncertainty: bool = False
@@ -64,6 +67,7 @@ class StudentTaskConfig:
             "structure": self.structure,
             "inter_depth": self.inter_depth,
             "smoothness": self.smoothness,
+            "sky": self.sky,
             "uncertainty": self.uncertainty,
         }
 

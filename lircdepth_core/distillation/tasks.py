@@ -22,6 +22,7 @@ from lircdepth_core.distillation.depth_loss import (
 from lircdepth_core.distillation.feature_distillation import image_feature_loss, radar_feature_loss
 from lircdepth_core.distillation.inter_depth_distillation import InterDepthDistillation
 from lircdepth_core.distillation.pixels import dense_only
+from lircdepth_core.distillation.sky_loss import sky_loss
 from lircdepth_core.distillation.smoothness import smoothness
 from lircdepth_core.distillation.structure_distillation import StructureDistillation
 from lircdepth_core.distillation.uncertainty_loss import uncertainty_loss
@@ -129,6 +130,7 @@ class StudentTask:
             "depth_dense": lambda: depth().dense,
             "depth_single": lambda: depth().single,
             "smoothness": lambda: smoothness(student.depth, batch.image),
+            "sky": lambda: sky_loss(student.depth, batch.exact),
             "uncertainty": lambda: uncertainty_loss(
                 student.uncertainty, student.depth, batch.dense, batch.single_scan, batch.exact
             ),

@@ -162,6 +162,22 @@ def test_each_of_the_students_own_terms_compares_its_own_maps(make_task, make_ba
         torch.testing.assert_close(found[name], values.detach(), msg=name)
 
 
+def test_the_sky_is_far_where_that_is_asked_for(make_task, make_batch):
+    batch = make_batch()
+    exact = torch.full_like(batch.exact, 7.0)
+    exact[:, :, :2] = torch.inf
+    exact[1] = 5.0
+    batch = batch._replace(exact=exact)
+    task = make_task("student", sky=0.5)
+    depth = task.network(batch.image, batch.radar).depth
+    losses = task(batch)
+    expected = torch.stack([100 - depth[0, :, :2].mean(), torch.tensor(0.0)])
+    torch.testing.assert_close(losses.per_sample["sky"], expected.detach())
+    plain = make_task("student")(batch)
+    assert "sky" not in plain.per_sample
+    torch.testing.assert_close(losses.total, plain.total + 0.5 * expected.mean())
+
+
 def test_each_of_the_teachers_terms_compares_its_own_maps(make_task, make_batch):
     config = TeacherTaskConfig()
     task, batch = make_task("teacher"), make_batch()
