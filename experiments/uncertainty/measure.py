@@ -5,7 +5,8 @@
 SAMPLES are generated drives, prepared; compared is with exact depth up to 80 m, no sky. The
 rules: sigma from the predicted depth alone, the disagreement of the student's intermediate depths,
 and the distance to the nearest radar return in the image. What is changed in every image: radar
-removed, the image black, white, or seen through a veil that leaves little or no contrast.
+removed, the image black, white, or seen through a veil that leaves little or no contrast. And what
+the model says of the sky, which has no depth.
 """
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ from lircdepth_core.worker_process import end_with_parent
 
 CAP = 80.0
 """Metres."""
+
+NEAR = 50.0
+"""Metres; what is nearer may be taken for an obstacle."""
 
 VEIL_CONTRAST = 0.04
 """What is left of it, as of a lens that is fogged up or covered; less than in fog."""
@@ -98,12 +102,14 @@ def depth_and_sigma(
     return found
 
 
-Rows = tuple[dict[str, list[np.ndarray]], dict[str, list[tuple[float, float, float]]]]
+Triples = list[tuple[float, float, float]]
+Rows = tuple[dict[str, list[np.ndarray]], dict[str, Triples], Triples]
 
 
 def rows(model: Path, samples: str, images: int | None, part: int, parts: int) -> Rows:
-    """Of every `parts`th image: AUSE of each score; and of each change the median sigma, the mean
-    error and the share within sigma.
+    """Of every `parts`th image: AUSE of each score; of each change the median sigma, the mean error
+    and the share within sigma; and of its sky the median depth, the share that is `NEAR`, and the
+    median sigma.
     """
     if parts > 1:
         torch.set_num_threads(1)
@@ -114,7 +120,8 @@ def rows(model: Path, samples: str, images: int | None, part: int, parts: int) -
     network = network.to(memory_format=torch.channels_last)
     seen = description.input
     areas: dict[str, list[np.ndarray]] = {}
-    changes: dict[str, list[tuple[float, float, float]]] = {}
+    changes: dict[str, Triples] = {}
+    skies: Triples = []
     # The middle of nuScenes' images at this focal length, in steps of 32.
     width, height = (round(n * seen.focal_length / 1266.417) // 32 * 32 for n in (1600, 900))
     spec = InputSpec(height, width, seen.focal_length, seen.interpolation)
@@ -141,12 +148,18 @@ def rows(model: Path, samples: str, images: int | None, part: int, parts: int) -
             held = float((wrong <= sigma[known]).mean())
             row = float(np.median(sigma[known])), float(wrong.mean()), held
             changes.setdefault(name, []).append(row)
-    return areas, changes
+        sky = np.isposinf(truth)
+        if sky.any():
+            depth, sigma = (values[sky] for values in changed["as it is"])
+            near = float((depth < NEAR).mean())
+            skies.append((float(np.median(depth)), near, float(np.median(sigma))))
+    return areas, changes, skies
 
 
 def measure(model: Path, samples: str, images: int | None, workers: int) -> dict[str, object]:
     """AUSE of every score, averaged over images; and for each change the median over images of
-    the median sigma, and the means over images of the error and of the share within sigma.
+    the median sigma, and the means over images of the error and of the share within sigma. Of the
+    sky medians over images, and the mean of the share that is near.
     """
     with ProcessPoolExecutor(
         workers, mp_context=get_context("spawn"), initializer=end_with_parent
@@ -154,9 +167,11 @@ def measure(model: Path, samples: str, images: int | None, workers: int) -> dict
         begun = [pool.submit(rows, model, samples, images, k, workers) for k in range(workers)]
         found = [future.result() for future in begun]
     # Of more workers than images some have seen none; the first has, if any.
-    areas = {name: [row for part, _ in found for row in part.get(name, [])] for name in found[0][0]}
+    areas = {
+        name: [row for part, *_ in found for row in part.get(name, [])] for name in found[0][0]
+    }
     changes = {
-        name: [row for _, part in found for row in part.get(name, [])] for name in found[0][1]
+        name: [row for _, part, _ in found for row in part.get(name, [])] for name in found[0][1]
     }
     if not changes:
         raise SystemExit(f"{samples}: no samples")
@@ -175,6 +190,20 @@ def measure(model: Path, samples: str, images: int | None, workers: int) -> dict
             }
             for name, values in changes.items()
         },
+        "sky": sky_of([row for *_, part in found for row in part]),
+    }
+
+
+def sky_of(skies: Triples) -> dict[str, float] | None:
+    """What is said of the sky; None where no image shows any."""
+    if not skies:
+        return None
+    depths, near, sigmas = zip(*skies, strict=True)
+    return {
+        "images": len(skies),
+        "median_depth": float(np.median(depths)),
+        f"nearer_than_{NEAR:g}": float(np.mean(near)),
+        "median_sigma": float(np.median(sigmas)),
     }
 
 
