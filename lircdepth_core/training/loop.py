@@ -163,12 +163,6 @@ class _Run:
             )
         self._total_steps = config.length.total_steps(self._steps_per_epoch, self._images_per_step)
         self._checkpoints = Checkpoints(out / CHECKPOINT_FOLDER, config.record.keep)
-        begins = self._checkpoints.newest() is None
-        if begins and config.optimiser.warmup_steps > self._total_steps:
-            raise InputError(
-                f"optimiser.warmup_steps: {config.optimiser.warmup_steps}, but the run has "
-                f"{self._total_steps} steps of {self._images_per_step} images; give fewer"
-            )
         self._learner = Learner(task, config.optimiser, processes, config.seed)
         self._progress = Progress()
         self._meter = Meter()
@@ -459,6 +453,11 @@ class _Run:
             f"{self._out}: {f'goes on after step {step}' if self._resumed else 'begins'}; "
             f"{self._total_steps} steps of {self._images_per_step} images, {device.type}"
         )
+        if self._config.optimiser.warmup_steps > self._total_steps:
+            self._report(
+                f"optimiser.warmup_steps: {self._config.optimiser.warmup_steps}, more than there "
+                "are; the learning rate stays below optimiser.learning_rate"
+            )
         if self._processes.ranks > 1:
             optimiser, data = self._config.optimiser, self._config.data
             self._report(

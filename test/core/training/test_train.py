@@ -285,9 +285,12 @@ def test_what_was_chosen_before_a_checkpoint_that_cannot_be_written_stays_so(
     assert error.value.outcome.progress.chosen.step == 4
 
 
-def test_a_warm_up_that_is_longer_than_the_run_is_refused(tiny_config, tmp_path):
-    with pytest.raises(InputError, match=r"optimiser\.warmup_steps: 11, but the run has 10 steps"):
-        run(tiny_task(), tiny_config, tmp_path / "out", "optimiser.warmup_steps=11")
+def test_a_warm_up_that_is_longer_than_the_run_is_told(tiny_config, tmp_path):
+    for steps, told in ((11, 1), (10, 0)):
+        lines: list[str] = []
+        out = tmp_path / str(steps)
+        run(tiny_task(), tiny_config, out, f"optimiser.warmup_steps={steps}", lines=lines)
+        assert sum("the learning rate stays below" in line for line in lines) == told
 
 
 def test_losses_are_read_only_when_they_are_told(monkeypatch):
