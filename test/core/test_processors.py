@@ -10,7 +10,6 @@ import pytest
 from lircdepth_core.processors import usable_processors
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system cannot bind to one")
 def test_a_process_that_is_bound_to_one_processor_has_one():
     code = (
         "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))});"
