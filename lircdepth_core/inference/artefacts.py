@@ -168,7 +168,7 @@ def proven_files(folder: Path, waits: Callable[[], None] = lambda: None) -> Iter
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
-        raise by_hand(folder, error) from error
+        raise cleared_by_hand(folder, error) from error
     with locked(folder, waits):
         known = _listed(folder)
         try:
@@ -176,7 +176,7 @@ def proven_files(folder: Path, waits: Callable[[], None] = lambda: None) -> Iter
                 if known.get(path.name) != _file_hash(path):
                     path.unlink(missing_ok=True)
         except OSError as error:
-            raise by_hand(folder, error) from error
+            raise cleared_by_hand(folder, error) from error
         yield
         # What cannot be listed, on a full disk, is only built again.
         with suppress(OSError):
@@ -201,7 +201,7 @@ def locked(folder: Path, waits: Callable[[], None] = lambda: None) -> Iterator[N
     try:
         lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
-        raise by_hand(folder, error) from error
+        raise cleared_by_hand(folder, error) from error
     try:
         # Some network file systems have no locks.
         with suppress(OSError):
@@ -215,7 +215,7 @@ def locked(folder: Path, waits: Callable[[], None] = lambda: None) -> Iterator[N
         os.close(lock)
 
 
-def by_hand(folder: Path, error: OSError) -> CacheError:
+def cleared_by_hand(folder: Path, error: OSError) -> CacheError:
     """Of a library's own cache in which something cannot be done: a person is to remove it."""
     where = error.filename or folder
     return CacheError(f"{where}: {error.strerror or error}; remove the folder {folder}")

@@ -107,7 +107,10 @@ def keep_torch(why: str, device: str, size: tuple[int, int], artefacts: Artefact
 
     Made anew at once, the choice might be the same, where only images of another size fail.
     """
-    _replace(_Choice("torch", why, True, time.time()), _made_of(device, size), artefacts)
+    made_of = _made_of(device, size)
+    artefacts.discard(made_of)
+    with suppress(CacheError):
+        _keep(_Choice("torch", why, True, time.time()), made_of, artefacts)
 
 
 def _considered(device: str) -> list[str]:
@@ -207,15 +210,8 @@ class _Choice:
 
 
 def _keep(choice: _Choice, made_of: dict[str, str], artefacts: Artefacts) -> None:
-    """Where there is none."""
+    """Have it found by the next start, where none is kept."""
     artefacts.get(made_of, lambda folder: _write(choice, folder))
-
-
-def _replace(choice: _Choice, made_of: dict[str, str], artefacts: Artefacts) -> None:
-    """Where there is one, if it can be."""
-    artefacts.discard(made_of)
-    with suppress(CacheError):
-        _keep(choice, made_of, artefacts)
 
 
 def _write(choice: _Choice, folder: Path) -> None:

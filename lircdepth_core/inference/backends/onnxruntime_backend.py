@@ -12,7 +12,7 @@ import onnxruntime
 
 from lircdepth_core.errors import InputError
 from lircdepth_core.extras import install_command
-from lircdepth_core.inference.artefacts import by_hand, proven_files
+from lircdepth_core.inference.artefacts import cleared_by_hand, proven_files
 from lircdepth_core.inference.backends.backend import NetworkMaps, NotInstalledError
 from lircdepth_core.inference.backends.example import example
 from lircdepth_core.inference.backends.onnx_files import NetworkFiles, waits_for
@@ -127,7 +127,7 @@ def _engines_aside(folder: Path) -> Iterator[None]:
         for path, engine in aside.items():
             engine.replace(path)
     except OSError as error:
-        raise by_hand(folder, error) from error
+        raise cleared_by_hand(folder, error) from error
     try:
         yield
     except BaseException:
