@@ -1,11 +1,11 @@
 """Makes a shipped model: drives, samples, training, calibration, and its figures.
 
     python experiments/shipped_models/run.py OUT lircdepth
-    python experiments/shipped_models/run.py OUT lircdepth-s
+    python experiments/shipped_models/run.py OUT lircdepth-s-352x192
 
 What is done is kept in OUT: the same command goes on after an interruption, and the models share
 drives and samples. In the end OUT/NAME/model is the model folder with its card, OUT/NAME/evaluation
-its figures on the test drives. lircdepth-s begins with the image encoder that `models/lircdepth`
+its figures on the test drives. lircdepth-s-352x192 begins with the image encoder that `models/lircdepth`
 had once, which is taken from git's history. With --real-frame NUSCENES, a data set of real frames,
 the card tells of these too.
 """
@@ -37,7 +37,7 @@ UNCERTAINTY = HERE.parent / "uncertainty"
 CONFIGS = HERE.parents[1] / "config"
 MODELS_FOLDER = HERE.parents[1] / "models"
 SPLITS = ("train", "more_train", "validation", "calibration", "test")
-MODELS = ("lircdepth", "lircdepth-s")
+MODELS = ("lircdepth", "lircdepth-s-352x192")
 
 LIRCDEPTH = ("-m", "lircdepth_core.cli")
 

@@ -29,7 +29,10 @@ def test_a_bench_tells_and_keeps_what_it_measured(tmp_path, capsys):
     write_shards(tmp_path / "samples", [3, 2])
     arguments = ["--backends", "torch", "torch-half", "--sizes", "64x32", "--runs", "5"]
     samples = ["--samples", str(tmp_path / "samples"), "--images", "9"]
-    assert cli.main(["bench", "models/lircdepth-s", "--out", str(out), *arguments, *samples]) == 0
+    assert (
+        cli.main(["bench", "models/lircdepth-s-352x192", "--out", str(out), *arguments, *samples])
+        == 0
+    )
     text = capsys.readouterr().out
     record = json.loads((out / "bench.json").read_text())
     assert record["device"] == "cpu" or record["device"].startswith("cuda")
@@ -62,7 +65,7 @@ def test_a_bench_tells_and_keeps_what_it_measured(tmp_path, capsys):
     assert speeds[BASELINE]["within_sigma"] is None
     held = speeds["torch"]["within_sigma"]
     assert 0 < held <= 1
-    evaluate = ["evaluate", "models/lircdepth-s", samples[1], "--radar", "--frames", "0"]
+    evaluate = ["evaluate", "models/lircdepth-s-352x192", samples[1], "--radar", "--frames", "0"]
     assert cli.main([*evaluate, "--out", str(tmp_path / "evaluation")]) == 0
     found = json.loads((tmp_path / "evaluation" / "evaluation.json").read_text())
     expected = found["truths"]["exact"]["by_radar"]["full"]["depth"]["80"]["mae"]

@@ -20,7 +20,7 @@ FOLDER = ROOT / "experiments" / "shipped_models"
 DRIVES = yaml.safe_load((FOLDER / "drives.yaml").read_text())
 RECIPES = {
     name: yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
-    for name in ("lircdepth", "lircdepth-s")
+    for name in ("lircdepth", "lircdepth-s-352x192")
 }
 PLANS = ROOT / "experiments" / "ablation" / "plans"
 
@@ -69,20 +69,20 @@ def steps():
 
 
 def test_the_small_student_begins_with_an_encoder_that_the_repository_had(tmp_path):
-    begins = RECIPES["lircdepth-s"]["image_encoder"]
+    begins = RECIPES["lircdepth-s-352x192"]["image_encoder"]
     shallow = ["git", "-C", ROOT, "cat-file", "-e", begins["commit"]]
     if subprocess.run(shallow, capture_output=True, check=False).returncode:
         pytest.skip(f"no git history here, or not as far as {begins['commit'][:7]}")
-    folder = steps().encoder_of(RECIPES["lircdepth-s"], tmp_path)
+    folder = steps().encoder_of(RECIPES["lircdepth-s-352x192"], tmp_path)
     description = read_description(folder)
     assert description.network == "student"
     assert description.weights.sha256 == begins["sha256"]
-    assert steps().encoder_of(RECIPES["lircdepth-s"], tmp_path) == folder
+    assert steps().encoder_of(RECIPES["lircdepth-s-352x192"], tmp_path) == folder
     load_network(folder, description)  # raises if the file is not the one of that checksum
 
 
 def test_todays_encoder_is_taken_from_where_it_is_and_a_lost_one_named(tmp_path):
-    begins = RECIPES["lircdepth-s"]["image_encoder"]
+    begins = RECIPES["lircdepth-s-352x192"]["image_encoder"]
     today = read_description(ROOT / "models" / "lircdepth").weights.sha256
     recipe = {"image_encoder": {**begins, "sha256": today}}
     assert steps().encoder_of(recipe, tmp_path) == ROOT / "models" / "lircdepth"

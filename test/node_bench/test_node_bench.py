@@ -73,8 +73,10 @@ def test_what_the_node_takes_besides_the_network_is_compared_with_the_floor(
 
 
 def test_a_copy_sees_larger_images(tmp_path):
-    seen = read_description(Path(scaled_copy("lircdepth-s", 557.0, tmp_path / "copy"))).input
-    before = read_description(find_model("lircdepth-s")).input
+    seen = read_description(
+        Path(scaled_copy("lircdepth-s-352x192", 557.0, tmp_path / "copy"))
+    ).input
+    before = read_description(find_model("lircdepth-s-352x192")).input
     assert seen.focal_length == 2 * before.focal_length
     assert seen.crop.height == 2 * before.crop.height
     assert seen.crop.principal_row == 2 * before.crop.principal_row

@@ -22,7 +22,7 @@ from lircdepth_core.inference.model_files import read_description
 from lircdepth_core.network import DeploymentGraph
 
 ROOT = Path(__file__).parents[3]
-MODEL = ROOT / "models" / "lircdepth-s"
+MODEL = ROOT / "models" / "lircdepth-s-352x192"
 
 LOADS = """
 import json, re, sys

@@ -52,7 +52,7 @@ def street():
     return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), camera
 
 
-@pytest.fixture(scope="module", params=["lircdepth", "lircdepth-s"])
+@pytest.fixture(scope="module", params=["lircdepth", "lircdepth-s-352x192"])
 def predictor(request):
     return Predictor.load(request.param, device="cpu", backend="torch")
 

@@ -18,7 +18,7 @@ from lircdepth_core.inference.backends.onnx_files import OnnxFiles
 from lircdepth_core.inference.model_files import load_network, read_description
 from lircdepth_core.network import DeploymentGraph, SmallStudent, Student
 
-MODEL = Path(__file__).parents[3] / "models" / "lircdepth-s"
+MODEL = Path(__file__).parents[3] / "models" / "lircdepth-s-352x192"
 
 
 class Exported:
