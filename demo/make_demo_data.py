@@ -6,6 +6,7 @@ kept in the repository, so that `make demo` needs none of it.
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import tempfile
 from pathlib import Path
@@ -34,6 +35,7 @@ TRUTH_OF_EVERY = 3  # images; all would be half of the repository
 
 def main() -> None:
     """Write demo/data: bag/, and truth/<stamp in microseconds>.png of some images."""
+    argparse.ArgumentParser(description=__doc__.partition("\n")[0]).parse_args()
     # Beside it, so that one rename puts it there once all is made.
     with tempfile.TemporaryDirectory(dir=DATA.parent, prefix=".making-") as folder:
         drive, made = Path(folder) / "drive", Path(folder) / "data"

@@ -6,6 +6,7 @@ pictures, `report.md` and `report.json` land in the folder given.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import shutil
@@ -205,4 +206,6 @@ def _pixels(message: Image) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1] if len(sys.argv) > 1 else "out/demo")))
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("out", type=Path, nargs="?", default="out/demo", help="(%(default)s)")
+    sys.exit(main(parser.parse_args().out))

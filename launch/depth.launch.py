@@ -211,14 +211,14 @@ def fastdds_environment(profile: str, environment: dict[str, str]) -> dict[str, 
 
     None if another RMW, a profile of the user's own or other transports are set, or the machine's
     shared memory (a container's is often 64 MB) has no room for several segments: Fast DDS would do
-    without any.
+    without any. What later distributions call FASTDDS_DEFAULT_PROFILES_FILE, Jazzy's does not read.
     """
-    variables = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
+    variable = "FASTRTPS_DEFAULT_PROFILES_FILE"
     fast_dds = environment.get("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp").startswith("rmw_fastrtps")
-    chosen = any(variable in environment for variable in (*variables, "FASTDDS_BUILTIN_TRANSPORTS"))
+    chosen = variable in environment or "FASTDDS_BUILTIN_TRANSPORTS" in environment
     if profile == "none" or chosen or not fast_dds or disk_usage("/dev/shm").free < 2**28:
         return {}
-    return {variables[0]: existing("fastdds_profile", profile)}
+    return {variable: existing("fastdds_profile", profile)}
 
 
 def existing(argument: str, path: str) -> str:

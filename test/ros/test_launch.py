@@ -277,6 +277,7 @@ def test_an_argument_left_out_leaves_the_parameters_file_alone(launch_file):
         ({"RMW_IMPLEMENTATION": "rmw_fastrtps_cpp"}, 2**30, True),
         ({"RMW_IMPLEMENTATION": "rmw_cyclonedds_cpp"}, 2**30, False),
         ({"FASTRTPS_DEFAULT_PROFILES_FILE": "mine.xml"}, 2**30, False),
+        ({"FASTDDS_DEFAULT_PROFILES_FILE": "not-read-in-jazzy.xml"}, 2**30, True),
         ({"FASTDDS_BUILTIN_TRANSPORTS": "UDPv4"}, 2**30, False),
         ({}, 2**26, False),
     ],
