@@ -110,6 +110,7 @@ def run(args: argparse.Namespace) -> int:
             seed=args.seed,
             progress=lambda: progress(next(done), total),
         )
+        print("fitting, and checking on scenes left out ...", file=sys.stderr, flush=True)
         fitted = fit_calibrations(errors)
         held_out = cross_validated(errors)
         description = change_description(

@@ -38,7 +38,7 @@ FLOAT_LAYERS: dict[type[nn.Module], tuple[str, ...]] = {
     ),
     SmallStudent: (
         *_FIRST_IMAGE_LAYERS,
-        "network.encoder_radar.scales.",
+        "network.encoder_radar.",
         "network.decoder.up3.",
         *_DEPTH_LAYERS,
     ),
@@ -47,7 +47,8 @@ FLOAT_LAYERS: dict[type[nn.Module], tuple[str, ...]] = {
 and 8 bits do harm: radar is nearly empty, but what there is reaches from 0 to 200 (the student's
 first radar convolutions alone move depth by 66 %); the first image layers (3 %); those that answer
 with a depth (0.6 % each); the small student's way up to 1/4, with which sigma held 64 % of the
-errors from 5 to 10 m, without it 73 % as in float32."""
+errors from 5 to 10 m, without it 73 % as in float32; and what brings its radar features to the
+image's widths, which moves the depth of one trained at 704x384 by 27 %, and saves no time."""
 
 
 def quantise(
