@@ -2,12 +2,14 @@
 
     python experiments/shipped_models/run.py OUT lircdepth
     python experiments/shipped_models/run.py OUT lircdepth-s-352x192
+    python experiments/shipped_models/run.py OUT lircdepth-s
 
 What is done is kept in OUT: the same command goes on after an interruption, and the models share
 drives and samples. In the end OUT/NAME/model is the model folder with its card, OUT/NAME/evaluation
-its figures on the test drives. lircdepth-s-352x192 begins with the image encoder that `models/lircdepth`
-had once, which is taken from git's history. With --real-frame NUSCENES, a data set of real frames,
-the card tells of these too.
+its figures on the test drives. lircdepth-s-352x192 begins with the image encoder that
+`models/lircdepth` had once, which is taken from git's history, and lircdepth-s with
+`models/lircdepth-s-352x192`. With --real-frame NUSCENES, a data set of real frames, the card tells
+of these too.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ UNCERTAINTY = HERE.parent / "uncertainty"
 CONFIGS = HERE.parents[1] / "config"
 MODELS_FOLDER = HERE.parents[1] / "models"
 SPLITS = ("train", "more_train", "validation", "calibration", "test")
-MODELS = ("lircdepth", "lircdepth-s-352x192")
+MODELS = ("lircdepth", "lircdepth-s-352x192", "lircdepth-s")
 
 LIRCDEPTH = ("-m", "lircdepth_core.cli")
 
@@ -72,13 +74,16 @@ def train(name: str, recipe: dict[str, Any], out: Path, device: str) -> Path:
     """The stages, each from the one before; the last one's model."""
     ablation = out / "ablation"
     begins_with = recipe.get("begins_with")
-    # Without a run to begin with, the ablation is only asked for its data.
-    wanted = ("--only", begins_with) if begins_with else ("--data-only",)
-    run(ABLATION, ablation, "--plan", ABLATION_PLAN, *wanted, "--device", device)
+    if begins_with or any("ablation" in stage["data"] for stage in recipe["stages"]):
+        # Without a run to begin with, the ablation is only asked for its data.
+        wanted = ("--only", begins_with) if begins_with else ("--data-only",)
+        run(ABLATION, ablation, "--plan", ABLATION_PLAN, *wanted, "--device", device)
     model = ablation / "runs" / begins_with / "model" if begins_with else None
-    start = (f"start.model={model}",) if model else ()
+    if "model" in recipe:
+        model = shipped_then(recipe["model"], out)
+    start = (f"start.model={model}", "start.image_encoder=null") if model else ()
     if "image_encoder" in recipe:
-        start = (f"start.image_encoder={encoder_of(recipe, out)}",)
+        start = (f"start.image_encoder={shipped_then(recipe['image_encoder'], out)}",)
     for stage in recipe["stages"]:
         folder = out / name / "runs" / stage["name"]
         model = train_stage(recipe, stage, start, folder, out, device)
@@ -120,13 +125,16 @@ def train_stage(
     return folder / "model"
 
 
-def encoder_of(recipe: dict[str, Any], out: Path) -> Path:
-    """The model folder whose image encoder a recipe begins with: of `models`, or as it was there.
+def shipped_then(begins: dict[str, str], out: Path) -> Path:
+    """The model folder that a recipe begins with: of `models`, or as it was there.
+
+    Args:
+        begins: `of`, the folder's name; `sha256` of its weights; a `commit` that has them.
+        out: the folder that one of another commit is put into.
 
     Raises:
         SystemExit: the weights are others than the recipe's, and git does not have those.
     """
-    begins = recipe["image_encoder"]
     folder = MODELS_FOLDER / begins["of"]
     if weights_of(folder) == begins["sha256"]:
         return folder
@@ -139,11 +147,11 @@ def encoder_of(recipe: dict[str, Any], out: Path) -> Path:
             raise SystemExit(
                 f"{folder}: its weights are other ones than this recipe began with, and git has no "
                 f"{kept} ({found.stderr.decode().strip()}); clone the whole history, or change "
-                "image_encoder in the recipe"
+                "the recipe"
             )
         (before / file).write_bytes(found.stdout)
     if weights_of(before) != begins["sha256"]:
-        raise SystemExit(f"{before}: its weights are not the recipe's image_encoder.sha256")
+        raise SystemExit(f"{before}: its weights are not of the recipe's sha256")
     return before
 
 
@@ -251,8 +259,9 @@ def main() -> None:
     args = parser.parse_args()
     recipe = yaml.safe_load((HERE / f"{args.name}.yaml").read_text())
     out = args.out.resolve()
-    if "image_encoder" in recipe:
-        encoder_of(recipe, out)  # if it is nowhere, that is said before hours of drives
+    for begins in ("image_encoder", "model"):
+        if begins in recipe:
+            shipped_then(recipe[begins], out)  # if it is nowhere, said before hours of drives
     make_data(yaml.safe_load((HERE / "drives.yaml").read_text()), out)
     trained = train(args.name, recipe, out, args.device)
     crop = Crop(**{"top": None, **recipe["crop"]})

@@ -20,7 +20,7 @@ FOLDER = ROOT / "experiments" / "shipped_models"
 DRIVES = yaml.safe_load((FOLDER / "drives.yaml").read_text())
 RECIPES = {
     name: yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
-    for name in ("lircdepth", "lircdepth-s-352x192")
+    for name in ("lircdepth", "lircdepth-s-352x192", "lircdepth-s")
 }
 PLANS = ROOT / "experiments" / "ablation" / "plans"
 
@@ -47,12 +47,15 @@ def test_each_stage_is_a_configuration(name, stage):
     )
     assert not config.loss.distils
     assert set(stage["data"]) <= {"ablation", "drives", "more_drives"}
-    seen = read_description(ROOT / "models" / "lircdepth").input
+    seen = read_description(ROOT / "models" / name).input
     assert (config.data.focal_length, config.data.interpolation) == (
         seen.focal_length,
         seen.interpolation,
     )
     assert (config.data.truth, config.data.dense_from) == ("exact", "exact")
+    # nuScenes' front camera has 1600 columns at 1266.4 pixels.
+    assert config.data.width == pytest.approx(1600 * seen.focal_length / 1266.417, abs=1)
+    assert config.data.height == seen.crop.height
 
 
 def module_of(path):
@@ -68,27 +71,35 @@ def steps():
     return module_of(FOLDER / "run.py")
 
 
-def test_the_small_student_begins_with_an_encoder_that_the_repository_had(tmp_path):
-    begins = RECIPES["lircdepth-s-352x192"]["image_encoder"]
+@pytest.mark.parametrize(
+    ("name", "begins", "network"),
+    [
+        ("lircdepth-s-352x192", "image_encoder", "student"),
+        ("lircdepth-s", "model", "small_student"),
+    ],
+)
+def test_the_small_students_begin_with_what_the_repository_has_or_had(
+    name, begins, network, tmp_path
+):
+    begins = RECIPES[name][begins]
     shallow = ["git", "-C", ROOT, "cat-file", "-e", begins["commit"]]
     if subprocess.run(shallow, capture_output=True, check=False).returncode:
         pytest.skip(f"no git history here, or not as far as {begins['commit'][:7]}")
-    folder = steps().encoder_of(RECIPES["lircdepth-s-352x192"], tmp_path)
+    folder = steps().shipped_then(begins, tmp_path)
     description = read_description(folder)
-    assert description.network == "student"
+    assert description.network == network
     assert description.weights.sha256 == begins["sha256"]
-    assert steps().encoder_of(RECIPES["lircdepth-s-352x192"], tmp_path) == folder
+    assert steps().shipped_then(begins, tmp_path) == folder
     load_network(folder, description)  # raises if the file is not the one of that checksum
 
 
-def test_todays_encoder_is_taken_from_where_it_is_and_a_lost_one_named(tmp_path):
+def test_a_model_of_today_is_taken_from_where_it_is_and_a_lost_one_named(tmp_path):
     begins = RECIPES["lircdepth-s-352x192"]["image_encoder"]
     today = read_description(ROOT / "models" / "lircdepth").weights.sha256
-    recipe = {"image_encoder": {**begins, "sha256": today}}
-    assert steps().encoder_of(recipe, tmp_path) == ROOT / "models" / "lircdepth"
-    recipe = {"image_encoder": {**begins, "commit": "0" * 40}}
+    found = steps().shipped_then({**begins, "sha256": today}, tmp_path)
+    assert found == ROOT / "models" / "lircdepth"
     with pytest.raises(SystemExit, match=r"git has no 0{40}:models/lircdepth/model\.yaml"):
-        steps().encoder_of(recipe, tmp_path)
+        steps().shipped_then({**begins, "commit": "0" * 40}, tmp_path)
 
 
 def test_the_student_to_compare_with_learns_as_a_stage_did_but_without_radar():

@@ -1,4 +1,4 @@
-"""What the shipped models promise of a camera that shows nothing."""
+"""What the shipped models promise: of a camera that shows nothing, and in eight bits."""
 
 from pathlib import Path
 
@@ -8,6 +8,7 @@ import pytest
 
 from lircdepth_core.camera import Camera
 from lircdepth_core.inference import Predictor
+from lircdepth_core.inference.backends import BACKENDS
 from lircdepth_core.radar import RadarReturns
 
 BAG = Path(__file__).parents[3] / "demo" / "data" / "bag"
@@ -52,7 +53,7 @@ def street():
     return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), camera
 
 
-@pytest.fixture(scope="module", params=["lircdepth", "lircdepth-s-352x192"])
+@pytest.fixture(scope="module", params=["lircdepth", "lircdepth-s-352x192", "lircdepth-s"])
 def predictor(request):
     return Predictor.load(request.param, device="cpu", backend="torch")
 
@@ -65,3 +66,15 @@ def test_a_camera_that_shows_nothing_is_answered_with_a_larger_sigma(predictor, 
     for name, blinded in BLIND.items():
         sigma = np.nanmedian(predictor(blinded(picture), camera, radar).sigma)
         assert sigma > 2 * usual, f"{name}: {sigma:.1f} m, usually {usual:.1f} m"
+
+
+def test_in_eight_bits_it_answers_nearly_as_in_float32(predictor, street):
+    if predictor.model.int8 is None:
+        assert predictor.model.name == "lircdepth"  # quantise is asked of whoever wants it
+        return
+    name = "onnxruntime-int8"
+    if missing := BACKENDS[name].missing:
+        pytest.skip(f"{', '.join(missing)} not installed")
+    integers = Predictor.load(predictor.model.name, device="cpu", backend=name)
+    in_float, in_integers = (each(*street, RADAR).depth for each in (predictor, integers))
+    assert np.nanmean(np.abs(in_integers - in_float) / in_float) < 0.04
