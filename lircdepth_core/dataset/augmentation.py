@@ -102,14 +102,10 @@ def scaled(sample: Sample, spec: InputSpec) -> Sample:
     Measured depths (single scan, accumulated) move to the nearest pixel, where the nearest one
     wins; dense and exact maps are sampled at the nearest pixel, so that no edge is blurred.
     """
-    camera = sample.camera
-    if spec.focal_length is None:
-        return sample
-    width = max(round(camera.width * spec.focal_length / camera.K[0, 0]), 1)
-    height = max(round(camera.height * spec.focal_length / camera.K[1, 1]), 1)
+    camera, target = sample.camera, scaled_camera(sample.camera, spec)
+    width, height = target.width, target.height
     if (width, height) == (camera.width, camera.height):
         return sample
-    target = camera.resized(width, height)
     scale = np.array([width / camera.width, height / camera.height])
 
     def moved(pixels: np.ndarray) -> np.ndarray:
@@ -132,6 +128,15 @@ def scaled(sample: Sample, spec: InputSpec) -> Sample:
             ),
         ),
     )
+
+
+def scaled_camera(camera: Camera, spec: InputSpec) -> Camera:
+    """The camera of a sample that was scaled."""
+    if spec.focal_length is None:
+        return camera
+    width = max(round(camera.width * spec.focal_length / camera.K[0, 0]), 1)
+    height = max(round(camera.height * spec.focal_length / camera.K[1, 1]), 1)
+    return camera.resized(width, height)
 
 
 def flipped(sample: Sample) -> Sample:

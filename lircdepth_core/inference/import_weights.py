@@ -98,6 +98,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="rows that the network sees, such as 4 896 for the published evaluation "
         "(default: all rows)",
     )
+    parser.add_argument(
+        "--principal-point-row",
+        type=float,
+        metavar="ROW",
+        help="where the principal point is in the images that --crop counts rows of, such as "
+        "491.5 in nuScenes' CAM_FRONT: other cameras' images are then cropped so that it, and the "
+        "horizon, lie alike (default: every image is cropped from TOP on)",
+    )
     parser.add_argument("--half", action="store_true", help="store float16: half the size")
 
 
@@ -110,12 +118,22 @@ def run(args: argparse.Namespace) -> int:
         args.kind,
         focal_length=args.focal_length,
         interpolation=args.interpolation,
-        crop=Crop(*args.crop) if args.crop else None,
+        crop=_crop(args),
         half=args.half,
     )
     head = "" if description.uncertainty_trained else ", without a trained uncertainty"
     print(f"{args.out}: {args.kind} at a focal length of {args.focal_length:g} px{head}")
     return 0
+
+
+def _crop(args: argparse.Namespace) -> Crop | None:
+    """What the options say of the rows."""
+    if args.crop is None:
+        return None
+    top, height = args.crop
+    if args.principal_point_row is None:
+        return Crop(top, height)
+    return Crop(None, height, args.principal_point_row - top)
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -128,6 +146,14 @@ def _check(args: argparse.Namespace) -> None:
     if not (0 <= top <= MAX_ROWS and 1 <= height <= MAX_ROWS):
         raise InputError(
             f"--crop {top} {height}: give a TOP of 0 to {MAX_ROWS} and a HEIGHT of 1 to {MAX_ROWS}"
+        )
+    row = args.principal_point_row
+    if row is not None and args.crop is None:
+        raise InputError("--principal-point-row: says where a crop lies; give --crop too")
+    if row is not None and not top <= row <= top + height:
+        raise InputError(
+            f"--principal-point-row {row:g}: lies outside of --crop {top} {height}; give "
+            f"{top} to {top + height}"
         )
     name = args.out.resolve().name
     if not (0 < len(name) <= MAX_NAME and name.isprintable()):

@@ -24,7 +24,7 @@ from lircdepth_core.extras import not_installed
 from lircdepth_core.inference.model_description import NetworkInput
 from lircdepth_core.network import NETWORKS, StudentNetwork
 from lircdepth_core.network.parameters import parameters_hash
-from lircdepth_core.training.config import Precision, TrainingConfig
+from lircdepth_core.training.config import Data, Precision, TrainingConfig
 from lircdepth_core.training.config_files import read_config
 from lircdepth_core.training.freed_memory import keep_freed_memory
 from lircdepth_core.training.networks import TEACHERS, load_teacher, starting_network
@@ -32,6 +32,7 @@ from lircdepth_core.training.precision import DTYPES, denormals_flushed, usable_
 from lircdepth_core.training.processes import Processes, joined
 from lircdepth_core.training.run_progress import Outcome
 from lircdepth_core.training.stopping import SIGNALS, Stop
+from lircdepth_core.training.taught_rows import taught_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,7 +167,7 @@ def _train_student(config: StudentTraining, args: argparse.Namespace, processes:
                 )
     network, before = starting_network(args.network, config.start, config.seed)
     assert isinstance(network, StudentNetwork)
-    seen = NetworkInput(config.data.focal_length, config.data.interpolation)
+    depth_saw = None
     if config.learns == "uncertainty":
         network.freeze_depth()
         if before is not None:
@@ -175,17 +176,17 @@ def _train_student(config: StudentTraining, args: argparse.Namespace, processes:
                     f"start.model: {config.start.model} is not trained, and its depth would stay "
                     "as it is; train it first"
                 )
-            if not math.isclose(before.input.focal_length, seen.focal_length, rel_tol=1e-3):
+            depth_saw, data = before.input, config.data
+            if not math.isclose(depth_saw.focal_length, data.focal_length, rel_tol=1e-3):
                 raise InputError(
-                    f"data.focal_length: {seen.focal_length:g} px; {config.start.model} learned "
-                    f"its depth with {before.input.focal_length:g} px, give this"
+                    f"data.focal_length: {data.focal_length:g} px; {config.start.model} learned "
+                    f"its depth with {depth_saw.focal_length:g} px, give this"
                 )
-            if before.input.interpolation != seen.interpolation:
+            if depth_saw.interpolation != data.interpolation:
                 raise InputError(
-                    f"data.interpolation: {seen.interpolation}; {config.start.model} learned its "
-                    f"depth with {before.input.interpolation}, give this"
+                    f"data.interpolation: {data.interpolation}; {config.start.model} learned its "
+                    f"depth with {depth_saw.interpolation}, give this"
                 )
-            seen = before.input
     teacher, teacher_dtype, teacher_hash = None, None, None
     if config.loss.distils:
         if config.teacher is None:
@@ -210,7 +211,7 @@ def _train_student(config: StudentTraining, args: argparse.Namespace, processes:
         *(config, task, args, processes),
         # One that was trained before reads features that change now.
         uncertainty_trained=config.loss.uncertainty > 0,
-        seen=seen,
+        depth_saw=depth_saw,
         teacher_hash=teacher_hash,
     )
 
@@ -218,8 +219,14 @@ def _train_student(config: StudentTraining, args: argparse.Namespace, processes:
 def _train_teacher(config: TeacherTraining, args: argparse.Namespace, processes: Processes) -> int:
     network, _ = starting_network("teacher", config.start, config.seed)
     task = TeacherTask(network, config.loss)
-    seen = NetworkInput(config.data.focal_length, config.data.interpolation)
-    return _train(config, task, args, processes, uncertainty_trained=False, seen=seen)
+    return _train(config, task, args, processes, uncertainty_trained=False)
+
+
+def _seen(data: Data) -> NetworkInput:
+    """What a network sees that learned its depth from such data."""
+    # What was taught padding sees whole images.
+    crop = None if data.padding else taught_rows(data.train, data.spec)
+    return NetworkInput(data.focal_length, data.interpolation, crop)
 
 
 def _train(
@@ -229,7 +236,7 @@ def _train(
     processes: Processes,
     *,
     uncertainty_trained: bool,
-    seen: NetworkInput,
+    depth_saw: NetworkInput | None = None,
     teacher_hash: str | None = None,
 ) -> int:
     try:
@@ -250,7 +257,7 @@ def _train(
             outcome,
             kind=args.network,
             uncertainty_trained=uncertainty_trained,
-            seen=seen,
+            seen=depth_saw or _seen(config.data),
             report=report,
         )
         report(

@@ -48,7 +48,7 @@ def export_chosen(
         outcome: of the run.
         kind: one of `NETWORKS`.
         uncertainty_trained: whether the uncertainty head has learned.
-        seen: what images its depth was taught with.
+        seen: what its depth was taught with.
         report: is told what an earlier model loses.
 
     Raises:
@@ -112,6 +112,8 @@ def _card(
     step, total = outcome.progress.step, outcome.total_steps
     by_it = "; the parameters were chosen by it" if config.record.chosen_by_error else ""
     sigma = "calibrated" if description.calibration else "not calibrated: NaN"
+    crop = description.input.crop
+    rows = f"the {crop.height} rows of training" if crop else "all rows, padded to a multiple of 32"
     head = "trained" if description.uncertainty_trained else "**not trained**: it means nothing"
     return f"""# {description.name}
 
@@ -122,7 +124,7 @@ Trained by `lircdepth train {description.network}`; these are the parameters aft
 |---|---|
 | network | {description.network} |
 | input | focal length {description.input.focal_length:g} px, scaled by \
-{description.input.interpolation} |
+{description.input.interpolation}, {rows} |
 | validation | MAE {chosen.mae:.3f} m, RMSE {chosen.rmse:.3f} m against {config.data.truth} depth \
 up to {VALIDATION_CAP:g} m, {chosen.images} images, of each the middle \
 {config.data.width}×{config.data.height} px{by_it} |

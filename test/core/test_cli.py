@@ -13,6 +13,8 @@ from lircdepth_core import cli
 from lircdepth_core.errors import InputError, NonFiniteError
 from lircdepth_core.extras import not_installed
 from lircdepth_core.inference import Predictor, find_model
+from lircdepth_core.inference.model_description import Crop
+from lircdepth_core.inference.model_files import read_description
 from lircdepth_core.network import Student
 
 
@@ -205,6 +207,9 @@ def test_a_published_checkpoint_becomes_a_model_that_predicts(tmp_path, capsys, 
     assert model.input.focal_length == 1266.417
     assert (model.input.crop.top, model.input.crop.height) == (4, 896)
     assert "**not trained**" in (out / "README.md").read_text()
+    other = [*arguments[:2], str(tmp_path / "other"), *arguments[3:], "--crop", "4", "896"]
+    assert cli.main([*other, "--principal-point-row", "491.5"]) == 0
+    assert read_description(tmp_path / "other").input.crop == Crop(None, 896, 487.5)
     capsys.readouterr()
 
     assert cli.main(arguments) == 2
@@ -218,6 +223,12 @@ def test_a_published_checkpoint_becomes_a_model_that_predicts(tmp_path, capsys, 
         (["--focal-length", "nan"], "--focal-length nan: give 1 to"),
         (["--crop", "-1", "10"], "--crop -1 10: give a TOP of 0 to 100000 and a HEIGHT of 1 to"),
         (["--crop", "4", "0"], "--crop 4 0: give a TOP"),
+        (["--principal-point-row", "491.5"], "--principal-point-row: says where a crop lies; give"),
+        (
+            ["--crop", "4", "896", "--principal-point-row", "901"],
+            "--principal-point-row 901: lies outside of --crop 4 896; give 4 to 900",
+        ),
+        (["--crop", "4", "896", "--principal-point-row", "nan"], "row nan: lies outside of"),
     ],
 )
 def test_import_weights_names_the_option_that_is_wrong(options, words, tmp_path, capsys):

@@ -14,7 +14,7 @@ import pytest
 import torch
 import yaml
 from described_model import describe_model
-from evaluation_rig import brightness_model
+from evaluation_rig import CAMERA, HEIGHT, brightness_model
 from training_rig import write_shards
 
 from lircdepth_core import cli
@@ -124,6 +124,8 @@ def test_a_student_goes_on_bit_by_bit_and_its_best_becomes_a_model(
     model = read_description(folder)
     assert (model.name, model.network, model.input.focal_length) == ("whole", "student", 200.0)
     assert (model.trained, model.uncertainty_trained) == (True, True)
+    assert model.input.crop == Crop(None, HEIGHT, CAMERA.K[1, 2])
+    assert f"the {HEIGHT} rows of training |" in (folder / "README.md").read_text()
     stored = load_network(folder, model).state_dict()
     assert all(torch.equal(value, other[f"network.{name}"]) for name, value in stored.items())
     image = np.zeros((32, 64, 3), np.uint8)
@@ -353,6 +355,14 @@ def test_the_head_learns_alone_and_the_depth_stays_bit_by_bit(config, tmp_path):
     assert run("third", folder, "data.interpolation=cubic") == 2
     write_description(folder, dataclasses.replace(description, trained=False))
     assert run("third", folder) == 2
+
+
+def test_a_network_that_was_taught_padding_sees_whole_images(config, tmp_path):
+    out = tmp_path / "padding"
+    arguments = ["train", "teacher", "--config", str(config), "--out", str(out)]
+    assert cli.main([*arguments, "--set", "data.padding=0.5", "length.steps=1"]) == 0
+    assert read_description(out / "model").input.crop is None
+    assert "all rows, padded to a multiple of 32 |" in (out / "model" / "README.md").read_text()
 
 
 def test_a_head_that_does_not_learn_while_the_depth_does_is_not_trained(
