@@ -5,9 +5,9 @@ VENV ?= .venv
 RUN := $(VENV)/bin
 OUT ?= out/demo
 # Tests marked `timed`, of nodes that answer in time, run before all others: those in test/ros, which
-# mostly wait, two at a time, the rest alone. One that fails is tried once more, and told: others on
+# mostly wait, two at a time, the rest alone. One that fails is tried once more, and named: others on
 # the machine may have had the processor.
-TIMED := $(RUN)/python -m pytest -m timed --reruns 1
+TIMED := $(RUN)/python -m pytest -m timed --reruns 1 -raR
 SIDE_BY_SIDE := --dist loadfile --numprocesses
 
 # A sourced ROS would put packages of another Python first; with ROS, use colcon (README).

@@ -37,9 +37,9 @@ from lircdepth_core.inference.visible_structure import structure_share
 from lircdepth_core.network import SIZE_MULTIPLE, DeploymentGraph
 from lircdepth_core.radar import RadarReturns
 
-MAX_NETWORK_PIXELS = 1_500_000
-"""Of a network's input, where nothing else is asked for: room for such images at their own focal
-length, padded, which published checkpoints want."""
+MAX_NETWORK_PIXELS = 1_600_000
+"""Of a network's input, where nothing else is asked for: room for whole images of nuScenes' front
+cameras at the focal length of published checkpoints, padded (1632x928 of Boston's cars)."""
 
 _NOTABLE_ENLARGEMENT = 2.0
 _NOTABLE_UNSEEN_SHARE = 0.1

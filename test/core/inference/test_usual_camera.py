@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from lircdepth_core.camera import Camera
 from lircdepth_core.inference import MAX_NETWORK_PIXELS
 from lircdepth_core.inference.framing import frame
 from lircdepth_core.inference.model_description import Crop, NetworkInput
@@ -26,6 +28,13 @@ def test_back_ends_are_tried_at_the_size_of_the_first_images(focal_length, crop,
     if focal_length < 1000 and (crop is None or crop.top is None):
         camera = usual_camera(seen, MAX_NETWORK_PIXELS)
         assert frame(camera, seen, MAX_NETWORK_PIXELS).network_size == size
+
+
+@pytest.mark.parametrize(("focal_length", "cy"), [(1266.417, 491.507), (1252.813, 469.985)])
+def test_the_front_cameras_of_both_nuscenes_cities_are_seen_whole(focal_length, cy):
+    K = np.array([[focal_length, 0, 800], [0, focal_length, cy], [0, 0, 1]])
+    published = NetworkInput(1266.417, "area")
+    assert frame(Camera(K, 1600, 900), published, MAX_NETWORK_PIXELS).ratio == 1
 
 
 @pytest.mark.parametrize("crop", [None, Crop(0, 352), Crop(None, 352, 100.0)])
