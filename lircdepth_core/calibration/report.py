@@ -37,10 +37,11 @@ def cross_validated(errors: PixelErrors) -> dict[str, Any] | None:
     folds = min(FOLDS, len(errors.scenes))
     # As in the calibration that is written, or the figures would be of another one.
     with_blind = enough_are_blind(errors)
-    blind = blind_pixels(errors)
-    for shaping in (blind, ~blind) if with_blind else (np.ones_like(blind),):
-        held = np.bincount(errors.scene[shaping] % folds, minlength=folds)
-        if shaping.sum() - held.max() < LEAST_PIXELS:  # also where the only fold holds all
+    blind, as_it_is = blind_pixels(errors), errors.exposure == EXPOSURES.index("as it is")
+    # What shapes a table, and what it is scaled for.
+    for needed in (blind, ~blind & as_it_is) if with_blind else (as_it_is,):
+        held = np.bincount(errors.scene[needed] % folds, minlength=folds)
+        if needed.sum() - held.max() < LEAST_PIXELS:  # also where the only fold holds all
             return None
     within = np.zeros((len(SHARES), len(errors.error)), bool)
     sigma = np.zeros(len(errors.error))
@@ -51,7 +52,6 @@ def cross_validated(errors: PixelErrors) -> dict[str, Any] | None:
         within[:, left_out] = _within(calibrations, checked)
         sigma[left_out] = calibrations.half_width(checked, SIGMA_SHARE)
     within_sigma = within[SHARES.index(SIGMA_SHARE)]
-    as_it_is = errors.exposure == EXPOSURES.index("as it is")
     edge = np.arange(0, errors.depth.max() + DEPTH_STEP, DEPTH_STEP)
     place = np.digitize(errors.depth[as_it_is], edge) - 1
     pixels = np.bincount(place, minlength=len(edge))

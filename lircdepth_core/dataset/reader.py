@@ -70,6 +70,14 @@ class Batch(NamedTuple):
     K: Tensor
 
 
+class _Read(NamedTuple):
+    """A sample's files, its number among all, and where they come from, for errors."""
+
+    number: int
+    place: str
+    files: dict[str, bytes]
+
+
 class TrainingBatches(IterableDataset[Batch]):
     """Batches of prepared samples; give it to `DataLoader(batches, batch_size=None)`.
 
@@ -195,8 +203,10 @@ class TrainingBatches(IterableDataset[Batch]):
             samples = []
             for index in order[first : first + self._batch_size].tolist():
                 number = bisect.bisect_right(starts, index) - 1
-                files = self._open[number].files(index - starts[number], _UNUSED)
-                samples.append(self._finished(index, files))
+                shard, within = self._open[number], index - starts[number]
+                place = f"{self._shards[number].location}: {shard.keys[within]}"
+                read = _Read(index, place, shard.files(within, _UNUSED))
+                samples.append(self._finished(read))
             yield collate(samples, self._dense_from)
 
     def _streamed(self, worker: int, workers: int) -> Iterator[Batch]:
@@ -220,32 +230,28 @@ class TrainingBatches(IterableDataset[Batch]):
             self._passed_over(shares[consumer], given * self._batch_size), consumer
         )
         for _ in range(batches - given):
-            samples = [self._finished(*item) for item in islice(stream, self._batch_size)]
+            samples = [self._finished(read) for read in islice(stream, self._batch_size)]
             if samples:
                 yield collate(samples, self._dense_from)
 
-    def _passed_over(
-        self, share: list[int], samples: int
-    ) -> Iterator[tuple[int, dict[str, bytes]]]:
-        """Numbers and files of the samples in some shards, without the shards already used up."""
+    def _passed_over(self, share: list[int], samples: int) -> Iterator[_Read]:
+        """The samples in some shards, without the shards already used up."""
         starts = [0, *accumulate(self._counts)]
         for shard in share:
             if samples >= self._counts[shard]:
                 samples -= self._counts[shard]
                 continue
             samples = 0
-            for number, (_, files) in enumerate(read_shard(self._shards[shard])):
-                yield starts[shard] + number, files
+            for number, (key, files) in enumerate(read_shard(self._shards[shard])):
+                yield _Read(starts[shard] + number, f"{self._shards[shard].location}: {key}", files)
 
-    def _mixed(
-        self, stream: Iterator[tuple[int, dict[str, bytes]]], consumer: int
-    ) -> Iterator[tuple[int, dict[str, bytes]]]:
+    def _mixed(self, stream: Iterator[_Read], consumer: int) -> Iterator[_Read]:
         """A stream whose order is mixed by a buffer; as it is, if not training."""
         if not self._training:
             yield from stream
             return
         rng = np.random.default_rng([_BUFFER, self._seed, self._epoch, consumer])
-        waiting: list[tuple[int, dict[str, bytes]]] = []
+        waiting: list[_Read] = []
         held = 0
         for item in stream:
             waiting.append(item)
@@ -257,13 +263,13 @@ class TrainingBatches(IterableDataset[Batch]):
         while waiting:
             yield waiting.pop(int(rng.integers(len(waiting))))
 
-    def _finished(self, index: int, files: dict[str, bytes]) -> Sample:
-        """The sample of a number, at the network's size."""
-        files = {name: data for name, data in files.items() if name not in _UNUSED}
-        sample = decode_sample(files, f"sample {index}")
+    def _finished(self, read: _Read) -> Sample:
+        """A sample at the network's size."""
+        files = {name: data for name, data in read.files.items() if name not in _UNUSED}
+        sample = decode_sample(files, read.place)
         if not self._training:
             return centred(sample, self._spec)
-        rng = np.random.default_rng([_AUGMENTATION, self._seed, self._epoch, index])
+        rng = np.random.default_rng([_AUGMENTATION, self._seed, self._epoch, read.number])
         return augmented(sample, self._spec, rng)
 
 
@@ -345,9 +351,9 @@ def _radar_image(sample: Sample) -> np.ndarray:
     return seen.rasterise(sample.camera, sample.camera)
 
 
-def _size(item: tuple[int, dict[str, bytes]]) -> int:
+def _size(read: _Read) -> int:
     """Bytes of a sample's files."""
-    return sum(map(len, item[1].values()))
+    return sum(map(len, read.files.values()))
 
 
 def _filled_up(tables: list[np.ndarray], columns: int) -> Tensor:

@@ -19,7 +19,7 @@ from lircdepth_core.distillation import (
     TeacherTask,
     TeacherTaskConfig,
 )
-from lircdepth_core.errors import InputError
+from lircdepth_core.errors import InputError, naming
 from lircdepth_core.extras import not_installed
 from lircdepth_core.inference.model_description import NetworkInput
 from lircdepth_core.network import NETWORKS, StudentNetwork
@@ -223,10 +223,21 @@ def _train_teacher(config: TeacherTraining, args: argparse.Namespace, processes:
 
 
 def _seen(data: Data) -> NetworkInput:
-    """What a network sees that learned its depth from such data."""
-    # What was taught padding sees whole images.
-    crop = None if data.padding else taught_rows(data.train, data.spec)
-    return NetworkInput(data.focal_length, data.interpolation, crop)
+    """What a network is to see that learns its depth from such data.
+
+    Also with padding: a network that had been taught some erred nearly twice as much below it.
+
+    Raises:
+        InputError: the data cannot be read.
+    """
+    with naming("data.train"):
+        rows = taught_rows(data.train, data.spec)
+    return NetworkInput(data.focal_length, data.interpolation, rows)
+
+
+def _rows(seen: NetworkInput) -> str:
+    """In words."""
+    return f"{seen.crop.height} rows of an image (input.crop)" if seen.crop else "whole images"
 
 
 def _train(
@@ -245,11 +256,17 @@ def _train(
     except ImportError as error:
         raise InputError(not_installed(error.name, "train")) from error
     report: Any = functools.partial(print, flush=True)
+    seen = depth_saw
+    # Now: in the end the data may be gone, or be why the run was broken off.
+    with processes.together():
+        if processes.leads and seen is None:
+            seen = _seen(config.data)
 
     def export(outcome: Outcome) -> None:
         chosen = outcome.progress.chosen
         if not (processes.leads and chosen):
             return
+        assert seen is not None
         folder = export_chosen(
             task.network,
             args.out,
@@ -257,12 +274,12 @@ def _train(
             outcome,
             kind=args.network,
             uncertainty_trained=uncertainty_trained,
-            seen=depth_saw or _seen(config.data),
+            seen=seen,
             report=report,
         )
         report(
             f"{folder}: {config.record.chosen_name}, of step {chosen.step}, "
-            f"validation MAE {chosen.mae:.3f} m"
+            f"validation MAE {chosen.mae:.3f} m; it is shown {_rows(seen)}"
         )
 
     try:

@@ -81,7 +81,7 @@ class Data:
             white balance, sharpness, noise, JPEG; see `with_other_cameras`.
         padding: probability that the last rows, or columns, of a sample are padding, as the
             Predictor gives it where an image is no multiple of 32: a network that has never
-            seen any is worse there. Without, the model is told to see the rows of training.
+            seen any is worse there.
     """
 
     train: tuple[str, ...]

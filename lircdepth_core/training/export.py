@@ -113,7 +113,7 @@ def _card(
     by_it = "; the parameters were chosen by it" if config.record.chosen_by_error else ""
     sigma = "calibrated" if description.calibration else "not calibrated: NaN"
     crop = description.input.crop
-    rows = f"the {crop.height} rows of training" if crop else "all rows, padded to a multiple of 32"
+    rows = f"{crop.height} rows as in training" if crop else "all rows, padded to a multiple of 32"
     head = "trained" if description.uncertainty_trained else "**not trained**: it means nothing"
     return f"""# {description.name}
 

@@ -157,6 +157,17 @@ def test_coverage_is_told_of_calibrations_like_the_one_that_is_written():
         assert row["covered"] == pytest.approx(SIGMA_SHARE, abs=0.02)
 
 
+def test_where_one_scene_alone_shows_something_it_cannot_be_left_out():
+    """By day, and by a night whose images show something only where they are made bright."""
+    errors = normal_errors(40_000, seed=1, scenes=2)
+    by_night, bright = errors.scene == 1, np.arange(40_000) % 4 == 3
+    structure = np.where(by_night & ~bright, BLIND_BELOW / 2, 1).astype(np.float32)
+    exposure = (by_night & bright).astype(np.int64)
+    errors = dataclasses.replace(errors, structure=structure, exposure=exposure)
+    assert fit_calibrations(errors).blind is not None
+    assert cross_validated(errors) is None
+
+
 def test_one_scene_cannot_be_checked_on_another():
     assert cross_validated(normal_errors(2000, seed=1, scenes=1)) is None
 

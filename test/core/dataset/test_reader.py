@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import multiprocessing
 import shutil
+import tarfile
 from collections import Counter
 from itertools import chain
 
@@ -16,6 +18,7 @@ from torch.utils.data import DataLoader
 from lircdepth_core.dataset import reader
 from lircdepth_core.dataset.augmentation import InputSpec, centred
 from lircdepth_core.dataset.reader import Batch, TrainingBatches, collate
+from lircdepth_core.dataset.sample_files import encode_sample
 from lircdepth_core.dataset.shards import (
     SeekableShard,
     Shard,
@@ -219,6 +222,19 @@ def test_a_shard_that_went_away_meanwhile_is_named(shards, tmp_path):
     gone = next(folder.glob("*.tar"))
     gone.unlink()
     with pytest.raises(InputError, match=rf"{gone.name}: cannot be read .*No such file"):
+        batches(dataset)
+
+
+def test_a_damaged_sample_is_named_by_its_shard_and_key(shards, tmp_path):
+    sample = next(read_samples(shards))
+    files = encode_sample(sample) | {"image.jpg": b"no image"}
+    with tarfile.open(tmp_path / "damaged.tar", "w") as tar:
+        for extension, data in files.items():
+            member = tarfile.TarInfo(f"its-key.{extension}")
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    dataset = TrainingBatches(tmp_path / "damaged.tar", SPEC, 1, training=False)
+    with pytest.raises(InputError, match=r"/damaged\.tar: its-key: not a prepared sample"):
         batches(dataset)
 
 

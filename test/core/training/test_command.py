@@ -125,7 +125,7 @@ def test_a_student_goes_on_bit_by_bit_and_its_best_becomes_a_model(
     assert (model.name, model.network, model.input.focal_length) == ("whole", "student", 200.0)
     assert (model.trained, model.uncertainty_trained) == (True, True)
     assert model.input.crop == Crop(None, HEIGHT, CAMERA.K[1, 2])
-    assert f"the {HEIGHT} rows of training |" in (folder / "README.md").read_text()
+    assert f"{HEIGHT} rows as in training |" in (folder / "README.md").read_text()
     stored = load_network(folder, model).state_dict()
     assert all(torch.equal(value, other[f"network.{name}"]) for name, value in stored.items())
     image = np.zeros((32, 64, 3), np.uint8)
@@ -337,9 +337,10 @@ def test_the_head_learns_alone_and_the_depth_stays_bit_by_bit(config, tmp_path):
         head = ["learns=uncertainty", "teacher=null", *(f"loss.{name}=0" for name in others)]
         return cli.main([*arguments, "--set", *head, f"start.model={start}", *changes])
 
-    assert run("first", tmp_path / "published") == 0
+    assert run("first", tmp_path / "published", "data.padding=0.5") == 0
     folder = tmp_path / "first" / "model"
     description = read_description(folder)
+    assert description.input.crop == Crop(None, HEIGHT, CAMERA.K[1, 2])
     assert description.uncertainty_trained
     learned = load_network(folder, description).state_dict()
     changed = {name for name, value in learned.items() if not torch.equal(value, published[name])}
@@ -357,12 +358,24 @@ def test_the_head_learns_alone_and_the_depth_stays_bit_by_bit(config, tmp_path):
     assert run("third", folder) == 2
 
 
-def test_a_network_that_was_taught_padding_sees_whole_images(config, tmp_path):
-    out = tmp_path / "padding"
+def test_what_was_best_becomes_a_model_though_the_data_are_lost(config, tmp_path, capsys):
+    out, shard = tmp_path / "lost", tmp_path / "train" / "scene-0.tar"
     arguments = ["train", "teacher", "--config", str(config), "--out", str(out)]
-    assert cli.main([*arguments, "--set", "data.padding=0.5", "length.steps=1"]) == 0
-    assert read_description(out / "model").input.crop is None
-    assert "all rows, padded to a multiple of 32 |" in (out / "model" / "README.md").read_text()
+    changes = ["--set", "record.validate_every=1", "record.checkpoint_every=1", "length.steps=9"]
+    assert cli.main([*arguments, *changes, "--max-steps", "1"]) == 0
+    shutil.rmtree(out / "model")
+    moved = loop.validate
+
+    def then_lost(*given, **options):
+        result = moved(*given, **options)
+        shard.unlink(missing_ok=True)
+        return result
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "validate", then_lost)
+        assert cli.main([*arguments, *changes]) == 2
+    assert "scene-0.tar" in capsys.readouterr().err
+    assert read_description(out / "model").input.crop == Crop(None, HEIGHT, CAMERA.K[1, 2])
 
 
 def test_a_head_that_does_not_learn_while_the_depth_does_is_not_trained(
