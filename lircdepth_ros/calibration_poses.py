@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -125,8 +125,9 @@ class CalibrationPoses:
     def forget_after(self, stamp: int) -> None:
         """See PoseSource; odometry of the new time may be here already, and stays."""
         with self._lock:
-            index = bisect_right(self._stamps, stamp + JUMP_BACK_NANOSECONDS)
-            del self._stamps[index:], self._poses[index:]
+            # Where it has jumped already, what is of the old time was forgotten then.
+            if self._stamps and self._stamps[-1] > stamp + JUMP_BACK_NANOSECONDS:
+                self._stamps, self._poses = [], []
 
     def close(self) -> None:
         """See PoseSource."""

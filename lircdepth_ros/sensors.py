@@ -83,9 +83,12 @@ class RadarSweeps:
         return jumped
 
     def forget_after(self, stamp: int) -> None:
-        """Forget sweeps from before a jump back: those that lie far in an image's future."""
-        while self._sweeps and self._sweeps[-1].stamp > stamp + JUMP_BACK_NANOSECONDS:
-            self._sweeps.pop()
+        """Forget sweeps from before a jump back: all, if the newest is far in an image's future.
+
+        Those near the image's stamp are of the old time too, and would be taken for its own.
+        """
+        if self._sweeps and self._sweeps[-1].stamp > stamp + JUMP_BACK_NANOSECONDS:
+            self._sweeps.clear()
 
     def is_live(self, now: float, silence: float, since: float) -> bool:
         """Whether a sweep arrived within the last `silence` seconds of the steady clock.

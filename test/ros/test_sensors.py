@@ -58,9 +58,17 @@ def test_a_jump_back_forgets_the_old_time():
 
 
 def test_an_image_that_jumps_back_first_forgets_sweeps_of_its_future():
-    radar = sweeps_at(5000, 5100)
+    # Those about its own stamp are of the old time too.
+    radar = sweeps_at(900, 1000, 1900, 5000, 5100)
     radar.forget_after(1000 * MS)
-    assert not radar.has_reached(1000 * MS)
+    assert not radar.has_reached(900 * MS)
+
+
+def test_sweeps_of_the_new_time_stay_when_an_image_jumps_back_later():
+    radar = sweeps_at(5000, 5100, 1000, 1100)
+    radar.forget_after(950 * MS)
+    assert radar.has_reached(1100 * MS)
+    assert not radar.has_reached(1200 * MS)
 
 
 def complete(radars, stamp, now, since=0.0):

@@ -97,6 +97,16 @@ def test_a_jump_back_forgets_the_motion(calibration_file):
     assert "ended" in ask(poses, image=START + 10 * SECOND, final=True).uncompensated
 
 
+def test_an_image_that_jumps_back_first_forgets_all_motion(calibration_file):
+    poses = CalibrationPoses(calibration_file)
+    # Those about its own stamp are of the old time too.
+    for after, x in ((-100 * MS, 0.0), (200 * MS, 5.0), (10 * SECOND, 500.0)):
+        poses.add_odometry(odometry_message(START + after, x=x))
+    assert ask(poses).uncompensated is None
+    poses.forget_after(START)
+    assert ask(poses, final=True).uncompensated is not None
+
+
 def test_memory_stays_bounded(calibration_file):
     poses = CalibrationPoses(calibration_file)
     for index in range(5000):
